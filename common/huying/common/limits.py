@@ -1,0 +1,60 @@
+"""Every limit, in one place, with its unit last in the name and its reason beside it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# Feed (docs/FEED.md).
+ENTRY_BYTES_MAX: Final = 16 * KIB  # leaf and openings together; what is larger is an attachment
+COMPARTMENTS_MAX: Final = 16  # one ordinal nibble's worth; a leaf stays under 530 bytes
+SALT_BYTES: Final = 16  # 128 bits: a commitment can't be guessed open
+RECORD_ID_BYTES: Final = 16
+ORIGIN_BYTES_MAX: Final = 200  # its length is one byte in the commitment
+SELECTORS_MAX: Final = 4  # bounds the classes of an entry, and so the head
+CLASSES_MAX: Final = 32  # ancestors, path nodes and selectors of one entry
+NOTE_BYTES_MAX: Final = 64 * KIB
+NOTE_SIGNATURES_MAX: Final = 16
+TREE_SIZE_MAX: Final = 2**48  # fits every database's signed 64-bit integer with room
+COMMIT_ENTRIES_MAX: Final = 1024  # entries under one checkpoint, so that a segment can end at one
+
+# Segments.
+SEGMENT_ENTRIES_MAX: Final = 1024
+SEGMENT_BYTES_MAX: Final = 1 * MIB
+SEGMENT_BYTES_MIN: Final = 8 * KIB
+# A segment's cut is decided by whole entries and hidden runs, so a frame may exceed the segment
+# target by one entry, the rest and the note.
+FRAME_BYTES_MAX: Final = 2 * MIB
+# What the transport takes before it cuts the stream; above FRAME_BYTES_MAX so that the refusal is
+# ours, and named.
+TRANSPORT_BYTES_MAX: Final = 8 * MIB
+SEGMENT_TARGET_SECONDS: Final = 0.5
+
+# Sessions.
+UNACKED_BYTES_MAX: Final = 8 * MIB  # a slow reader holds this much of a sender's memory
+WANT_ENTRIES_MAX: Final = 1024  # entries one Want may span
+WANTS_IN_FLIGHT_MAX: Final = 16
+HELLO_FEEDS_MAX: Final = 4096
+CLOCK_OFFSET_WARN_SECONDS: Final = 60.0
+ENGINE_BATCH_BYTES_MAX: Final = 8 * MIB  # received in one transaction behind a backlog
+ENGINE_BATCH_INPUTS_MAX: Final = 4096
+APPEND_QUEUE_MAX: Final = 8192
+
+# Liveness.
+PULSE_SECONDS: Final = 60.0
+PULSE_JITTER: Final = 0.1
+PULSES_MISSED_MAX: Final = 3  # after as many intervals without a pulse an origin is stale
+CONFIRM_SECONDS: Final = 10.0  # how long a start waits for the parent before it writes
+WANT_RETRY_SECONDS_MIN: Final = 1.0
+WANT_RETRY_SECONDS_MAX: Final = 60.0
+WITHHELD_GRACE_SECONDS: Final = 10.0  # asked for this long, and still not there
+RETRY_SECONDS_MIN: Final = 0.5
+RETRY_SECONDS_MAX: Final = 60.0
+
+# Requests.
+LIST_ENTRIES_DEFAULT: Final = 100
+LIST_ENTRIES_MAX: Final = 1000
+TEXT_CHARACTERS_MAX: Final = 4000
+NAME_CHARACTERS_MAX: Final = 200

@@ -1,0 +1,146 @@
+"""What the core asks of the world: a store, a clock, randomness, a high-water mark.
+
+The engine runs in production, in the simulator and in tests over these protocols alone. A store
+that passes `tests/contracts/store_contract.py` is a store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from huying.common.errors import Code
+from huying.common.state import Applied, FeedState, Missing, StoredCheckpoint, StoredEntry
+
+__all__ = ["Clock", "Entropy", "HighWaterMark", "Store"]
+
+
+class Clock(Protocol):
+    """Wall time informs, monotonic time drives timers; no decision compares two machines' clocks."""
+
+    def now(self) -> float:
+        """Unix time in seconds."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start, never going back."""
+        ...
+
+
+class Entropy(Protocol):
+    """Randomness: cryptographic in production, seeded in the simulator."""
+
+    def token(self, count_bytes: int) -> bytes:
+        """`count_bytes` random bytes."""
+        ...
+
+    def uniform(self, low: float, high: float) -> float:
+        """A number in [low, high), for jitter."""
+        ...
+
+
+class HighWaterMark(Protocol):
+    """The newest size of the own feed that may have left this node, kept outside the database."""
+
+    def read(self) -> tuple[str, int, bytes] | None:
+        """(origin, size, root), or None where no mark was ever written or it is another host's.
+
+        Raises HuyingError(CORRUPT) for a mark that can't be parsed.
+        """
+        ...
+
+    def write(self, origin: str, size: int, root: bytes) -> None:
+        """Durable when it returns."""
+        ...
+
+
+class Store(Protocol):
+    """Durable state. One writer; every method that writes is called inside `transaction`.
+
+    `index` and `start`/`stop` count entries from 0; ranges are half open.
+    """
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Begin; commit durably at exit, or undo everything where the block raised.
+
+        Raises HuyingError(DISK_FULL) or HuyingError(STORE_FAILED).
+        """
+        ...
+
+    # Feeds.
+    def feeds(self) -> list[FeedState]:
+        """Every feed, in the order of creation."""
+        ...
+
+    def create_feed(self, origin: str) -> FeedState:
+        """A new, empty feed with a `feed_id` of its own."""
+        ...
+
+    def put_feed(self, state: FeedState) -> None:
+        """Replace the feed's row."""
+        ...
+
+    # Entries.
+    def add_entries(self, feed_id: int, start: int, entries: Sequence[StoredEntry]) -> None:
+        """Append entries at indexes start, start + 1, …"""
+        ...
+
+    def entries(self, feed_id: int, start: int, stop: int) -> list[StoredEntry]:
+        """The entries of [start, stop), fewer where the feed ends before `stop`."""
+        ...
+
+    def set_entry(self, feed_id: int, index: int, entry: StoredEntry) -> None:
+        """Replace one entry: an opening arrived late, or was erased."""
+        ...
+
+    # The tree above the leaves: perfect subtrees of every eighth level (8, 16, 24, …), so that any
+    # node of the tree is at most 256 hashes away.
+    def add_subtrees(self, feed_id: int, subtrees: Iterable[tuple[int, int, bytes]]) -> None:
+        """Add (level, index at that level, hash) triples."""
+        ...
+
+    def subtrees(self, feed_id: int, level: int, start: int, stop: int) -> list[bytes]:
+        """Hashes of [start, stop) at `level`, in order, fewer where they end before `stop`."""
+        ...
+
+    # Checkpoints.
+    def put_checkpoint(self, feed_id: int, checkpoint: StoredCheckpoint) -> None:
+        """Add, or replace the note of, the checkpoint of that size."""
+        ...
+
+    def checkpoints(
+        self, feed_id: int, above: int, upto: int, newest_first: bool, limit: int
+    ) -> list[StoredCheckpoint]:
+        """Those with above < size <= upto, by size."""
+        ...
+
+    # What is missing and what is quarantined.
+    def missing(self, feed_id: int) -> list[Missing]:
+        """Everything missing in the feed, by start."""
+        ...
+
+    def replace_missing(self, feed_id: int, old: Sequence[Missing], new: Sequence[Missing]) -> None:
+        """Remove `old` rows, add `new` ones."""
+        ...
+
+    def quarantine(self, feed_id: int, index: int, code: Code, detail: str, now: float) -> None:
+        """Note that the entry was kept opaque, and why. Idempotent per (feed, index, code)."""
+        ...
+
+    # Requests already answered.
+    def request(self, request_id: bytes) -> tuple[int, bytes] | None:
+        """(index in the own feed, record id) of a request already written, or None."""
+        ...
+
+    def add_request(self, request_id: bytes, index: int, record: bytes) -> None:
+        """Remember a written request."""
+        ...
+
+    # Projections.
+    def apply(self, applied: Sequence[Applied]) -> None:
+        """Bring the queryable tables up to date with these entries, which are in feed order.
+
+        A put never replaces the state from a later (epoch, index) of the same record.
+        """
+        ...
