@@ -53,6 +53,17 @@ WITHHELD_GRACE_SECONDS: Final = 10.0  # asked for this long, and still not there
 RETRY_SECONDS_MIN: Final = 0.5
 RETRY_SECONDS_MAX: Final = 60.0
 
+# Links.
+DIAL_SECONDS_MAX: Final = 10.0  # from dialling to the parent's first word
+STREAM_AGE_SECONDS_MAX: Final = 3600.0  # then the child dials anew, so that no trust outlives it
+DRAIN_SECONDS: Final = 3.0  # how long a stop waits for the last acknowledgements
+CHILDREN_MAX: Final = 2048  # direct children of one node, and so of sessions at once
+KEEPALIVE_SECONDS: Final = 30.0  # the same on both ends, or the server ends the connection
+KEEPALIVE_TIMEOUT_SECONDS: Final = 10.0
+LINK_QUEUE_BYTES_MAX: Final = 32 * MIB  # towards one peer; past this it reads too slowly: cut
+INPUT_QUEUE_BYTES_MAX: Final = 16 * MIB  # from all peers together, waiting for the engine
+INPUT_QUEUE_MAX: Final = 16384
+
 # Requests.
 LIST_ENTRIES_DEFAULT: Final = 100
 LIST_ENTRIES_MAX: Final = 1000

@@ -1,0 +1,75 @@
+"""The log: structlog on standard error, for a person on a terminal or as JSON for a collector.
+
+Standard output stays free for what a command was asked to print. Lifecycle lines lead with Chinese
+and carry the English beside it, so that either reader finds them. No value that is logged may be a
+key, a token or a record's content.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Final, Literal
+
+import structlog
+
+__all__ = ["MESSAGES", "configure", "say"]
+
+Level = Literal["debug", "info", "warning", "error"]
+Format = Literal["auto", "console", "json"]
+
+# Event name -> (level, Chinese, English). The event name is what a collector searches for.
+MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
+    "node_starting": ("info", "节点启动", "node starting"),
+    "node_running": ("info", "节点已运行", "node running"),
+    "node_draining": ("info", "节点正在退出,等待最后的确认", "draining: waiting for the last acks"),
+    "node_stopped": ("info", "节点已退出", "node stopped"),
+    "node_failed": ("error", "节点故障退出,重启后将复核", "node failed; it verifies on restart"),
+    "store_opened": ("info", "数据库已打开", "store opened"),
+    "sync_listening": ("info", "等待下级节点接入", "listening for children"),
+    "uplink_dialling": ("debug", "正在连接上级", "dialling the parent"),
+    "uplink_up": ("info", "已连上上级", "connected to the parent"),
+    "uplink_lost": ("warning", "与上级的连接中断,将自动重连", "lost the parent; will redial"),
+    "uplink_unreached": ("warning", "连不上上级,将自动重试", "parent not reached; will retry"),
+    "uplink_renewed": ("debug", "连接到期,重新建立", "stream reached its age; redialling"),
+    "downlink_up": ("info", "下级已接入", "child connected"),
+    "downlink_down": ("info", "下级连接已断开", "child disconnected"),
+    "downlink_replaced": ("info", "下级重新接入,旧连接关闭", "a newer link replaces the older"),
+    "downlink_refused": ("warning", "拒绝接入", "link refused"),
+    "link_slow": ("warning", "对方读取太慢,连接已切断", "the peer reads too slowly; link cut"),
+    "link_closed": ("warning", "连接被本级关闭", "link closed by this node"),
+    "certificate_expiring": ("warning", "证书即将到期,请更换", "certificate near its expiry"),
+    "capture_on": ("warning", "正在抄录所有数据帧,仅供测试", "capturing every frame: tests only"),
+    "alarm": ("warning", "告警", "alarm"),
+    "component_failed": ("error", "部件启动失败", "a component failed to start"),
+}
+
+
+def configure(level: Level = "info", format_: Format = "auto") -> None:
+    """Set up the process's log. `auto` is console on a terminal and JSON elsewhere."""
+    console = format_ == "console" or (format_ == "auto" and sys.stderr.isatty())
+    renderer: Any
+    if console:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    else:
+        renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
+    processors: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if not console:
+        processors.append(structlog.processors.format_exc_info)
+    structlog.configure(
+        processors=[*processors, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def say(event: str, **values: object) -> None:
+    """Write the lifecycle line `event` of `MESSAGES` with `values` beside it."""
+    level, zh, en = MESSAGES[event]
+    logger = structlog.get_logger()
+    getattr(logger, level)(event, zh=zh, en=en, **values)
