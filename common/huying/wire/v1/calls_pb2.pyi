@@ -120,12 +120,17 @@ Global___EntryRef: _TypeAlias = EntryRef  # noqa: Y015
 class Raise(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    VILLAGE_FIELD_NUMBER: _builtins.int
+    village: _builtins.str
+    """The call's village, a party to it; empty where there is none."""
     def __init__(
         self,
+        *,
+        village: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["village", b"village"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
