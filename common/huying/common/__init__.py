@@ -1,0 +1,1 @@
+"""The core: messages in, messages out. No files, sockets, database, clock, chance or threads."""

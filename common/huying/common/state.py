@@ -33,7 +33,7 @@ class ClassMark(NamedTuple):
     """How far the running number of one class of readers has come in one feed."""
 
     number: int  # last number seen (or given, in one's own feed)
-    index: int  # of the entry that carried it
+    index: int  # type: ignore[assignment]  # of the entry that carried it; hides tuple.index
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Applied(NamedTuple):
     feed_id: int
     home: str  # division code of the origin: half of the record's key
     epoch: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     head: feed_pb2.Head
     slots: bytes  # every slot the leaf shows
     present: bytes  # the slots whose openings are held

@@ -1,0 +1,1 @@
+"""The process that every tier runs: store, links, API, metrics and commands around the core."""
