@@ -13,11 +13,14 @@ COMPARTMENTS_MAX: Final = 16  # one ordinal nibble's worth; a leaf stays under 5
 SALT_BYTES: Final = 16  # 128 bits: a commitment can't be guessed open
 RECORD_ID_BYTES: Final = 16
 ORIGIN_BYTES_MAX: Final = 200  # its length is one byte in the commitment
+EPOCH_MAX: Final = 2**31 - 1  # ten digits in an origin; an epoch is one key
 SELECTORS_MAX: Final = 4  # bounds the classes of an entry, and so the head
 CLASSES_MAX: Final = 32  # ancestors, path nodes and selectors of one entry
 NOTE_BYTES_MAX: Final = 64 * KIB
 NOTE_SIGNATURES_MAX: Final = 16
 TREE_SIZE_MAX: Final = 2**48  # fits every database's signed 64-bit integer with room
+PROOF_HASHES_MAX: Final = 48  # the depth of a tree of TREE_SIZE_MAX
+PROOF_FILE_BYTES_MAX: Final = 128 * KIB  # a note, an entry in base64, and the hashes
 COMMIT_ENTRIES_MAX: Final = 1024  # entries under one checkpoint, so that a segment can end at one
 
 # Segments.
