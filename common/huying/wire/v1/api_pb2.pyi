@@ -751,6 +751,7 @@ class PeerStatus(_message.Message):
     """0: never"""
     retry_next_micros: _builtins.int
     clock_offset_seconds: _builtins.float
+    """absent: not observed"""
     sent_bytes: _builtins.int
     received_bytes: _builtins.int
     def __init__(
@@ -762,15 +763,17 @@ class PeerStatus(_message.Message):
         connected: _builtins.bool = ...,
         last_contact_micros: _builtins.int = ...,
         retry_next_micros: _builtins.int = ...,
-        clock_offset_seconds: _builtins.float = ...,
+        clock_offset_seconds: _builtins.float | None = ...,
         sent_bytes: _builtins.int = ...,
         received_bytes: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_clock_offset_seconds", b"_clock_offset_seconds", "clock_offset_seconds", b"clock_offset_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_offset_seconds", b"clock_offset_seconds", "code", b"code", "connected", b"connected", "direction", b"direction", "last_contact_micros", b"last_contact_micros", "name", b"name", "received_bytes", b"received_bytes", "retry_next_micros", b"retry_next_micros", "sent_bytes", b"sent_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clock_offset_seconds", b"_clock_offset_seconds", "clock_offset_seconds", b"clock_offset_seconds", "code", b"code", "connected", b"connected", "direction", b"direction", "last_contact_micros", b"last_contact_micros", "name", b"name", "received_bytes", b"received_bytes", "retry_next_micros", b"retry_next_micros", "sent_bytes", b"sent_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__clock_offset_seconds: _TypeAlias = _typing.Literal["clock_offset_seconds"]  # noqa: Y015
+    _WhichOneofArgType__clock_offset_seconds: _TypeAlias = _typing.Literal["_clock_offset_seconds", b"_clock_offset_seconds"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__clock_offset_seconds) -> _WhichOneofReturnType__clock_offset_seconds | None: ...
 
 Global___PeerStatus: _TypeAlias = PeerStatus  # noqa: Y015
 
