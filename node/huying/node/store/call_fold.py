@@ -1,0 +1,57 @@
+"""The columns of `calls` that follow from the sequencer's steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from sqlalchemy import ColumnElement, Connection, and_, select
+
+from huying.common.calls import SequencedStep, fold
+from huying.common.errors import Code, HuyingError
+from huying.node.store.content import message_bytes
+from huying.node.store.schema import CALL_STEPS, ENTRIES
+from huying.node.store.values import number, text
+from huying.wire.v1 import calls_pb2
+
+__all__ = ["folded_columns"]
+
+
+def folded_columns(
+    connection: Connection, by_sequencer: ColumnElement[bool]
+) -> dict[str, str | int]:
+    """Fold the steps of one call that `by_sequencer` selects from `call_steps`.
+
+    Times are those of the entries that made the state so, by the sequencer's clock. Raises
+    HuyingError(CORRUPT) where a stored step does not read as it did when it was applied.
+    """
+    steps = CALL_STEPS.c
+    query = (
+        select(steps.epoch, steps.idx, steps.time_micros, ENTRIES.c.openings)
+        .join(ENTRIES, and_(ENTRIES.c.feed_id == steps.feed_id, ENTRIES.c.idx == steps.idx))
+        .where(by_sequencer)
+        .order_by(steps.epoch, steps.idx)
+    )
+    sequenced: list[SequencedStep] = []
+    time_micros: dict[int | None, int] = {}
+    for epoch, index, micros, openings in connection.execute(query):
+        sequenced.append(SequencedStep(index, _parse(openings), epoch))
+        time_micros[index] = micros
+    state = fold(sequenced)
+    return {
+        "stage": int(state.stage),
+        "open": int(state.is_open),
+        "department": text(state.department),
+        "received_micros": time_micros.get(state.received_index, 0),
+        "deadline_micros": number(state.deadline_micros),
+        "answered_micros": time_micros.get(state.answered_index, 0),
+        "confirmed_micros": time_micros.get(state.confirmed_index, 0),
+        "satisfaction": state.satisfaction,
+    }
+
+
+def _parse(openings: bytes) -> calls_pb2.CallStep:
+    try:
+        return calls_pb2.CallStep.FromString(message_bytes(openings))
+    except DecodeError:
+        raise HuyingError(Code.CORRUPT, "a stored call step does not parse") from None

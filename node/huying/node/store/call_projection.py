@@ -1,0 +1,188 @@
+"""Calls: the steps as they arrive, and the state folded from those of the sequencer.
+
+A call's entries come over several feeds in any order: a took may be here before its proposal, a
+step before its call. So every entry that speaks of a call becomes a row of `call_steps`, and the
+rest is derived anew each time one arrives: which proposals were taken, and, where the sequencer
+spoke, the call's state by `huying.common.calls.fold`. The result depends on what is here, never on
+the order in which it came.
+
+Calls are few beside events, so this runs plain SQLAlchemy Core, without prepared text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, and_, select, update
+
+from huying.common.state import Applied
+from huying.node.store.call_fold import folded_columns
+from huying.node.store.schema import (
+    CALL_STEPS,
+    CALLS,
+    FEEDS,
+    PROPOSAL_ACCEPTED,
+    PROPOSAL_NONE,
+    PROPOSAL_ORPHAN,
+    PROPOSAL_PENDING,
+    PROPOSAL_VOID,
+    STEP_RAISE,
+)
+from huying.node.store.statements import upsert_sql
+from huying.node.store.values import number, text
+from huying.wire.v1 import api_pb2, feed_pb2
+
+__all__ = ["CallProjection"]
+
+# The columns of `calls` that the fold writes, as they stand before the sequencer has spoken.
+_UNRECEIVED: Final[dict[str, Any]] = {
+    "stage": int(api_pb2.CALL_STAGE_RAISED),
+    "open": 1,
+    "department": "",
+    "received_micros": 0,
+    "deadline_micros": 0,
+    "answered_micros": 0,
+    "confirmed_micros": 0,
+    "satisfaction": 0,
+}
+
+# (call, caller): whoever copies another's call id gets a call of its own.
+_CallKey = tuple[bytes, str]
+
+
+class CallProjection:
+    """Writes `calls` and `call_steps` over the store's connection, inside its transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        dialect = connection.dialect.name
+        self._put_call = upsert_sql(CALLS, dialect, newer=True, keep=tuple(_UNRECEIVED))
+        self._put_step = upsert_sql(CALL_STEPS, dialect)
+
+    def apply(self, applied: Sequence[tuple[Applied, bytes]]) -> None:
+        """Bring both tables up to date with entries and their slot states."""
+        touched: dict[_CallKey, set[str]] = {}  # and who wrote the entries
+        for entry, states in applied:
+            if entry.head.type == feed_pb2.RECORD_TYPE_CALL:
+                key = self._raise(entry, states)
+            elif entry.head.type == feed_pb2.RECORD_TYPE_CALL_STEP:
+                key = self._step(entry)
+            else:
+                continue
+            touched.setdefault(key, set()).add(entry.home)
+        for key, homes in touched.items():
+            self._settle(key, homes)
+
+    def _raise(self, entry: Applied, states: bytes) -> _CallKey:
+        """The call itself, which is also the first proposal."""
+        head, message = entry.head, entry.message
+        assert hasattr(message, "sequencer")
+        self._connection.exec_driver_sql(
+            self._put_call,
+            (
+                head.record,
+                entry.home,
+                entry.feed_id,
+                entry.epoch,
+                entry.index,
+                number(head.time_micros),
+                head.kind,
+                states,
+                text(message.sequencer),
+                text(message.category),
+                text(message.grid),
+                text(message.village),
+                number(message.raised_micros),
+                *_UNRECEIVED.values(),
+            ),
+        )
+        key = head.record, entry.home
+        self._put(key, entry, STEP_RAISE, PROPOSAL_PENDING)
+        self._connection.execute(
+            update(CALL_STEPS)
+            .where(_of_call(key), CALL_STEPS.c.state == PROPOSAL_ORPHAN)
+            .values(state=PROPOSAL_PENDING)
+        )
+        return key
+
+    def _step(self, entry: Applied) -> _CallKey:
+        message: Any = entry.message
+        key = message.call, text(message.caller)
+        step = message.WhichOneof("step") or ""
+        if step == "took":
+            took = message.took
+            state = PROPOSAL_ACCEPTED if took.accepted else PROPOSAL_VOID
+            self._put(key, entry, step, state, took)
+        elif step == "confirm":
+            known = self._sequencer(key) is not None
+            self._put(key, entry, step, PROPOSAL_PENDING if known else PROPOSAL_ORPHAN)
+        else:
+            self._put(key, entry, step, PROPOSAL_NONE)
+        return key
+
+    def _put(
+        self, key: _CallKey, entry: Applied, step: str, state: int, took: Any = None
+    ) -> None:
+        self._connection.exec_driver_sql(
+            self._put_step,
+            (
+                *key,
+                entry.feed_id,
+                entry.index,
+                entry.home,
+                entry.epoch,
+                number(entry.head.time_micros),
+                step,
+                text(took.ref.origin) if took else "",
+                number(took.ref.index) if took else 0,
+                state,
+                took.reason if took else 0,
+            ),
+        )
+
+    def _sequencer(self, key: _CallKey) -> str | None:
+        query = select(CALLS.c.sequencer).where(CALLS.c.record == key[0], CALLS.c.home == key[1])
+        return self._connection.execute(query).scalar()
+
+    def _settle(self, key: _CallKey, homes: set[str]) -> None:
+        """Mark what was taken; fold again where the sequencer spoke or the call came late."""
+        sequencer = self._sequencer(key)
+        if sequencer is None:
+            return
+        # The sequencer's feeds are named by number, so that the key leads straight to its steps,
+        # however many others speak of the same call.
+        feeds = select(FEEDS.c.feed_id).where(FEEDS.c.code == sequencer)
+        by_sequencer = and_(_of_call(key), CALL_STEPS.c.feed_id.in_(feeds))
+        self._mark_taken(key, by_sequencer)
+        if sequencer in homes or key[1] in homes:
+            self._connection.execute(
+                update(CALLS)
+                .where(CALLS.c.record == key[0], CALLS.c.home == key[1])
+                .values(**folded_columns(self._connection, by_sequencer))
+            )
+
+    def _mark_taken(self, key: _CallKey, by_sequencer: Any) -> None:
+        """The first took of a proposal, in the sequencer's order, decides it."""
+        steps = CALL_STEPS.c
+        query = (
+            select(steps.took_origin, steps.took_idx, steps.state, steps.void_reason)
+            .where(by_sequencer, steps.step == "took")
+            .order_by(steps.epoch, steps.idx)
+        )
+        for origin, index, state, reason in self._connection.execute(query).fetchall():
+            feed = select(FEEDS.c.feed_id).where(FEEDS.c.origin == origin).scalar_subquery()
+            self._connection.execute(
+                update(CALL_STEPS)
+                .where(
+                    _of_call(key),
+                    steps.feed_id == feed,
+                    steps.idx == index,
+                    steps.state.in_((PROPOSAL_PENDING, PROPOSAL_ORPHAN)),
+                )
+                .values(state=state, void_reason=reason)
+            )
+
+
+def _of_call(key: _CallKey) -> Any:
+    return and_(CALL_STEPS.c.call == key[0], CALL_STEPS.c.caller == key[1])

@@ -1,0 +1,1 @@
+"""Alembic's environment and the revisions. Imported only where a database is behind."""

@@ -1,0 +1,102 @@
+"""From applied entries to the queryable tables.
+
+A projection holds of a record its newest entry's place, the state of each of its slots, and the
+columns worth a filter. Everything else of the record is read again from that entry's openings. A
+peer chose the values, so each is brought into the range of its column: none may fail a transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from huying.common.state import Applied
+from huying.node.store.call_projection import CallProjection
+from huying.node.store.schema import RECORDS
+from huying.node.store.statements import upsert_sql
+from huying.node.store.values import number, text
+from huying.wire.v1 import api_pb2, feed_pb2
+
+__all__ = ["Projections", "slot_states"]
+
+_PRESENT: Final = int(api_pb2.SLOT_STATE_PRESENT)
+_WITHHELD: Final = int(api_pb2.SLOT_STATE_WITHHELD)
+
+
+@lru_cache(maxsize=4096)
+def slot_states(slots: bytes, present: bytes) -> bytes:
+    """Pairs (slot, state). A type shows the same slots every time, so the answers are few."""
+    held = frozenset(present)
+    return b"".join(
+        bytes((slot, _PRESENT if slot in held else _WITHHELD)) for slot in slots
+    )
+
+
+# The columns of a record type after the common ones, from its message.
+_COLUMNS: Final[dict[int, Callable[[Any], tuple[Any, ...]]]] = {
+    feed_pb2.RECORD_TYPE_DIVISION: lambda m: (text(m.code),),
+    feed_pb2.RECORD_TYPE_GRID: lambda m: (text(m.code), m.type, m.grid_level),
+    feed_pb2.RECORD_TYPE_GRID_WORKER: lambda m: (text(m.grid), m.role),
+    feed_pb2.RECORD_TYPE_HOUSEHOLD: lambda m: (text(m.grid), m.resident_count),
+    feed_pb2.RECORD_TYPE_RESIDENT: lambda m: (text(m.grid),),
+    feed_pb2.RECORD_TYPE_EVENT: lambda m: (
+        text(m.grid),
+        text(m.category),
+        m.status,
+        number(m.reported_micros),
+    ),
+    feed_pb2.RECORD_TYPE_MEMBER: lambda m: (
+        text(m.code),
+        text(m.name),
+        text(m.feed_key),
+        text(m.witness_key),
+        m.certificate_sha256,
+    ),
+}
+
+
+class Projections:
+    """Writes the projections over the store's connection, inside its transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        dialect = connection.dialect.name
+        self._upsert = {
+            kind: upsert_sql(table, dialect, newer=True) for kind, table in RECORDS.items()
+        }
+        self._calls = CallProjection(connection)
+
+    def apply(self, applied: Sequence[Applied]) -> None:
+        """Bring every table up to date. Entries of a type without a table are passed over."""
+        rows: dict[int, list[tuple[Any, ...]]] = {}
+        calls: list[tuple[Applied, bytes]] = []
+        for entry in applied:
+            feed_id, home, epoch, index, head, slots, present, message = entry
+            kind = head.type
+            columns = _COLUMNS.get(kind)
+            states = slot_states(slots, present)
+            if columns is None:
+                calls.append((entry, states))
+                continue
+            row = (
+                home,
+                head.record,
+                feed_id,
+                epoch,
+                index,
+                number(head.time_micros),
+                head.kind,
+                states,
+                *columns(message),
+            )
+            if kind in rows:
+                rows[kind].append(row)
+            else:
+                rows[kind] = [row]
+        for kind, batch in rows.items():
+            self._connection.exec_driver_sql(self._upsert[kind], batch)
+        if calls:
+            self._calls.apply(calls)

@@ -1,0 +1,300 @@
+"""The tables of one node's database, for SQLite and PostgreSQL alike.
+
+The log (`feeds`, `entries`, `subtrees`, `checkpoints`) is the truth; every other table is derived
+from it or speaks about it. A person's name, phone or number stands in `entries.openings` and
+nowhere else, so that erasure has one place to go to: the projections hold keys, states, and the few
+columns worth a filter.
+
+Records are keyed by (home, record), which clusters a village's records together. A grid's code
+begins with its village's code, so a list by grid is a range of that key and needs no index of its
+own; each index not kept is a random page not written per entry received.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    text,
+)
+
+from huying.common.limits import CLASSES_MAX
+from huying.wire.v1 import feed_pb2
+
+__all__ = [
+    "CALLS",
+    "CALL_STEPS",
+    "CHECKPOINTS",
+    "ENTRIES",
+    "FEEDS",
+    "MEMBERS",
+    "METADATA",
+    "MISSING",
+    "PROPOSAL_ACCEPTED",
+    "PROPOSAL_NONE",
+    "PROPOSAL_ORPHAN",
+    "PROPOSAL_PENDING",
+    "PROPOSAL_VOID",
+    "QUARANTINE",
+    "RECORDS",
+    "REQUESTS",
+    "SCHEMA_REVISION",
+    "STEP_RAISE",
+    "SUBTREES",
+]
+
+# The alembic revision this program needs; compared by a plain query at every start.
+SCHEMA_REVISION: Final = "0001"
+
+METADATA: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# Where a call step stands with the call's sequencer.
+STEP_RAISE: Final = "raise"
+PROPOSAL_NONE: Final = 0  # not a proposal: the sequencer's own step, or a note
+PROPOSAL_PENDING: Final = 1  # not taken yet, as far as this node knows
+PROPOSAL_ACCEPTED: Final = 2
+PROPOSAL_VOID: Final = 3
+PROPOSAL_ORPHAN: Final = 4  # speaks of a call that is not here (yet)
+
+
+def _key(name: str, kind: type[BigInteger | Integer | SmallInteger | LargeBinary]) -> Column[object]:
+    return Column(name, kind, primary_key=True, autoincrement=False)
+
+
+def _text(name: str, *, primary_key: bool = False) -> Column[str]:
+    # Without a width: a value that a peer chose must never fail a transaction. The projections clip.
+    return Column(name, String, primary_key=primary_key, nullable=False)
+
+
+def _integer(name: str, kind: type[BigInteger | Integer | SmallInteger] = BigInteger) -> Column[int]:
+    return Column(name, kind, nullable=False)
+
+
+def _blob(name: str, *, nullable: bool = False) -> Column[bytes]:
+    return Column(name, LargeBinary, nullable=nullable)
+
+
+FEEDS: Final = Table(
+    "feeds",
+    METADATA,
+    _key("feed_id", Integer),
+    Column("origin", String, nullable=False, unique=True),
+    _text("code"),
+    _integer("epoch"),
+    _integer("size"),
+    _blob("frontier"),  # n x 32 bytes
+    _integer("head_size"),  # 0 and an empty note where there is none
+    _blob("head_root"),
+    _blob("head_note"),
+    _blob("rest"),  # n x 32 bytes
+    _blob("classes"),  # packed by huying.node.store.rows
+    _integer("cosigned_size"),
+    _blob("cosigned_root"),
+    _blob("cosigned_note"),
+    _integer("witnessed_size"),
+    _blob("witnessed_root"),
+    _blob("witnessed_note"),
+    _blob("frozen"),
+    _integer("openings_held"),
+    _integer("openings_withheld"),
+    _integer("entries_hidden"),
+    _integer("quarantined"),
+)
+
+ENTRIES: Final = Table(
+    "entries",
+    METADATA,
+    _key("feed_id", Integer),
+    _key("idx", BigInteger),
+    _blob("leaf", nullable=True),
+    _blob("leaf_hash", nullable=True),  # just where the leaf is withheld
+    _blob("openings"),
+    sqlite_with_rowid=False,
+)
+
+SUBTREES: Final = Table(
+    "subtrees",
+    METADATA,
+    _key("feed_id", Integer),
+    _key("level", SmallInteger),
+    _key("idx", BigInteger),
+    _blob("hash"),
+    sqlite_with_rowid=False,
+)
+
+CHECKPOINTS: Final = Table(
+    "checkpoints",
+    METADATA,
+    _key("feed_id", Integer),
+    _key("size", BigInteger),
+    _blob("root"),
+    _blob("note"),
+    sqlite_with_rowid=False,
+)
+
+MISSING: Final = Table(
+    "missing",
+    METADATA,
+    _key("feed_id", Integer),
+    _key("start", BigInteger),
+    _key("stop", BigInteger),
+    _text("name", primary_key=True),  # class, "CODE" or "CODE/*"
+    _key("slots", LargeBinary),
+    _key("first", BigInteger),
+    _integer("last"),
+    Column("since", Double, nullable=False),  # unix seconds
+    sqlite_with_rowid=False,
+)
+
+QUARANTINE: Final = Table(
+    "quarantine",
+    METADATA,
+    _key("feed_id", Integer),
+    _key("idx", BigInteger),
+    _key("code", SmallInteger),  # huying.common.errors.Code
+    _text("detail"),
+    Column("observed", Double, nullable=False),  # unix seconds
+    sqlite_with_rowid=False,
+)
+
+REQUESTS: Final = Table(
+    "requests",
+    METADATA,
+    _key("request_id", LargeBinary),
+    _integer("idx"),  # in the own feed
+    _blob("record"),
+    sqlite_with_rowid=False,
+)
+
+
+def _record_table(name: str, *columns: Column[str] | Column[int] | Column[bytes]) -> Table:
+    """A projection: the newest state of each record, pointing at the entry that holds it."""
+    return Table(
+        name,
+        METADATA,
+        _text("home", primary_key=True),
+        _key("record", LargeBinary),
+        _integer("feed_id", Integer),
+        _integer("epoch"),
+        _integer("idx"),
+        _integer("time_micros"),
+        _integer("kind", Integer),  # feed_pb2.Kind: put, delete or roster
+        _blob("slots"),  # pairs (slot, api_pb2.SlotState), one byte each
+        *columns,
+        sqlite_with_rowid=False,
+    )
+
+
+MEMBERS: Final = _record_table(
+    "members",
+    _text("code"),
+    _text("name"),  # of the division
+    _text("feed_key"),
+    _text("witness_key"),
+    _blob("certificate_sha256"),
+)
+
+# The tables that `get_record` and `list_records` read, by record type.
+RECORDS: Final[dict[int, Table]] = {
+    feed_pb2.RECORD_TYPE_DIVISION: _record_table("divisions", _text("code")),
+    feed_pb2.RECORD_TYPE_GRID: _record_table(
+        "grids", _text("grid"), _integer("type", Integer), _integer("grid_level")
+    ),
+    feed_pb2.RECORD_TYPE_GRID_WORKER: _record_table(
+        "grid_workers", _text("grid"), _integer("role", Integer)
+    ),
+    feed_pb2.RECORD_TYPE_HOUSEHOLD: _record_table(
+        "households", _text("grid"), _integer("resident_count")
+    ),
+    feed_pb2.RECORD_TYPE_RESIDENT: _record_table("residents", _text("grid")),
+    feed_pb2.RECORD_TYPE_EVENT: _record_table(
+        "events",
+        _text("grid"),
+        _text("category"),
+        _integer("status", Integer),
+        _integer("reported_micros"),
+    ),
+    feed_pb2.RECORD_TYPE_MEMBER: MEMBERS,
+}
+
+# `record` is the call's id and `home` its caller. The id comes first in the key, because a call is
+# looked up by its id alone.
+CALLS: Final = Table(
+    "calls",
+    METADATA,
+    _key("record", LargeBinary),
+    _text("home", primary_key=True),
+    _integer("feed_id", Integer),
+    _integer("epoch"),
+    _integer("idx"),
+    _integer("time_micros"),
+    _integer("kind", Integer),
+    _blob("slots"),
+    _text("sequencer"),
+    _text("category"),
+    _text("grid"),
+    _text("village"),
+    _integer("raised_micros"),
+    # Below: folded from the sequencer's steps.
+    _integer("stage", SmallInteger),  # api_pb2.CallStage
+    _integer("open", SmallInteger),  # 0 once it is confirmed
+    _text("department"),
+    _integer("received_micros"),
+    _integer("deadline_micros"),
+    _integer("answered_micros"),
+    _integer("confirmed_micros"),
+    _integer("satisfaction"),
+    Index(None, "time_micros", "record"),
+    Index(None, "open", "time_micros", "record"),
+    Index(None, "stage", "time_micros", "record"),
+    Index(None, "department", "time_micros", "record"),
+    sqlite_with_rowid=False,
+)
+
+# Every entry that speaks of a call: its raise, the proposals, the sequencer's steps.
+CALL_STEPS: Final = Table(
+    "call_steps",
+    METADATA,
+    _key("call", LargeBinary),
+    _text("caller", primary_key=True),
+    _key("feed_id", Integer),
+    _key("idx", BigInteger),
+    _text("home"),  # of the writer
+    _integer("epoch"),
+    _integer("time_micros"),
+    _text("step"),  # raise, took, dispatch, answer, confirm, or empty
+    # Of a took: the proposal it speaks of.
+    _text("took_origin"),
+    _integer("took_idx"),
+    # Of a proposal, what became of it; of a took, what it says.
+    _integer("state", SmallInteger),
+    _integer("void_reason", Integer),
+    Index(
+        "ix_call_steps_pending",
+        "feed_id",
+        "idx",
+        sqlite_where=text(f"state = {PROPOSAL_PENDING}"),
+        postgresql_where=text(f"state = {PROPOSAL_PENDING}"),
+    ),
+    sqlite_with_rowid=False,
+)
+
+assert CLASSES_MAX < 256, "the classes blob counts its names in one byte"

@@ -1,0 +1,305 @@
+"""The store: `huying.common.ports.Store` over one database connection.
+
+Every write happens inside `transaction`, on the one thread that owns the store. The engine gathers
+what is waiting into one transaction, so the statements here are few and carry many rows each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, asc, bindparam, desc, literal_column, select
+
+from huying.common.errors import Code
+from huying.common.state import Applied, FeedState, Missing, StoredCheckpoint, StoredEntry
+from huying.node.store import database
+from huying.node.store.database import MEMORY_URL, translated
+from huying.node.store.projections import Projections
+from huying.node.store.rows import feed_from_row, feed_row
+from huying.node.store.schema import (
+    CHECKPOINTS,
+    ENTRIES,
+    FEEDS,
+    MISSING,
+    QUARANTINE,
+    REQUESTS,
+    SUBTREES,
+)
+from huying.node.store.statements import compile_sql, delete_sql, insert_sql, upsert_sql
+
+__all__ = ["SqlStore"]
+
+# A migrated, empty database in memory, made once per process: the simulator opens thousands.
+_templates: dict[str, bytes] = {}
+
+
+class _Sql:
+    """Every statement of the store, as text."""
+
+    def __init__(self, dialect: str) -> None:
+        param = bindparam
+        self.feeds = compile_sql(select(FEEDS).order_by(FEEDS.c.feed_id), dialect, [])
+        self.put_feed = upsert_sql(FEEDS, dialect)
+        self.add_feed = insert_sql(FEEDS, dialect)
+        self.add_entry = insert_sql(ENTRIES, dialect)
+        self.set_entry = upsert_sql(ENTRIES, dialect)
+        self.entries = compile_sql(
+            select(ENTRIES.c.leaf, ENTRIES.c.leaf_hash, ENTRIES.c.openings)
+            .where(
+                ENTRIES.c.feed_id == param("feed_id"),
+                ENTRIES.c.idx >= param("start"),
+                ENTRIES.c.idx < param("stop"),
+            )
+            .order_by(ENTRIES.c.idx),
+            dialect,
+            ["feed_id", "start", "stop"],
+        )
+        self.add_subtree = insert_sql(SUBTREES, dialect)
+        self.subtrees = compile_sql(
+            select(SUBTREES.c.hash)
+            .where(
+                SUBTREES.c.feed_id == param("feed_id"),
+                SUBTREES.c.level == param("level"),
+                SUBTREES.c.idx >= param("start"),
+                SUBTREES.c.idx < param("stop"),
+            )
+            .order_by(SUBTREES.c.idx),
+            dialect,
+            ["feed_id", "level", "start", "stop"],
+        )
+        self.put_checkpoint = upsert_sql(CHECKPOINTS, dialect)
+        self.checkpoints = {
+            newest_first: compile_sql(
+                select(CHECKPOINTS.c.size, CHECKPOINTS.c.root, CHECKPOINTS.c.note)
+                .where(
+                    CHECKPOINTS.c.feed_id == param("feed_id"),
+                    CHECKPOINTS.c.size > param("above"),
+                    CHECKPOINTS.c.size <= param("upto"),
+                )
+                .order_by((desc if newest_first else asc)(CHECKPOINTS.c.size))
+                .limit(param("count"))
+                # Said aloud, since SQLite's compiler would bind a zero of its own.
+                .offset(literal_column("0")),
+                dialect,
+                ["feed_id", "above", "upto", "count"],
+            )
+            for newest_first in (False, True)
+        }
+        self.missing = compile_sql(
+            select(*(MISSING.c[name] for name in Missing._fields))
+            .where(MISSING.c.feed_id == param("feed_id"))
+            .order_by(MISSING.c.start, MISSING.c.stop, MISSING.c.name, MISSING.c.slots),
+            dialect,
+            ["feed_id"],
+        )
+        self.put_missing = upsert_sql(MISSING, dialect)
+        self.delete_missing = delete_sql(MISSING, dialect)
+        self.quarantine = insert_sql(QUARANTINE, dialect, ignore=True)
+        self.request = compile_sql(
+            select(REQUESTS.c.idx, REQUESTS.c.record).where(
+                REQUESTS.c.request_id == param("request_id")
+            ),
+            dialect,
+            ["request_id"],
+        )
+        self.add_request = insert_sql(REQUESTS, dialect)
+
+
+@lru_cache
+def _sql(name: str) -> _Sql:
+    """Compiled once in a process: the simulator opens stores by the thousand."""
+    return _Sql(name)
+
+
+class SqlStore:
+    """A store that passes `tests/contracts/store_contract.py`. Owned by one thread at a time."""
+
+    def __init__(self, engine: Engine, lock: int | None) -> None:
+        self._engine = engine
+        self._lock = lock
+        self._process: Final = os.getpid()
+        self._connection: Final = engine.connect()
+        self._sql: Final = _sql(engine.dialect.name)
+        self._projections: Final = Projections(self._connection)
+        self._writing = False
+
+    @classmethod
+    def open(cls, url: str = MEMORY_URL, template: bytes | None = None) -> SqlStore:
+        """Open the database for writing, creating and migrating it where needed.
+
+        `template` (just in memory) is another memory store's `image` to start from. Raises
+        HuyingError(NODE_RUNNING, CONFIG, STORE_FAILED, DISK_FULL or CORRUPT).
+        """
+        path = database.database_path(url)
+        if path is None:
+            return cls._open_memory(template)
+        assert template is None, "a template is for databases in memory"
+        lock = database.lock_database(path)
+        try:
+            _create_private(path)
+            engine = database.open_writer_engine(url)
+            database.migrate(engine)
+            with translated():
+                return cls(engine, lock)
+        except BaseException:
+            os.close(lock)
+            raise
+
+    @classmethod
+    def _open_memory(cls, template: bytes | None) -> SqlStore:
+        image = template or _templates.get(MEMORY_URL)
+        engine = database.open_writer_engine(MEMORY_URL)
+        with translated():
+            if image is not None:
+                with engine.connect() as connection:
+                    database.raw_connection(connection).deserialize(image)
+            database.migrate(engine)
+            store = cls(engine, None)
+            if image is None:
+                _templates[MEMORY_URL] = store.image()
+            return store
+
+    def image(self) -> bytes:
+        """The whole database as bytes, to open copies in memory from."""
+        assert not self._writing
+        with translated():
+            data: bytes = database.raw_connection(self._connection).serialize()
+            return data
+
+    def close(self) -> None:
+        """Close the connection, which empties the write-ahead log, and let go of the lock."""
+        with translated():
+            self._connection.close()
+            self._engine.dispose()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def release_memory(self) -> None:
+        """Give back the page cache: for a node that has gone idle after a burst."""
+        assert not self._writing
+        with translated():
+            database.raw_connection(self._connection).execute("PRAGMA shrink_memory")
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """See `ports.Store`. Not nested."""
+        assert not self._writing, "a transaction inside a transaction"
+        assert os.getpid() == self._process, "the store was carried over a fork"
+        with translated(), self._connection.begin():
+            self._writing = True
+            try:
+                yield
+            finally:
+                self._writing = False
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """The connection for queries: inside the running transaction, or in one of its own."""
+        with translated():
+            if self._writing:
+                yield self._connection
+            else:
+                with self._connection.begin():
+                    yield self._connection
+
+    def _query(self, sql: str, *values: Any) -> Sequence[Any]:
+        with self.reading() as connection:
+            return connection.exec_driver_sql(sql, values).fetchall()
+
+    def _write(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
+        assert self._writing, "a write outside a transaction"
+        if rows:
+            with translated():
+                self._connection.exec_driver_sql(sql, rows)
+
+    def feeds(self) -> list[FeedState]:
+        """See `ports.Store`."""
+        return [feed_from_row(row) for row in self._query(self._sql.feeds)]
+
+    def create_feed(self, origin: str) -> FeedState:
+        """See `ports.Store`. Raises HuyingError(INVALID_ARGUMENT) for a malformed origin."""
+        feed_id = max((feed.feed_id for feed in self.feeds()), default=0) + 1
+        state = FeedState(feed_id=feed_id, origin=origin)
+        self._write(self._sql.add_feed, [feed_row(state)])
+        return state
+
+    def put_feed(self, state: FeedState) -> None:
+        """See `ports.Store`."""
+        self._write(self._sql.put_feed, [feed_row(state)])
+
+    def add_entries(self, feed_id: int, start: int, entries: Sequence[StoredEntry]) -> None:
+        """See `ports.Store`. Raises HuyingError(STORE_FAILED) where an index is taken."""
+        self._write(
+            self._sql.add_entry,
+            [(feed_id, index, *entry) for index, entry in enumerate(entries, start)],
+        )
+
+    def entries(self, feed_id: int, start: int, stop: int) -> list[StoredEntry]:
+        """See `ports.Store`."""
+        return list(map(StoredEntry._make, self._query(self._sql.entries, feed_id, start, stop)))
+
+    def set_entry(self, feed_id: int, index: int, entry: StoredEntry) -> None:
+        """See `ports.Store`."""
+        self._write(self._sql.set_entry, [(feed_id, index, *entry)])
+
+    def add_subtrees(self, feed_id: int, subtrees: Iterable[tuple[int, int, bytes]]) -> None:
+        """See `ports.Store`."""
+        self._write(self._sql.add_subtree, [(feed_id, *subtree) for subtree in subtrees])
+
+    def subtrees(self, feed_id: int, level: int, start: int, stop: int) -> list[bytes]:
+        """See `ports.Store`."""
+        return [row[0] for row in self._query(self._sql.subtrees, feed_id, level, start, stop)]
+
+    def put_checkpoint(self, feed_id: int, checkpoint: StoredCheckpoint) -> None:
+        """See `ports.Store`."""
+        row = (feed_id, checkpoint.size, checkpoint.root, checkpoint.note)
+        self._write(self._sql.put_checkpoint, [row])
+
+    def checkpoints(
+        self, feed_id: int, above: int, upto: int, newest_first: bool, limit: int
+    ) -> list[StoredCheckpoint]:
+        """See `ports.Store`."""
+        rows = self._query(self._sql.checkpoints[newest_first], feed_id, above, upto, limit)
+        return [StoredCheckpoint(*row) for row in rows]
+
+    def missing(self, feed_id: int) -> list[Missing]:
+        """See `ports.Store`."""
+        return [Missing(*row) for row in self._query(self._sql.missing, feed_id)]
+
+    def replace_missing(self, feed_id: int, old: Sequence[Missing], new: Sequence[Missing]) -> None:
+        """See `ports.Store`."""
+        keys = [(feed_id, m.start, m.stop, m.name, m.slots, m.first) for m in old]
+        self._write(self._sql.delete_missing, list[tuple[Any, ...]](keys))
+        rows = [(feed_id, m.start, m.stop, m.name, m.slots, m.first, m.last, m.since) for m in new]
+        self._write(self._sql.put_missing, list[tuple[Any, ...]](rows))
+
+    def quarantine(self, feed_id: int, index: int, code: Code, detail: str, now: float) -> None:
+        """See `ports.Store`."""
+        self._write(self._sql.quarantine, [(feed_id, index, int(code), detail, now)])
+
+    def request(self, request_id: bytes) -> tuple[int, bytes] | None:
+        """See `ports.Store`."""
+        rows = self._query(self._sql.request, request_id)
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    def add_request(self, request_id: bytes, index: int, record: bytes) -> None:
+        """See `ports.Store`."""
+        self._write(self._sql.add_request, [(request_id, index, record)])
+
+    def apply(self, applied: Sequence[Applied]) -> None:
+        """See `ports.Store`. The entries themselves must be in place: a call is folded from them."""
+        assert self._writing, "a write outside a transaction"
+        with translated():
+            self._projections.apply(applied)
+
+
+def _create_private(path: Path) -> None:
+    """The database is its owner's alone; SQLite gives the WAL the same mode."""
+    with translated():
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
