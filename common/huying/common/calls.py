@@ -27,13 +27,13 @@ from typing import Final, NamedTuple
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from huying.common.errors import Code, HuyingError
-from huying.common.limits import RECORD_ID_BYTES
+from huying.common.limits import RECORD_ID_BYTES, SATISFACTION_MAX
 from huying.wire.v1 import calls_pb2
 
 __all__ = [
-    "SATISFACTION_MAX",
     "CallStage",
     "CallState",
+    "Proposal",
     "SequencedStep",
     "Verdict",
     "VoidReason",
@@ -44,8 +44,6 @@ __all__ = [
     "fold",
     "judge",
 ]
-
-SATISFACTION_MAX: Final = 5  # stars; 0 where not rated
 
 
 class CallStage(enum.IntEnum):
@@ -97,6 +95,17 @@ class SequencedStep(NamedTuple):
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     call_step: calls_pb2.CallStep
     epoch: int = 1
+
+
+class Proposal(NamedTuple):
+    """A party's step that waits for the sequencer, with the entry it stands in."""
+
+    origin: str  # of the feed
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    home: str  # division code of the origin
+    call: bytes  # the call's id: of a raise, the record id of its entry
+    caller: str  # division code; of a raise, the home itself
+    message: calls_pb2.Call | calls_pb2.CallStep
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,3 +72,12 @@ LIST_ENTRIES_DEFAULT: Final = 100
 LIST_ENTRIES_MAX: Final = 1000
 TEXT_CHARACTERS_MAX: Final = 4000
 NAME_CHARACTERS_MAX: Final = 200
+
+# Fields of records.
+INTEGER_MAX: Final = 2**63 - 1  # what every database's signed 64-bit integer holds
+PHONE_CHARACTERS_MAX: Final = 32  # with country code, blanks and an extension
+ID_NUMBER_CHARACTERS_MAX: Final = 32  # resident IDs have 18; passports and permits vary
+SATISFACTION_MAX: Final = 5  # stars; 0 where not rated
+CO_HANDLERS_MAX: Final = 16  # departments that help one lead
+HOUSEHOLD_RESIDENTS_MAX: Final = 1000  # a dormitory is one household
+GRID_HOUSEHOLDS_MAX: Final = 100_000  # an exclusive grid may be a campus

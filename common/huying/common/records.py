@@ -1,0 +1,273 @@
+"""The registry of record types: what each is, who may write it, and what an entry of it must hold.
+
+Two doors lead in. `check_write` is strict and guards this node's own writes. `decode` judges what
+others wrote: it must tolerate fields withheld from this reader and enum values newer than this
+program, refuses what would put a record into a region that is not its home's, and is fast, since
+every replicated entry passes through it. Importing this module makes the split plan of every type
+at every level, so a field without an audience stops the program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError, Message
+
+from huying.common import audience
+from huying.common.codes import is_within, level, parse_code
+from huying.common.errors import Code, HuyingError
+from huying.common.limits import INTEGER_MAX, RECORD_ID_BYTES, SELECTORS_MAX
+from huying.common.masking import mask
+from huying.common.record_rules import check_fields
+from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2
+
+__all__ = ["REGISTRY", "RecordSpec", "check_write", "decode", "default_to", "with_public_text"]
+
+_GRID_CHARACTERS: Final = 15
+_PUT_DELETE: Final = frozenset({int(feed_pb2.KIND_PUT), int(feed_pb2.KIND_DELETE)})
+_EVERY_LEVEL: Final = frozenset({1, 2, 3, 4, 5})
+_TOWN: Final = 4
+_VILLAGE: Final = 5
+
+# (message as far as it is visible, home's code) -> nothing, or HuyingError
+_Judge = Callable[[Any, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSpec:
+    """One record type."""
+
+    record_type: int  # feed_pb2.RecordType
+    message_class: type[Message]
+    levels: frozenset[int]  # of the nodes that may write it, 1 province … 5 village
+    kinds: frozenset[int]  # feed_pb2.Kind that its entries may have
+    judge: _Judge  # does a replicated record belong to its home, and fit into a database?
+
+    @property
+    def name(self) -> str:
+        """The message's name, e.g. Event."""
+        return str(self.message_class.DESCRIPTOR.name)
+
+
+# --- what a replicated record must not be ----------------------------------------------------
+#
+# An empty field is one that is withheld, or not filled: neither is an error here.
+
+
+def _wrong_region(field: str, home: str) -> HuyingError:
+    return HuyingError(Code.WRONG_REGION, f"{field} lies outside the home {home}")
+
+
+def _is_code(text: str) -> bool:
+    try:
+        parse_code(text)
+    except HuyingError:
+        return False
+    return True
+
+
+def _judge_grid(grid: str, home: str, field: str = "grid") -> None:
+    if len(grid) != _GRID_CHARACTERS or not (grid.isascii() and grid.isdigit()):
+        raise HuyingError(Code.BAD_RECORD, f"{field} is not {_GRID_CHARACTERS} digits")
+    if not is_within(grid, home):
+        raise _wrong_region(field, home)
+
+
+def _judge_gridded(message: Any, home: str) -> None:
+    if grid := message.grid:
+        _judge_grid(grid, home)
+
+
+def _judge_event(message: records_pb2.Event, home: str) -> None:
+    if grid := message.grid:
+        _judge_grid(grid, home)
+    _judge_integers(message.reported_micros, message.settled_micros)
+
+
+def _judge_integers(*numbers: int) -> None:
+    if max(numbers) > INTEGER_MAX:
+        raise HuyingError(Code.BAD_RECORD, f"a number is over {INTEGER_MAX}")
+
+
+def _judge_id(value: bytes, field: str) -> None:
+    if value and len(value) != RECORD_ID_BYTES:
+        raise HuyingError(Code.BAD_RECORD, f"{field} is not {RECORD_ID_BYTES} bytes")
+
+
+def _judge_division(message: records_pb2.Division, home: str) -> None:
+    if message.code and message.code != home:
+        raise _wrong_region("code", home)
+
+
+def _judge_grid_record(message: records_pb2.Grid, home: str) -> None:
+    if message.code:
+        _judge_grid(message.code, home, "code")
+
+
+def _judge_resident(message: records_pb2.Resident, home: str) -> None:
+    _judge_gridded(message, home)
+    _judge_id(message.household, "household")
+
+
+def _judge_member(message: records_pb2.Member, home: str) -> None:
+    code = message.code
+    if code and (code == home or not _is_code(code) or not is_within(code, home)):
+        raise HuyingError(Code.WRONG_REGION, f"a member of {home} must lie below it")
+
+
+def _judge_call(message: calls_pb2.Call, home: str) -> None:
+    sequencer, village = message.sequencer, message.village
+    if sequencer and (
+        sequencer == home or not _is_code(sequencer) or not is_within(home, sequencer)
+    ):
+        raise HuyingError(Code.WRONG_REGION, f"the sequencer of a call of {home} must be above it")
+    if village and not (_is_code(village) and is_within(village, home)):
+        raise _wrong_region("village", home)
+    if message.grid:
+        _judge_grid(message.grid, home)
+    _judge_id(message.event, "event")
+    _judge_integers(message.raised_micros)
+
+
+def _judge_call_step(message: calls_pb2.CallStep, home: str) -> None:
+    caller = message.caller
+    if caller and not (_is_code(caller) and is_within(caller, home)):
+        raise _wrong_region("caller", home)
+    _judge_id(message.call, "call")
+    _judge_integers(message.took.ref.index, message.dispatch.deadline_micros)
+
+
+# --- the registry ----------------------------------------------------------------------------
+
+
+def _registry() -> Mapping[int, RecordSpec]:
+    step, roster = frozenset({int(feed_pb2.KIND_STEP)}), frozenset({int(feed_pb2.KIND_ROSTER)})
+    put = frozenset({int(feed_pb2.KIND_PUT)})
+    village, town = frozenset({_VILLAGE}), frozenset({_TOWN})
+    above_village = _EVERY_LEVEL - village
+    rec, calls, feed = records_pb2, calls_pb2, feed_pb2
+    specs = (
+        RecordSpec(
+            feed.RECORD_TYPE_DIVISION, rec.Division, _EVERY_LEVEL, _PUT_DELETE, _judge_division
+        ),
+        RecordSpec(feed.RECORD_TYPE_GRID, rec.Grid, village, _PUT_DELETE, _judge_grid_record),
+        RecordSpec(
+            feed.RECORD_TYPE_GRID_WORKER,
+            rec.GridWorker,
+            village | town,
+            _PUT_DELETE,
+            _judge_gridded,
+        ),
+        RecordSpec(feed.RECORD_TYPE_HOUSEHOLD, rec.Household, village, _PUT_DELETE, _judge_gridded),
+        RecordSpec(feed.RECORD_TYPE_RESIDENT, rec.Resident, village, _PUT_DELETE, _judge_resident),
+        RecordSpec(feed.RECORD_TYPE_EVENT, rec.Event, village | town, _PUT_DELETE, _judge_event),
+        RecordSpec(feed.RECORD_TYPE_CALL, calls.Call, town, put, _judge_call),
+        RecordSpec(
+            feed.RECORD_TYPE_CALL_STEP, calls.CallStep, above_village, step, _judge_call_step
+        ),
+        RecordSpec(feed.RECORD_TYPE_MEMBER, rec.Member, _EVERY_LEVEL, roster, _judge_member),
+    )
+    for spec in specs:
+        for origin_level in sorted(spec.levels):
+            audience.plan(spec.message_class.DESCRIPTOR, origin_level)
+    return MappingProxyType({int(spec.record_type): spec for spec in specs})
+
+
+REGISTRY: Final[Mapping[int, RecordSpec]] = _registry()
+
+
+@lru_cache(maxsize=8192)  # a division each, a few types each
+def _admitted(record_type: int, kind: int, code: str) -> RecordSpec:
+    """The type, if the node `code` may write it so. Raises UNKNOWN_TYPE or TYPE_NOT_ALLOWED."""
+    spec = REGISTRY.get(record_type)
+    if spec is None:
+        raise HuyingError(Code.UNKNOWN_TYPE, f"record type {record_type}")
+    if level(code) not in spec.levels:
+        raise HuyingError(
+            Code.TYPE_NOT_ALLOWED, f"a node of level {level(code)} writes no {spec.name}"
+        )
+    if kind not in spec.kinds:
+        raise HuyingError(Code.TYPE_NOT_ALLOWED, f"an entry of {spec.name} is not of kind {kind}")
+    return spec
+
+
+def check_write(record_type: int, kind: int, message: Message, code: str) -> None:
+    """Let a record pass that the node `code` is about to write.
+
+    A delete may be empty; fields that it fills are checked all the same.
+    Raises HuyingError: UNKNOWN_TYPE; TYPE_NOT_ALLOWED at this tier or with this kind; else
+    INVALID_ARGUMENT naming the field, the limit and what to do.
+    """
+    spec = _admitted(record_type, kind, code)
+    if not isinstance(message, spec.message_class):
+        raise HuyingError(
+            Code.INVALID_ARGUMENT, f"message: {spec.name} is needed, not {message.DESCRIPTOR.name}"
+        )
+    if kind == feed_pb2.KIND_DELETE and not message.ByteSize():
+        return
+    check_fields(message, code)
+
+
+def decode(head: feed_pb2.Head, home_code: str, body: bytes) -> Message:
+    """The record in a replicated entry, as far as it is visible here.
+
+    `body` is the concatenation of the openings' bodies without the head's. Raises HuyingError:
+    UNKNOWN_TYPE; TYPE_NOT_ALLOWED for the writer's tier or the kind; BAD_RECORD for bytes that are
+    no such message, or say a field twice, or hold what no database takes; WRONG_REGION.
+    """
+    spec = _admitted(head.type, head.kind, home_code)
+    try:
+        message: Message = spec.message_class.FromString(body)
+    except DecodeError:
+        raise HuyingError(Code.BAD_RECORD, f"not a {spec.name} message") from None
+    # Merging lets a later compartment overrule an earlier one, so an origin could show the county
+    # one category and the town another. Then the bodies are longer than what they merge to.
+    if message.ByteSize() != len(body):
+        raise HuyingError(Code.BAD_RECORD, f"the {spec.name} says a field twice, or a default")
+    if b"\0" in body:
+        _refuse_nul(message)
+    spec.judge(message, home_code)
+    return message
+
+
+def _refuse_nul(message: Message) -> None:
+    """Raises HuyingError(BAD_RECORD): PostgreSQL takes no text with a NUL."""
+    for field, value in message.ListFields():
+        for one in value if field.is_repeated else (value,):
+            if isinstance(one, str) and "\0" in one:
+                raise HuyingError(Code.BAD_RECORD, f"{field.name} holds a NUL")
+            if isinstance(one, Message):
+                _refuse_nul(one)
+
+
+def default_to(
+    record_type: int, code: str, message: Message, parties: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """The selectors of an entry that names none.
+
+    What a node says of itself and of its members goes to all below it; a call to its village; a
+    step of a call to the `parties` below the writer. A village addresses nobody.
+    """
+    if level(code) == _VILLAGE:
+        return ()
+    if record_type in (feed_pb2.RECORD_TYPE_DIVISION, feed_pb2.RECORD_TYPE_MEMBER):
+        return (f"{code}/*",)
+    if isinstance(message, calls_pb2.Call) and message.village:
+        parties = (message.village,)
+    elif not isinstance(message, calls_pb2.CallStep):
+        return ()
+    below = [party for party in parties if party != code and is_within(party, code)]
+    return tuple(f"={party}" for party in dict.fromkeys(below))[:SELECTORS_MAX]
+
+
+def with_public_text(event: records_pb2.Event) -> records_pb2.Event:
+    """A copy whose public description, where there is none yet, is the masked full one."""
+    copy = records_pb2.Event()
+    copy.CopyFrom(event)
+    if not copy.description_public:
+        copy.description_public = mask(copy.description_full).text
+    return copy
