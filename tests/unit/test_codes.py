@@ -49,7 +49,7 @@ def test_the_last_part_that_is_not_zero_gives_the_level() -> None:
 def test_levels_have_the_numbers_of_the_wire() -> None:
     """A slot's level byte, a field's audience and a code's level are compared as numbers."""
     for tier in Level:
-        assert audience_pb2.Level.Value(f"LEVEL_{tier.name}") == tier
+        assert int(audience_pb2.Level.Value(f"LEVEL_{tier.name}")) == tier.value
 
 
 def test_ancestors_are_nearest_first_up_to_the_province() -> None:
@@ -184,7 +184,7 @@ def test_every_origin_re_formats_to_itself(code: str, epoch: int) -> None:
 )
 def test_what_is_no_origin_is_refused(text: str) -> None:
     """An origin comes from peers, in notes, and names rows in the store."""
-    with pytest.raises(HuyingError, match="origin|network|code|epoch") as caught:
+    with pytest.raises(HuyingError, match=r"origin|network|code|epoch") as caught:
         parse_origin(text)
     assert caught.value.code == Code.INVALID_ARGUMENT
 

@@ -96,7 +96,9 @@ def test_proofs_are_those_of_the_reference_tree() -> None:
     assert inclusion_proof(2, 3, reader) == unhex(proofs["inclusion_2_of_3_hex"])
 
 
-@pytest.mark.parametrize("case", VECTORS["cover"], ids=lambda case: f"{case['start']}-{case['end']}")
+@pytest.mark.parametrize(
+    "case", VECTORS["cover"], ids=lambda case: f"{case['start']}-{case['end']}"
+)
 def test_covers_are_those_of_the_vectors(case: dict[str, Any]) -> None:
     """Sender and receiver must tile a range alike: hashes travel without their places."""
     expected = [tuple(node) for node in case["nodes_level_index"]]
@@ -143,8 +145,8 @@ def test_a_tree_grows_to_the_same_frontier_in_whatever_batches() -> None:
 def test_appending_reports_every_completed_subtree_just_once(batches: list[int]) -> None:
     """The store keeps just these; a hole would make a proof impossible months later."""
     tree, reported, size = EMPTY_RANGE, [], 0
-    for count in batches:
-        count = min(count, len(LEAVES) - size)
+    for wanted in batches:
+        count = min(wanted, len(LEAVES) - size)
         tree, subtrees = append(tree, LEAVES[size : size + count])
         reported += subtrees
         size += count
