@@ -27,7 +27,8 @@ from typing import Final, NamedTuple
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from huying.common.errors import Code, HuyingError
-from huying.common.limits import RECORD_ID_BYTES, SATISFACTION_MAX
+from huying.common.limits import PROPOSAL_BYTES_MAX, RECORD_ID_BYTES, SATISFACTION_MAX
+from huying.common.record_rules import check_fields
 from huying.wire.v1 import calls_pb2
 
 __all__ = [
@@ -266,11 +267,20 @@ def judge(
     if kind != "confirm" or proposal_origin_code != proposal.caller:
         # The other kinds are the sequencer's own to write; and only the caller confirms.
         return _void(VoidReason.NOT_A_PARTY)
-    if proposal.confirm.satisfaction > SATISFACTION_MAX:
+    if not _can_be_repeated(proposal, proposal_origin_code):
         return _void(VoidReason.MALFORMED)
     if (state.stage, _confirm_action(proposal.confirm)) not in _TRANSITIONS:
         return _void(VoidReason.WRONG_STAGE)
     return _ACCEPTED
+
+
+def _can_be_repeated(proposal: calls_pb2.CallStep, code: str) -> bool:
+    """Whether the sequencer could write what it would accept: its took repeats the proposal."""
+    try:
+        check_fields(proposal, code)
+    except HuyingError:
+        return False
+    return proposal.ByteSize() <= PROPOSAL_BYTES_MAX
 
 
 def _judge_raise(state: CallState, code: str, call: calls_pb2.Call) -> Verdict:
@@ -330,6 +340,7 @@ def check_proposal(state: CallState, code: str, step: calls_pb2.CallStep) -> Non
     if reason is not VoidReason.NONE:
         raise HuyingError(
             Code.INVALID_ARGUMENT,
-            f"step: a confirm with the call's id of {RECORD_ID_BYTES} bytes, its caller, and "
-            f"satisfaction from 0 to {SATISFACTION_MAX} is needed",
+            f"step: a confirm with the call's id of {RECORD_ID_BYTES} bytes, its caller, "
+            f"satisfaction from 0 to {SATISFACTION_MAX}, and {PROPOSAL_BYTES_MAX} bytes at most, "
+            "is needed",
         )

@@ -137,6 +137,7 @@ class Alarm:
     feed: str  # origin, or empty
     peer: str  # code, or empty
     detail: str
+    fault: BaseException | None = None  # a fault of our own, for the log
 
 
 Effect = Appended | Send | Close | Alarm

@@ -70,10 +70,12 @@ INPUT_QUEUE_MAX: Final = 16384
 # Requests.
 LIST_ENTRIES_DEFAULT: Final = 100
 LIST_ENTRIES_MAX: Final = 1000
+CALL_STEPS_SHOWN_MAX: Final = 1000  # an honest call has ten; a forger may write on and on
 TEXT_CHARACTERS_MAX: Final = 4000
 NAME_CHARACTERS_MAX: Final = 200
 
 # Fields of records.
+PROPOSAL_BYTES_MAX: Final = 12 * KIB  # the sequencer's took repeats it in one entry
 INTEGER_MAX: Final = 2**63 - 1  # what every database's signed 64-bit integer holds
 PHONE_CHARACTERS_MAX: Final = 32  # with country code, blanks and an extension
 ID_NUMBER_CHARACTERS_MAX: Final = 32  # resident IDs have 18; passports and permits vary

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from huying.common.errors import Code
+from huying.common.roster import Pin
 from huying.common.state import Applied, FeedState, Missing, StoredCheckpoint, StoredEntry
 
 __all__ = ["Clock", "Entropy", "HighWaterMark", "Store"]
@@ -135,6 +136,11 @@ class Store(Protocol):
 
     def add_request(self, request_id: bytes, index: int, record: bytes) -> None:
         """Remember a written request."""
+        ...
+
+    # Trust.
+    def members(self) -> list[Pin]:
+        """The keys that MEMBER entries brought, in the order they came."""
         ...
 
     # Projections.

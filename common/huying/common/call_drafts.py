@@ -1,0 +1,154 @@
+"""The entries that take a call through its life, ready to append.
+
+A draft is addressed to the parties below its writer: the sequencer's to the caller and the village,
+the caller's to the village. Upward a call's fields travel by their level, so the sequencer needs no
+selector.
+"""
+
+from __future__ import annotations
+
+from huying.common.calls import (
+    CallState,
+    Proposal,
+    Verdict,
+    check_own_step,
+    check_proposal,
+)
+from huying.common.effects import DraftEntry
+from huying.common.records import check_write, default_to
+from huying.wire.v1 import calls_pb2, feed_pb2
+
+__all__ = [
+    "answer_draft",
+    "confirm_draft",
+    "dispatch_draft",
+    "raise_draft",
+    "step_draft",
+    "took_draft",
+]
+
+
+def raise_draft(code: str, call: calls_pb2.Call, *, request_id: bytes = b"") -> DraftEntry:
+    """The call itself, written by the town `code`; the record id drawn for it is the call's id.
+
+    Raises HuyingError as `check_write` does.
+    """
+    check_write(feed_pb2.RECORD_TYPE_CALL, feed_pb2.KIND_PUT, call, code)
+    return DraftEntry(
+        kind=feed_pb2.KIND_PUT,
+        type=feed_pb2.RECORD_TYPE_CALL,
+        message=call,
+        to=default_to(feed_pb2.RECORD_TYPE_CALL, code, call),
+        request_id=request_id,
+    )
+
+
+def step_draft(
+    code: str,
+    sequencer: str,
+    state: CallState,
+    step: calls_pb2.CallStep,
+    *,
+    village: str = "",
+    request_id: bytes = b"",
+) -> DraftEntry:
+    """A step that the node `code` takes: its own where it is the sequencer, else a proposal.
+
+    `state` is the call's as seen here; `village` the call's, for a caller whose raise is not taken
+    yet. Raises HuyingError: WRONG_STAGE, NOT_A_PARTY, INVALID_ARGUMENT, or as `check_write` does.
+    """
+    check_write(feed_pb2.RECORD_TYPE_CALL_STEP, feed_pb2.KIND_STEP, step, code)
+    if code == sequencer:
+        check_own_step(state, step)
+    else:
+        check_proposal(state, code, step)
+    parties = (step.caller, village or state.village)
+    return _step_entry(code, step, parties, request_id)
+
+
+def dispatch_draft(
+    code: str,
+    state: CallState,
+    call: bytes,
+    *,
+    department: str,
+    co_handlers: tuple[str, ...] = (),
+    deadline_micros: int = 0,
+    actor: str = "",
+    request_id: bytes = b"",
+) -> DraftEntry:
+    """派单: the sequencer `code` names the lead department. Raises as `step_draft` does."""
+    dispatch = calls_pb2.Dispatch(
+        department=department, co_handlers=co_handlers, deadline_micros=deadline_micros
+    )
+    step = calls_pb2.CallStep(call=call, caller=state.caller, actor=actor, dispatch=dispatch)
+    return step_draft(code, code, state, step, request_id=request_id)
+
+
+def answer_draft(
+    code: str,
+    state: CallState,
+    call: bytes,
+    *,
+    text: str,
+    actor: str = "",
+    request_id: bytes = b"",
+) -> DraftEntry:
+    """答复: the lead department's answer, written by the sequencer. Raises as `step_draft` does."""
+    answer = calls_pb2.Answer(department=state.department, text=text)
+    step = calls_pb2.CallStep(call=call, caller=state.caller, actor=actor, answer=answer)
+    return step_draft(code, code, state, step, request_id=request_id)
+
+
+def confirm_draft(
+    code: str,
+    sequencer: str,
+    state: CallState,
+    call: bytes,
+    confirm: calls_pb2.Confirm,
+    *,
+    actor: str = "",
+    request_id: bytes = b"",
+) -> DraftEntry:
+    """回访: the caller `code` proposes what the answer was worth. Raises as `step_draft` does."""
+    step = calls_pb2.CallStep(call=call, caller=code, actor=actor, confirm=confirm)
+    return step_draft(code, sequencer, state, step, request_id=request_id)
+
+
+def took_draft(code: str, state: CallState, proposal: Proposal, verdict: Verdict) -> DraftEntry:
+    """The sequencer's word on a proposal, for the parties and for whoever proposed.
+
+    An accepted one carries what the fold needs; of a void one only the kind is repeated.
+    """
+    took = calls_pb2.Took(
+        ref=calls_pb2.EntryRef(origin=proposal.origin, index=proposal.index),
+        accepted=verdict.accepted,
+        reason=calls_pb2.VoidReason.ValueType(verdict.reason),
+    )
+    message = proposal.message
+    village = state.village
+    if isinstance(message, calls_pb2.Call):
+        raised = getattr(took, "raise")
+        raised.SetInParent()
+        if verdict.accepted:
+            raised.village = village = message.village
+    elif message.HasField("confirm"):
+        took.confirm.SetInParent()
+        if verdict.accepted:
+            took.confirm.CopyFrom(message.confirm)
+            took.confirm.DiscardUnknownFields()  # a newer caller's; nothing unknown is written
+    step = calls_pb2.CallStep(call=proposal.call, caller=proposal.caller, took=took)
+    return _step_entry(code, step, (state.caller or proposal.caller, village, proposal.home), b"")
+
+
+def _step_entry(
+    code: str, step: calls_pb2.CallStep, parties: tuple[str, ...], request_id: bytes
+) -> DraftEntry:
+    known = tuple(party for party in parties if party)
+    return DraftEntry(
+        kind=feed_pb2.KIND_STEP,
+        type=feed_pb2.RECORD_TYPE_CALL_STEP,
+        message=step,
+        to=default_to(feed_pb2.RECORD_TYPE_CALL_STEP, code, step, known),
+        request_id=request_id,
+    )

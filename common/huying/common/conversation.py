@@ -1,0 +1,305 @@
+"""What each frame of a peer does to the node, inside the transaction that it came in.
+
+A frame that breaks the rules is answered with a named refusal and counted; only one that makes
+the rest of the stream meaningless ends the link. What is to be sent because of a frame (an
+acknowledgement, an answer) waits for `finish`, after the transaction is durable.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from huying.common import limits
+from huying.common.codes import parse_origin
+from huying.common.effects import Direction, LinkUp, Received
+from huying.common.errors import Code, HuyingError
+from huying.common.outgoing import disclosed_entry
+from huying.common.pulse import open_pulse, peek_pulse
+from huying.common.segment import decode_segment, parse_frame
+from huying.common.session import Session
+from huying.common.state import Applied, ClassMark, FeedState, Missing
+from huying.wire.v1 import feed_pb2, sync_pb2
+
+if TYPE_CHECKING:
+    from huying.common.engine import Engine
+
+__all__ = ["Conversation"]
+
+_FATAL = frozenset(
+    {
+        Code.FRAME_TOO_LARGE,
+        Code.VERSION_MISMATCH,
+        Code.WRONG_NETWORK,
+        Code.NOT_ENROLLED,
+        Code.UNEXPECTED_FRAME,
+    }
+)
+
+
+class Conversation:
+    """Handles frames for one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._touched: dict[tuple[int, str], None] = {}  # (link, origin) to acknowledge
+        self._replies: list[tuple[Session, sync_pb2.Frame]] = []
+        self._committed: dict[str, list[float]] = {}
+        self._deferred: set[tuple[int, str]] = set()
+        self._cosigned: dict[str, int] = {}
+
+    # Around the transaction.
+
+    def begin(self) -> None:
+        """Forget what was to be said after a transaction that failed."""
+        self._touched.clear()
+        self._replies.clear()
+        self._committed.clear()
+        engine = self._engine
+        self._cosigned = {
+            origin: feed.cosigned.size
+            for origin, feed in engine.replica.feeds.items()
+            if feed.cosigned is not None
+        }
+
+    def finish(self, changed: set[str]) -> None:
+        """The transaction is durable: acknowledge, answer, and take note of what came."""
+        engine = self._engine
+        now = engine.clock.now()
+        for origin in changed:
+            feed = engine.replica.feeds[origin]
+            if origin != engine.identity.origin:
+                seen = engine.observation(origin)
+                seen.announced(engine.replica.remote_head(feed), feed.size, now)
+                if origin in self._committed:
+                    seen.applied(feed.size, self._committed[origin], now)
+        for link, origin in self._touched:
+            session = engine.sessions.get(link)
+            if session is not None:
+                engine.send(session, self._ack(origin))
+        for session, frame in self._replies:
+            if session.link in engine.sessions:
+                engine.send(session, frame)
+        for link, origin in list(self._deferred):
+            session = engine.sessions.get(link)
+            if session is None or engine.roster.feed_key(origin) is not None:
+                self._deferred.discard((link, origin))
+                if session is not None:
+                    engine.send(session, self._ack(origin))
+
+    def _ack(self, origin: str) -> sync_pb2.Frame:
+        feed = self._engine.replica.feeds.get(origin)
+        ack = sync_pb2.Ack(origin=origin, size=feed.size if feed is not None else 0)
+        if feed is not None and feed.cosigned is not None:
+            if feed.cosigned.size > self._cosigned.get(origin, -1):
+                ack.cosigned = feed.cosigned.note
+        return sync_pb2.Frame(ack=ack)
+
+    # Links.
+
+    def on_link_up(self, link: LinkUp) -> None:
+        """Greet; a newer link to a peer replaces the older one."""
+        engine = self._engine
+        for session in [s for s in engine.sessions.values() if s.peer == link.code]:
+            engine.close(session.link, Code.DRAINING, "a newer link took over")
+        session = Session(
+            engine.replica, link.link, link.code, link.direction, engine.clock.monotonic()
+        )
+        engine.sessions[link.link] = session
+        self._replies.append((session, sync_pb2.Frame(hello=session.hello(engine.clock.now()))))
+
+    # Frames.
+
+    def on_frame(self, received: Received) -> None:
+        """Handle one frame; a broken rule is refused by name."""
+        engine = self._engine
+        session = engine.sessions.get(received.link)
+        if session is None:
+            return
+        session.received_bytes += len(received.frame)
+        origin = ""
+        try:
+            frame = parse_frame(received.frame)
+            kind = frame.WhichOneof("frame")
+            if kind is None:
+                return  # a frame of a later version
+            engine.contacts[session.peer] = engine.clock.now()
+            if not session.greeted and kind not in ("hello", "refusal"):
+                raise HuyingError(Code.UNEXPECTED_FRAME, f"{kind} before hello")
+            if kind == "segment":
+                origin = frame.segment.origin
+            getattr(self, f"_on_{kind}")(session, getattr(frame, kind))
+        except HuyingError as error:
+            self._refuse(session, origin, error)
+
+    def _refuse(self, session: Session, origin: str, error: HuyingError) -> None:
+        engine = self._engine
+        if error.code is not Code.START_MISMATCH:
+            engine.alarm(error.code, feed=origin, peer=session.peer, detail=error.detail)
+        refusal = sync_pb2.Refusal(code=error.code, detail=error.detail, origin=origin)
+        self._replies.append((session, sync_pb2.Frame(refusal=refusal)))
+        if origin and error.code is Code.START_MISMATCH:
+            self._touched[session.link, origin] = None
+        if error.code in _FATAL:
+            engine.send(session, sync_pb2.Frame(refusal=refusal))
+            engine.close(session.link, error.code, error.detail)
+
+    def _on_hello(self, session: Session, hello: sync_pb2.Hello) -> None:
+        engine = self._engine
+        session.on_hello(hello)
+        now = engine.clock.now()
+        engine.clock_offsets[session.peer] = hello.time_micros / 1e6 - now
+        for origin in session.conflicts:
+            engine.alarm(
+                Code.FORK, feed=origin, peer=session.peer, detail="the peer holds another history"
+            )
+        for held in hello.held:
+            feed = engine.replica.feeds.get(held.origin)
+            if session.accepts(held.origin):
+                size = feed.size if feed is not None else 0
+                engine.observation(held.origin).announced(held.size, size, now)
+            elif held.origin == engine.identity.origin:
+                self._compare_own(session, held)
+        if session.direction is Direction.UP:
+            engine.confirmed = engine.confirmed_by_parent = True
+        behind = [
+            pin.code
+            for pin in engine.roster.pins()
+            if engine.roster.link_towards(pin.code) == session.peer
+        ]
+        engine.pulses.link_opened(behind)
+        served = [origin for origin in engine.replica.missing if session.accepts(origin)]
+        engine.wants.link_opened(served, engine.clock.monotonic())
+        engine.pulse_soon()
+
+    def _compare_own(self, session: Session, held: sync_pb2.Held) -> None:
+        """What a peer holds of the own feed can't be more than was written."""
+        engine = self._engine
+        if held.size > engine.replica.own.size or held.origin in session.conflicts:
+            engine.recover(f"{session.peer} holds {held.size} entries of this feed, or others")
+        elif held.cosigned:
+            engine.replica.adopt_cosignature(session.peer, held.cosigned)
+
+    def _on_segment(self, session: Session, message: feed_pb2.Segment) -> None:
+        engine = self._engine
+        origin = message.origin
+        if not session.accepts(origin):
+            raise HuyingError(Code.NOT_SERVED, "a feed that does not travel this link")
+        if engine.roster.feed_key(origin) is None:
+            self._deferred.add((session.link, origin))
+            ack = sync_pb2.Ack(origin=origin, deferred=True)
+            self._replies.append((session, sync_pb2.Frame(ack=ack)))
+            return
+        intake = engine.replica.receive(decode_segment(message))
+        self._touched[session.link, origin] = None
+        for index, code, detail in intake.quarantined[:1]:
+            engine.alarm(code, feed=origin, peer=session.peer, detail=f"entry {index}: {detail}")
+        if intake.breaches:
+            engine.breaches += intake.breaches
+            engine.alarm(Code.BREACH, feed=origin, peer=session.peer)
+        if intake.mismatches:
+            engine.alarm(Code.OPENING_MISMATCH, feed=origin, peer=session.peer)
+        if intake.stored:
+            times = self._committed.setdefault(origin, [])
+            times.extend(_commit_times(intake.applied))
+
+    def _on_ack(self, session: Session, ack: sync_pb2.Ack) -> None:
+        session.on_ack(ack, self._engine.clock.monotonic())
+        if ack.cosigned and ack.origin == self._engine.identity.origin:
+            self._engine.replica.adopt_cosignature(session.peer, ack.cosigned)
+
+    def _on_refusal(self, session: Session, refusal: sync_pb2.Refusal) -> None:
+        engine = self._engine
+        code = _code(refusal.code)
+        session.on_refusal(refusal.origin, code, engine.clock.monotonic())
+        if code is not Code.START_MISMATCH:
+            engine.alarm(code, feed="", peer=session.peer, detail="refused by the peer")
+
+    def _on_drain(self, session: Session, drain: sync_pb2.Drain) -> None:
+        """The peer will close the stream; the dialler comes back by itself."""
+
+    # Late answers.
+
+    def _on_want(self, session: Session, want: sync_pb2.Want) -> None:
+        engine = self._engine
+        feed = engine.replica.feeds.get(want.origin)
+        if feed is None or not session.serves(want.origin):
+            raise HuyingError(Code.NOT_SERVED, "a feed that does not travel this link")
+        if want.stop < want.start or want.stop - want.start > limits.WANT_ENTRIES_MAX:
+            raise HuyingError(Code.LIMIT_EXCEEDED, f"over {limits.WANT_ENTRIES_MAX} entries wanted")
+        origin = parse_origin(want.origin)
+        wanted = frozenset(want.slots)
+        entries: list[sync_pb2.DisclosedEntry] = []
+        stop = min(want.stop, feed.size)
+        stored = engine.replica.store.entries(feed.feed_id, min(want.start, stop), stop)
+        for index, entry in enumerate(stored, start=want.start):
+            given = disclosed_entry(entry, session.peer, origin)
+            if given is None:
+                continue
+            leaf, openings = given
+            if wanted:
+                openings = [opening for opening in openings if opening[0] in wanted]
+            if openings:
+                entries.append(
+                    sync_pb2.DisclosedEntry(
+                        index=index, entry=feed_pb2.Entry(leaf=leaf, openings=openings)
+                    )
+                )
+        self._replies.extend((session, frame) for frame in session.answer(want, entries))
+
+    def _on_disclose(self, session: Session, message: sync_pb2.Disclose) -> None:
+        engine = self._engine
+        if not session.accepts(message.origin):
+            raise HuyingError(Code.NOT_SERVED, "a feed that does not travel this link")
+        for disclosed in message.entries:
+            try:
+                engine.replica.receive_disclosed(message.origin, disclosed.index, disclosed.entry)
+            except HuyingError as error:
+                engine.breaches += error.code is Code.BREACH
+                engine.alarm(error.code, message.origin, session.peer, error.detail)
+        if message.last:
+            engine.wants.answered(
+                message.origin, message.start, message.stop, engine.clock.monotonic()
+            )
+
+    # Pulses.
+
+    def _on_pulse(self, session: Session, message: feed_pb2.Pulse) -> None:
+        engine = self._engine
+        pulse = peek_pulse(message)
+        if not session.accepts(pulse.origin):
+            raise HuyingError(Code.NOT_SERVED, "a pulse that does not travel this link")
+        key = engine.roster.feed_key(pulse.origin)
+        if key is None:
+            return
+        open_pulse(message, key)
+        if pulse.reader != engine.identity.code:
+            if engine.roster.link_towards(pulse.reader) not in (None, session.peer):
+                engine.pulses.post(pulse.origin, pulse.reader, pulse.size, message)
+            return
+        feed = engine.replica.feeds.get(pulse.origin) or FeedState(0, pulse.origin)
+        seen = engine.observation(pulse.origin)
+        now = engine.clock.now()
+        if not seen.heard(pulse, feed.size, now, engine.settings.withheld_grace_seconds):
+            return
+        if not feed.feed_id or pulse.size > feed.size:
+            return
+        if engine.replica.root_at(feed, pulse.size) != pulse.root:
+            detail = f"a pulse signs another root at size {pulse.size}"
+            raise HuyingError(Code.FORK, detail)
+        for name, total in pulse.totals.items():
+            mark = feed.classes.get(name, ClassMark(0, -1))
+            if total > mark.number:
+                row = Missing(mark.index + 1, pulse.size, b"", name, mark.number + 1, total, now)
+                engine.replica.add_gap(pulse.origin, row)
+
+
+def _code(number: int) -> Code:
+    """A peer's code; one that is not on the list reads as unknown."""
+    try:
+        return Code(number)
+    except ValueError:
+        return Code.UNKNOWN
+
+
+def _commit_times(applied: list[Applied]) -> list[float]:
+    return [entry.head.time_micros / 1e6 for entry in applied]

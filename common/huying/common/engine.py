@@ -1,0 +1,433 @@
+"""One node's protocol engine: inputs in, one durable transaction, effects out.
+
+`step` takes whatever is waiting (drafts to write, frames from peers, links that came and went),
+handles all of it in one store transaction, and only then says what may be sent or acknowledged.
+The order that makes a restored node safe is kept here: commit, then the high-water mark, then
+everything that leaves the node.
+
+The engine owns no thread, socket, file or clock; `huying.node.runtime` and the simulator do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from huying.common import limits
+from huying.common.codes import parse_origin
+from huying.common.conversation import Conversation
+from huying.common.effects import (
+    Alarm,
+    Append,
+    Appended,
+    Close,
+    Direction,
+    Drain,
+    DraftEntry,
+    Effect,
+    Input,
+    LinkDown,
+    LinkUp,
+    Received,
+    Send,
+)
+from huying.common.errors import Code, HuyingError
+from huying.common.merkle import EMPTY_ROOT
+from huying.common.observation import Observation
+from huying.common.ports import Clock, Entropy, HighWaterMark, Store
+from huying.common.pulse import make_pulse
+from huying.common.pulse_board import PulseBoard
+from huying.common.replica import Replica
+from huying.common.report import node_status
+from huying.common.roster import Identity, Pin, Roster
+from huying.common.session import Session
+from huying.common.status import NodeStatus
+from huying.common.wants import WantBook
+from huying.wire.v1 import feed_pb2, records_pb2, sync_pb2
+
+__all__ = ["Engine", "Sequencer", "Settings"]
+
+SEQUENCED_MAX = 1024  # steps a sequencer writes in one transaction
+HELLO_SECONDS_MAX = 10.0
+REPORTED_ALARMS_MAX = 64  # in one step; the counters count them all
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Times in seconds."""
+
+    pulse_seconds: float = limits.PULSE_SECONDS
+    confirm_seconds: float = limits.CONFIRM_SECONDS
+    withheld_grace_seconds: float = limits.WITHHELD_GRACE_SECONDS
+    want_retry_seconds_min: float = limits.WANT_RETRY_SECONDS_MIN
+    want_retry_seconds_max: float = limits.WANT_RETRY_SECONDS_MAX
+
+    @property
+    def stale_seconds(self) -> float:
+        """After so long without a pulse nobody knows how far an origin has come."""
+        return self.pulse_seconds * limits.PULSES_MISSED_MAX
+
+
+class Sequencer(Protocol):
+    """Orders the proposals of other nodes; the hub brings one."""
+
+    def take(self, limit: int) -> list[DraftEntry]:
+        """What the own feed must say now of proposals in the store, at most `limit` drafts."""
+        ...
+
+
+class Engine:
+    """The node's one writer and one reader of frames."""
+
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        parent: str | None,
+        pins: Sequence[Pin],
+        store: Store,
+        clock: Clock,
+        entropy: Entropy,
+        mark: HighWaterMark,
+        settings: Settings = Settings(),
+        sequencer: Sequencer | None = None,
+    ) -> None:
+        self.identity = identity
+        self.settings = settings
+        self.clock = clock
+        self.roster = Roster(identity, parent, pins)
+        self.replica = Replica(identity, self.roster, store, clock, entropy)
+        self.sessions: dict[int, Session] = {}
+        self.observations: dict[str, Observation] = {}
+        self.contacts: dict[str, float] = {}  # last frame of a peer, unix seconds
+        self.clock_offsets: dict[str, float] = {}
+        self.failures: Counter[tuple[str, Code]] = Counter()
+        self.withheld_gaps = 0
+        self.breaches = 0
+        self.change_count = 0
+        self.state = "starting"
+        self.confirmed = parent is None  # writing may begin
+        self.confirmed_by_parent = parent is None
+        self.wants = WantBook(settings.want_retry_seconds_min, settings.want_retry_seconds_max)
+        self.pulses = PulseBoard()
+        self._store = store
+        self._entropy = entropy
+        self._mark = mark
+        self._sequencer = sequencer
+        self._sequence_due = sequencer is not None
+        self._waiting: list[Append] = []
+        self._conversation = Conversation(self)
+        self._effects: list[Effect] = []
+        self._confirm_by = 0.0
+        self._pulse_due = 0.0
+        self._wake: float | None = None
+
+    # Starting.
+
+    def start(self) -> list[Effect]:
+        """Compare the store with the high-water mark, and learn the keys that its feeds brought.
+
+        Where the mark is ahead of the store, of another host, or missing though there are entries,
+        the node is recovering: it follows and relays, and writes nothing.
+        """
+        own = self.replica.own
+        mark = self._mark.read()
+        if mark is None and own.size == 0:
+            self._mark.write(own.origin, 0, EMPTY_ROOT)
+        elif mark is None or not self._stands(mark):
+            self.recover("the store is behind its high-water mark")
+        elif mark[1] < own.size:
+            self._write_mark()
+        for pin in self._store.members():
+            try:
+                self.roster.add(pin)
+            except HuyingError as error:
+                self.alarm(error.code, detail=error.detail)
+        now = self.clock.monotonic()
+        self._confirm_by = now + self.settings.confirm_seconds
+        self._pulse_due = now
+        drafts = [self._member_draft(pin) for pin in self.roster.children.values()]
+        if drafts and self.state != "recovering":
+            self._waiting.append(Append(None, tuple(drafts)))
+        if self.state == "starting":
+            self.state = "live"
+        return self.step(())
+
+    def _stands(self, mark: tuple[str, int, bytes]) -> bool:
+        """Whether the store holds what the mark says has left this node."""
+        origin, size, digest = mark
+        own = self.replica.own
+        return (
+            origin == own.origin and size <= own.size and self.replica.root_at(own, size) == digest
+        )
+
+    def _member_draft(self, pin: Pin) -> DraftEntry:
+        """A child's keys for the own feed; written once for each feed key."""
+        return DraftEntry(
+            kind=feed_pb2.KIND_ROSTER,
+            type=feed_pb2.RECORD_TYPE_MEMBER,
+            message=records_pb2.Member(
+                code=pin.code,
+                name=pin.name,
+                feed_key=pin.feed_key,
+                witness_key=pin.witness_key,
+                certificate_sha256=pin.certificate_sha256,
+            ),
+            to=(f"{self.identity.code}/*",),
+            request_id=hashlib.sha256(b"member " + pin.feed_key.encode()).digest()[:16],
+        )
+
+    def recover(self, reason: str) -> None:
+        """Write nothing more: somebody may hold entries of this feed that the store has not."""
+        if self.state != "recovering":
+            self.state = "recovering"
+            self.alarm(Code.RECOVERING, feed=self.identity.origin, detail=reason)
+
+    # Stepping.
+
+    def step(self, inputs: Sequence[Input]) -> list[Effect]:
+        """Handle the inputs in one transaction, and whatever timers are due.
+
+        An input that trips over a fault of our own is handled apart from the others, so that it
+        alone is lost. Raises HuyingError(STORE_FAILED) where the store can't be trusted any more.
+        """
+        self._effects = []
+        try:
+            self._transact(inputs)
+        except HuyingError as error:
+            if error.code is not Code.DISK_FULL:
+                raise
+            self._give_up(inputs, error)
+        except Exception as error:
+            if len(inputs) > 1:
+                effects = [effect for one in inputs for effect in self.step((one,))]
+                self._effects = []
+                return effects
+            if not inputs:
+                raise
+            detail = f"{type(error).__name__} in {type(inputs[0]).__name__}"
+            self._give_up(inputs, HuyingError(Code.UNKNOWN, detail), error)
+        self._send_what_is_due()
+        effects, self._effects = self._effects, []
+        return effects
+
+    def _transact(self, inputs: Sequence[Input]) -> None:
+        """One transaction over all inputs; nothing leaves before it is durable."""
+        now = self.clock.monotonic()
+        if not self.confirmed and now >= self._confirm_by:
+            self.confirmed = True  # nobody could be asked; `unconfirmed` shows it until they can
+        own_size = self.replica.own.size
+        answers: list[Appended] = []
+        self._conversation.begin()
+        with self._store.transaction():
+            self.replica.begin()
+            try:
+                for one in inputs:
+                    self._handle(one, answers)
+                if self.confirmed and self._waiting:
+                    waiting, self._waiting = self._waiting, []
+                    answers.extend(self._append(one) for one in waiting)
+                self._sequence()
+                changed = self.replica.commit()
+            except BaseException:
+                self.replica.rollback()
+                raise
+        if self.replica.own.size > own_size:
+            self._write_mark()
+        if changed:
+            self.change_count += 1
+        self._effects.extend(answer for answer in answers if answer.token is not None)
+        self._conversation.finish(changed)
+
+    def _write_mark(self) -> None:
+        own = self.replica.own
+        self._mark.write(own.origin, own.size, self.replica.root_at(own, own.size))
+
+    def _handle(self, one: Input, answers: list[Appended]) -> None:
+        if isinstance(one, Received):
+            self._conversation.on_frame(one)
+        elif isinstance(one, Append):
+            if self.state in ("live", "starting") and not self.confirmed:
+                self._waiting.append(one)
+            else:
+                answers.append(self._append(one))
+        elif isinstance(one, LinkUp):
+            self._conversation.on_link_up(one)
+        elif isinstance(one, LinkDown):
+            self.sessions.pop(one.link, None)
+        else:
+            self._drain(one)
+
+    def _append(self, one: Append) -> Appended:
+        if self.state == "recovering":
+            return Appended(one.token, error=HuyingError(Code.RECOVERING, self.identity.code))
+        if self.state == "draining":
+            return Appended(one.token, error=HuyingError(Code.DRAINING, self.identity.code))
+        try:
+            return Appended(one.token, self.replica.append(one.drafts))
+        except HuyingError as error:
+            return Appended(one.token, error=error)
+
+    def _sequence(self) -> None:
+        """Let the sequencer answer the proposals that this transaction brought."""
+        applied = self.replica.flush()
+        if self._sequencer is None or self.state != "live" or not self.confirmed:
+            return
+        calls = (feed_pb2.RECORD_TYPE_CALL, feed_pb2.RECORD_TYPE_CALL_STEP)
+        if not self._sequence_due and not any(entry.head.type in calls for entry in applied):
+            return
+        drafts = self._sequencer.take(SEQUENCED_MAX)
+        self._sequence_due = len(drafts) >= SEQUENCED_MAX
+        if drafts:
+            self.replica.append(drafts)
+
+    def _drain(self, one: Drain) -> None:
+        self.state = "draining"
+        frame = sync_pb2.Frame(
+            drain=sync_pb2.Drain(retry_after_milliseconds=int(one.retry_after_seconds * 1000))
+        )
+        for session in self.sessions.values():
+            self.send(session, frame)
+
+    def _give_up(
+        self, inputs: Sequence[Input], error: HuyingError, fault: Exception | None = None
+    ) -> None:
+        """Nothing of these inputs was kept: say so to whoever waits, and start the links anew."""
+        self.failures["", error.code] += 1
+        self._effects.append(Alarm(error.code, "", "", error.detail, fault))
+        for one in (*inputs, *self._waiting):
+            if isinstance(one, Append) and one.token is not None:
+                self._effects.append(Appended(one.token, error=error))
+        self._waiting.clear()
+        links = {one.link for one in inputs if isinstance(one, (Received, LinkUp))}
+        for link in links | set(self.sessions):
+            self._effects.append(Close(link, error.code, error.detail))
+        self.sessions.clear()
+
+    # Sending.
+
+    def send(self, session: Session, frame: sync_pb2.Frame) -> None:
+        """Queue a frame for a link."""
+        data = frame.SerializeToString()
+        session.sent_bytes += len(data)
+        self._effects.append(Send(session.link, data))
+
+    def close(self, link: int, code: Code, detail: str) -> None:
+        """End a link."""
+        if self.sessions.pop(link, None) is not None:
+            self._effects.append(Close(link, code, detail))
+
+    def alarm(self, code: Code, feed: str = "", peer: str = "", detail: str = "") -> None:
+        """Show something to the operator, and count it."""
+        self.failures[peer, code] += 1
+        if len(self._effects) < REPORTED_ALARMS_MAX or not isinstance(self._effects[-1], Alarm):
+            self._effects.append(Alarm(code, feed, peer, detail))
+
+    def session_towards(self, code: str) -> Session | None:
+        """The greeted session on the line to a node, where that line is up."""
+        neighbour = self.roster.link_towards(code)
+        for session in self.sessions.values():
+            if session.peer == neighbour and session.greeted:
+                return session
+        return None
+
+    def _send_what_is_due(self) -> None:
+        now = self.clock.monotonic()
+        pulsing = now >= self._pulse_due
+        if pulsing:
+            self._pulse(now)
+        for session in list(self.sessions.values()):
+            if not session.greeted and now - session.opened > HELLO_SECONDS_MAX:
+                self.close(session.link, Code.UNEXPECTED_FRAME, "no Hello came")
+                continue
+            for frame in session.pump(now):
+                self.send(session, frame)
+        self._send_pulses()
+        for origin, rows in self.replica.missing.items():
+            towards = self.session_towards(parse_origin(origin).code)
+            if towards is not None:
+                for want in self.wants.due(origin, rows, now):
+                    self.send(towards, sync_pb2.Frame(want=want))
+        self._mark_withheld()
+        self._wake = None
+
+    def _pulse(self, now: float) -> None:
+        """Sign a pulse for every reader of the own feed."""
+        jitter = self._entropy.uniform(1 - limits.PULSE_JITTER, 1 + limits.PULSE_JITTER)
+        self._pulse_due = now + self.settings.pulse_seconds * jitter
+        own = self.replica.own
+        wall = self.clock.now()
+        for session in self.sessions.values():
+            session.flush()
+        if own.size == 0 or self.state == "recovering":
+            return
+        digest = self.replica.root_at(own, own.size)
+        for reader in self.roster.readers():
+            pulse = make_pulse(
+                self.identity.feed_signer, reader, own.size, digest, wall, own.classes
+            )
+            self.pulses.post(own.origin, reader, own.size, pulse)
+
+    def pulse_soon(self) -> None:
+        """A link opened: have its peer know at once how far the own feed has come."""
+        self._pulse_due = self.clock.monotonic()
+
+    def _send_pulses(self) -> None:
+        routes = {
+            reader: session
+            for reader in self.pulses.readers()
+            if (session := self.session_towards(reader)) is not None
+        }
+        for session, frame in self.pulses.due(routes):
+            self.send(session, frame)
+
+    def _mark_withheld(self) -> None:
+        """Name the feeds of which something is being kept from this node, and clear the others."""
+        for origin, seen in self.observations.items():
+            feed = self.replica.feeds.get(origin)
+            settled = feed is None or feed.head is None or feed.size >= feed.head.size
+            hidden = settled and self.wants.withheld(
+                origin, self.clock.now(), self.settings.withheld_grace_seconds
+            )
+            withheld = origin in self.replica.missing if seen.withheld else hidden
+            withheld = withheld or seen.tail_is_cut()
+            if withheld and not seen.withheld:
+                self.withheld_gaps += 1
+                detail = "the tail is cut" if seen.tail_is_cut() else "asked for, and not given"
+                self.alarm(Code.WITHHELD, feed=origin, detail=detail)
+            seen.withheld = withheld
+
+    # Looking.
+
+    def observation(self, origin: str) -> Observation:
+        """What was seen of a feed, beside its entries."""
+        seen = self.observations.get(origin)
+        if seen is None:
+            seen = self.observations[origin] = Observation()
+        return seen
+
+    def next_wake(self) -> float:
+        """When `step` has something to do though nothing came; monotonic seconds."""
+        if self._wake is None:
+            self._wake = min(self._timers())
+        return self._wake
+
+    def _timers(self) -> Iterator[float]:
+        yield self._pulse_due
+        if not self.confirmed:
+            yield self._confirm_by
+        if self.replica.missing:
+            yield self.wants.next_due()
+        for session in self.sessions.values():
+            yield session.next_timer() if session.greeted else session.opened + HELLO_SECONDS_MAX
+
+    def status(self) -> NodeStatus:
+        """The node as it stands now."""
+        return node_status(self)
+
+    def direction_of(self, code: str) -> Direction:
+        """Where a neighbour stands."""
+        return Direction.UP if code == self.roster.parent else Direction.DOWN

@@ -1,0 +1,88 @@
+"""What a node has seen of a feed beside its entries: how old its knowledge is, and how sure.
+
+Lag is measured, never assumed. A feed that is behind lags since the oldest announcement that is
+not applied; one that is level lags by the age of the newest proof that it is; without contact, or
+without a fresh pulse of the origin, it is unknown. Only this node's clock is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from huying.common.pulse import Pulse
+from huying.common.status import DelayHistogram
+
+__all__ = ["Observation"]
+
+
+@dataclass(slots=True)
+class Observation:
+    """One followed feed. Times are unix seconds of this node's clock."""
+
+    remote_head_size: int = 0
+    remote_head_observed: float | None = None
+    oldest_unapplied: float | None = None
+    last_success: float | None = None
+    pulse: Pulse | None = None
+    pulse_observed: float | None = None
+    ahead_since: float | None = None  # when a pulse first ran ahead of what arrived
+    ahead_confirmed: float | None = None  # when a later pulse did, with no entry in between
+    withheld: bool = False
+    delay: DelayHistogram = field(default_factory=DelayHistogram)
+
+    def announced(self, size: int, held: int, now: float) -> None:
+        """Somebody said that the feed has `size` entries, while `held` are here."""
+        if size >= self.remote_head_size:
+            self.remote_head_size = size
+            self.remote_head_observed = now
+        if size > held and self.oldest_unapplied is None:
+            self.oldest_unapplied = now
+
+    def applied(self, size: int, committed: Iterable[float], now: float) -> None:
+        """Entries were stored; `size` are held. `committed` are their origin's commit times."""
+        self.last_success = now
+        self.delay.observe([now - then for then in committed])
+        self.ahead_since = self.ahead_confirmed = None
+        if size >= self.remote_head_size:
+            self.oldest_unapplied = None
+            self.remote_head_size = size
+            self.remote_head_observed = now
+
+    def heard(self, pulse: Pulse, held: int, now: float, grace_seconds: float) -> bool:
+        """A pulse arrived; False where it is no newer than the last one."""
+        last = self.pulse
+        if last is not None and pulse.time <= last.time and pulse.size <= last.size:
+            return False
+        self.pulse = pulse
+        self.pulse_observed = now
+        self.announced(pulse.size, held, now)
+        if pulse.size <= held:
+            self.ahead_since = self.ahead_confirmed = None
+        elif self.ahead_since is None:
+            self.ahead_since = now
+        elif now - self.ahead_since >= grace_seconds and self.ahead_confirmed is None:
+            self.ahead_confirmed = now
+        return True
+
+    def tail_is_cut(self) -> bool:
+        """Whether pulses keep running ahead of a feed that does not move."""
+        return self.ahead_confirmed is not None
+
+    def is_fresh(self, now: float, stale_seconds: float) -> bool:
+        """Whether the newest pulse is recent enough to speak for the present."""
+        return self.pulse_observed is not None and now - self.pulse_observed <= stale_seconds
+
+    def lag_seconds(
+        self, held: int, connected: bool, now: float, stale_seconds: float
+    ) -> float | None:
+        """How far behind this node is, at most; None where nobody knows."""
+        if not connected:
+            return None
+        if held < self.remote_head_size and self.oldest_unapplied is not None:
+            return max(now - self.oldest_unapplied, 0.0)
+        if not self.is_fresh(now, stale_seconds):
+            return None
+        assert self.pulse_observed is not None
+        newest = max(self.pulse_observed, self.last_success or 0.0)
+        return max(now - newest, 0.0)

@@ -1,0 +1,456 @@
+"""What a node holds: its own feed, which it writes, and the feeds it follows.
+
+A replica changes only inside `begin` … `commit`/`rollback`, one store transaction each, and keeps
+in memory just what that transaction made durable. Every path into the store leads through here:
+`append` for the own feed, `receive` for segments, `receive_disclosed` for late answers,
+`adopt_cosignature` for what a witness returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from huying.common.checkpoint import (
+    Checkpoint,
+    cosign,
+    cosignatures,
+    merge_signatures,
+    open_checkpoint,
+    sign_checkpoint,
+)
+from huying.common.codes import parse_origin
+from huying.common.disclosure import view
+from huying.common.effects import AppendReceipt, DraftEntry
+from huying.common.errors import Code, HuyingError
+from huying.common.intake import Intake, Reader, judge, judge_entry
+from huying.common.leaf import leaf_slots, unpack_openings
+from huying.common.limits import COMMIT_ENTRIES_MAX
+from huying.common.merkle import CompactRange, append, leaf_hash, range_hashes, root
+from huying.common.outgoing import entry_hash, tree_reader
+from huying.common.ports import Clock, Entropy, Store
+from huying.common.roster import Identity, Pin, Roster
+from huying.common.segment import ForkError, Segment, verify_segment
+from huying.common.state import Applied, ClassMark, FeedState, Missing, StoredCheckpoint
+from huying.common.writer import Composed, Writer
+from huying.wire.v1 import feed_pb2, records_pb2
+
+__all__ = ["Replica"]
+
+
+@dataclass(slots=True)
+class _Saved:
+    """What a rollback returns to."""
+
+    feeds: dict[str, FeedState]
+    ahead: dict[str, tuple[StoredCheckpoint, ...]]
+    missing: dict[str, tuple[Missing, ...]]
+
+
+class Replica:
+    """The feeds of one node over one store."""
+
+    def __init__(
+        self, identity: Identity, roster: Roster, store: Store, clock: Clock, entropy: Entropy
+    ) -> None:
+        self.identity = identity
+        self.roster = roster
+        self.store = store
+        self._clock = clock
+        self.feeds: dict[str, FeedState] = {feed.origin: feed for feed in store.feeds()}
+        self.missing: dict[str, tuple[Missing, ...]] = {}
+        self._ahead: dict[str, tuple[StoredCheckpoint, ...]] = {}
+        for feed in self.feeds.values():
+            self._ahead[feed.origin] = tuple(
+                store.checkpoints(feed.feed_id, feed.size, 2**62, newest_first=False, limit=64)
+            )
+            if missing := store.missing(feed.feed_id):
+                self.missing[feed.origin] = tuple(missing)
+        if identity.origin not in self.feeds:
+            with store.transaction():
+                self.feeds[identity.origin] = store.create_feed(identity.origin)
+        self._writer = Writer(identity.origin, self.own.feed_id, entropy)
+        self._saved: _Saved | None = None
+        self._composed: list[Composed] = []
+        self._marks: dict[str, ClassMark] = {}
+        self._applied: list[Applied] = []
+        self._dirty: set[str] = set()
+        self._requests: dict[bytes, tuple[int, bytes]] = {}
+
+    @property
+    def own(self) -> FeedState:
+        """The own feed."""
+        return self.feeds[self.identity.origin]
+
+    # The transaction.
+
+    def begin(self) -> None:
+        """Remember what a rollback returns to. The store's transaction is the caller's."""
+        self._saved = _Saved(dict(self.feeds), dict(self._ahead), dict(self.missing))
+        self._composed.clear()
+        self._marks.clear()
+        self._applied = []
+        self._dirty.clear()
+        self._requests.clear()
+
+    def rollback(self) -> None:
+        """Forget everything since `begin`."""
+        assert self._saved is not None
+        self.feeds, self._ahead, self.missing = (
+            self._saved.feeds,
+            self._saved.ahead,
+            self._saved.missing,
+        )
+        self._saved = None
+
+    def commit(self) -> set[str]:
+        """Write what the transaction changed, cosigning what may be; the origins that changed."""
+        self.flush()
+        for origin in self._dirty:
+            self._cosign(origin)
+            self.store.put_feed(self.feeds[origin])
+        self._saved = None
+        return set(self._dirty)
+
+    def flush(self) -> list[Applied]:
+        """Store the composed entries under checkpoints, and project all that was applied.
+
+        Returns what was projected, so that a sequencer can be asked what it makes of it.
+        """
+        for at in range(0, len(self._composed), COMMIT_ENTRIES_MAX):
+            self._store_own(self._composed[at : at + COMMIT_ENTRIES_MAX])
+        self._composed.clear()
+        applied, self._applied = self._applied, []
+        if applied:
+            self.store.apply(applied)
+            for entry in applied:
+                if entry.head.type == feed_pb2.RECORD_TYPE_MEMBER:
+                    self._learn(entry)
+        return applied
+
+    def _learn(self, entry: Applied) -> None:
+        member = entry.message
+        assert isinstance(member, records_pb2.Member)
+        pin = Pin(
+            member.code,
+            member.name,
+            member.feed_key,
+            member.witness_key,
+            member.certificate_sha256,
+        )
+        try:
+            self.roster.add(pin)
+        except HuyingError as error:
+            self.store.quarantine(
+                entry.feed_id, entry.index, error.code, error.detail, self._clock.now()
+            )
+
+    # The own feed.
+
+    def append(self, drafts: Sequence[DraftEntry]) -> tuple[AppendReceipt, ...]:
+        """Compose all drafts, or none: a draft that is refused leaves no trace.
+
+        Raises HuyingError(INVALID_ARGUMENT or ENTRY_TOO_LARGE), naming the draft and the field.
+        """
+        own = self.own
+        next_index = own.size + len(self._composed)
+        time_micros = int(self._clock.now() * 1e6)
+        marks = {**own.classes, **self._marks}
+        receipts: list[AppendReceipt] = []
+        composed: list[Composed] = []
+        requests: dict[bytes, tuple[int, bytes]] = {}
+        for number, draft in enumerate(drafts):
+            known = requests.get(draft.request_id) or self._known_request(draft.request_id)
+            if known is not None:
+                receipts.append(AppendReceipt(own.origin, *known, repeated=True))
+                continue
+            try:
+                entry, moved = self._writer.compose(draft, next_index, time_micros, marks)
+            except HuyingError as error:
+                where = f"draft {number}: " if len(drafts) > 1 else ""
+                raise HuyingError(error.code, where + error.detail) from None
+            marks.update(moved)
+            composed.append(entry)
+            record = entry.applied.head.record
+            if draft.request_id:
+                requests[draft.request_id] = (next_index, record)
+            receipts.append(AppendReceipt(own.origin, next_index, record, repeated=False))
+            next_index += 1
+        for request_id, (index, record) in requests.items():
+            self.store.add_request(request_id, index, record)
+        self._requests.update(requests)
+        self._composed.extend(composed)
+        self._applied.extend(entry.applied for entry in composed)
+        self._marks = marks
+        return tuple(receipts)
+
+    def _known_request(self, request_id: bytes) -> tuple[int, bytes] | None:
+        if not request_id:
+            return None
+        return self._requests.get(request_id) or self.store.request(request_id)
+
+    def _store_own(self, composed: Sequence[Composed]) -> None:
+        own = self.own
+        frontier, subtrees = append(
+            CompactRange(0, own.size, own.frontier), [entry.leaf_hash for entry in composed]
+        )
+        self.store.add_entries(own.feed_id, own.size, [entry.entry for entry in composed])
+        self.store.add_subtrees(own.feed_id, subtrees)
+        digest = root(frontier)
+        note = sign_checkpoint(
+            self.identity.feed_signer, Checkpoint(own.origin, frontier.stop, digest)
+        )
+        head = StoredCheckpoint(frontier.stop, digest, note)
+        self.store.put_checkpoint(own.feed_id, head)
+        self._set(
+            replace(
+                own,
+                size=frontier.stop,
+                frontier=frontier.hashes,
+                head=head,
+                rest=(),
+                classes={**own.classes, **self._marks},
+                openings_held=own.openings_held + sum(entry.openings for entry in composed),
+            )
+        )
+
+    # Other nodes' feeds.
+
+    def receive(self, segment: Segment) -> Intake:
+        """Steps 1 to 7 for a segment from a peer entitled to send this feed.
+
+        Raises HuyingError with the codes of `verify_segment`, or UNKNOWN_ORIGIN. Fork evidence is
+        kept and the feed frozen before a ForkError leaves.
+        """
+        key = self.roster.feed_key(segment.origin)
+        if key is None:
+            raise HuyingError(Code.UNKNOWN_ORIGIN, segment.origin)
+        feed = self.feeds.get(segment.origin) or FeedState(feed_id=0, origin=segment.origin)
+        try:
+            accepted = verify_segment(feed, key, segment, self._ahead.get(segment.origin, ()))
+        except ForkError as error:
+            self._set(replace(feed, frozen=error.first + b"\n" + error.second))
+            raise
+        if accepted is None:
+            return Intake()
+        if not feed.feed_id:
+            feed = self.store.create_feed(segment.origin)
+        reader = self._reader(feed)
+        intake = judge(reader, accepted.start, accepted.entries, accepted.hashes, feed.classes)
+        store = self.store
+        store.add_entries(feed.feed_id, accepted.start, intake.stored)
+        store.add_subtrees(feed.feed_id, accepted.subtrees)
+        store.put_checkpoint(feed.feed_id, accepted.head)
+        for index, code, detail in intake.quarantined:
+            store.quarantine(feed.feed_id, index, code, detail, reader.now)
+        if intake.missing:
+            self._change_missing(feed, (), intake.missing)
+        self._applied.extend(intake.applied)
+        ahead = (*self._ahead.get(feed.origin, ()), accepted.head)
+        self._ahead[feed.origin] = tuple(seen for seen in ahead if seen.size > accepted.size)
+        self._set(
+            replace(
+                feed,
+                size=accepted.size,
+                frontier=accepted.frontier,
+                head=accepted.head,
+                rest=accepted.rest,
+                classes={**feed.classes, **intake.classes} if intake.classes else feed.classes,
+                openings_held=feed.openings_held + intake.openings_held,
+                openings_withheld=feed.openings_withheld + intake.openings_withheld,
+                entries_hidden=feed.entries_hidden + intake.hidden,
+                quarantined=feed.quarantined + len(intake.quarantined),
+            )
+        )
+        return intake
+
+    def receive_disclosed(self, origin: str, index: int, entry: feed_pb2.Entry) -> bool:
+        """Fill in one entry from a late answer; True where it brought anything.
+
+        Raises HuyingError(BAD_PROOF) where the leaf is not the one held as a hash, OPENING_MISMATCH
+        or BREACH where an opening does not belong here.
+        """
+        feed = self.feeds.get(origin)
+        if feed is None or index >= feed.size:
+            raise HuyingError(Code.NOT_SERVED, f"entry {index} of {origin} is not held")
+        held = self.store.entries(feed.feed_id, index, index + 1)[0]
+        if leaf_hash(entry.leaf) != entry_hash(held):
+            raise HuyingError(Code.BAD_PROOF, f"another leaf for entry {index} of {origin}")
+        before = unpack_openings(held.openings)
+        known = {opening[0] for opening in before}
+        fresh = [o for o in entry.openings if o and o[0] not in known]
+        reader = self._reader(feed)
+        verdict = judge_entry(reader, entry.leaf, (*before, *fresh))
+        gained = len(verdict.present) - len(before)
+        if verdict.breaches:
+            raise HuyingError(Code.BREACH, f"entry {index} of {origin}")
+        if verdict.mismatches:
+            raise HuyingError(Code.OPENING_MISMATCH, f"entry {index} of {origin}")
+        if gained <= 0 and held.leaf is not None:
+            return False
+        self.store.set_entry(feed.feed_id, index, verdict.entry)
+        self._settle(feed, index, verdict.present, before == [], verdict.head, verdict.slots)
+        hidden = held.leaf is None
+        shown = len(verdict.slots) - len(verdict.present)
+        was_shown = 0 if hidden else len(verdict.slots) - len(before)
+        if verdict.quarantine is not None:
+            self.store.quarantine(feed.feed_id, index, *verdict.quarantine, reader.now)
+        if verdict.head is not None and verdict.message is not None:
+            self._applied.append(
+                Applied(
+                    feed.feed_id,
+                    reader.origin.code,
+                    reader.origin.epoch,
+                    index,
+                    verdict.head,
+                    verdict.slots,
+                    verdict.present,
+                    verdict.message,
+                )
+            )
+        self._set(
+            replace(
+                self.feeds[origin],
+                openings_held=feed.openings_held + gained,
+                openings_withheld=feed.openings_withheld + shown - was_shown,
+                entries_hidden=feed.entries_hidden - hidden,
+                quarantined=feed.quarantined + (verdict.quarantine is not None),
+            )
+        )
+        return gained > 0
+
+    def _settle(
+        self,
+        feed: FeedState,
+        index: int,
+        present: bytes,
+        newly_headed: bool,
+        head: feed_pb2.Head | None,
+        slots: bytes,
+    ) -> None:
+        """Take what an answer brought off the list of what is missing."""
+        old: list[Missing] = []
+        new: list[Missing] = []
+        name, number = "", 0
+        if head is not None and newly_headed:
+            seen_by = view(
+                self.identity.code, parse_origin(feed.origin).code, slots, tuple(head.to)
+            )
+            if seen_by.class_position >= 0:
+                name, number = seen_by.class_name, head.seen[seen_by.class_position]
+        for row in self.missing.get(feed.origin, ()):
+            if row.slots and row.start == index:
+                old.append(row)
+                wanted = bytes(slot for slot in row.slots if slot not in present)
+                if wanted:
+                    new.append(row._replace(slots=wanted))
+            elif name and row.name == name and row.first <= number <= row.last:
+                old.append(row)
+                if row.first < number:
+                    new.append(row._replace(stop=index, last=number - 1))
+                if number < row.last:
+                    new.append(row._replace(start=index + 1, first=number + 1))
+        if old:
+            self._change_missing(feed, old, new)
+
+    def add_gap(self, origin: str, row: Missing) -> None:
+        """Note a gap at the end of a feed, which a pulse showed; later numbers go on behind it."""
+        feed = self.feeds[origin]
+        self._change_missing(feed, (), (row,))
+        mark = ClassMark(row.last, row.stop - 1)
+        self._set(replace(feed, classes={**feed.classes, row.name: mark}))
+
+    def _change_missing(
+        self, feed: FeedState, old: Sequence[Missing], new: Sequence[Missing]
+    ) -> None:
+        self.store.replace_missing(feed.feed_id, old, new)
+        rows = [row for row in self.missing.get(feed.origin, ()) if row not in old]
+        rows.extend(new)
+        if rows:
+            self.missing[feed.origin] = tuple(rows)
+        else:
+            self.missing.pop(feed.origin, None)
+
+    # Witnessing.
+
+    def _cosign(self, origin: str) -> None:
+        """Cosign the newest checkpoint of a parent's or a child's feed, if it is held whole.
+
+        Only forward, and in the transaction that stores what is signed for: a checkpoint whose
+        span is not all held might hide a fork in it.
+        """
+        feed = self.feeds[origin]
+        head = feed.head
+        if head is None or feed.frozen or head.size != feed.size or feed.rest:
+            return
+        if not self.roster.is_witness_of(parse_origin(origin).code):
+            return
+        if feed.cosigned is not None and head.size <= feed.cosigned.size:
+            return
+        note = cosign(self.identity.witness_signer, head.note, int(self._clock.now()))
+        signed = StoredCheckpoint(head.size, head.root, note)
+        self.store.put_checkpoint(feed.feed_id, signed)
+        self.feeds[origin] = replace(feed, head=signed, cosigned=signed)
+
+    def adopt_cosignature(self, peer: str, data: bytes) -> None:
+        """Keep the cosignature that witness `peer` returned on a checkpoint of the own feed.
+
+        Raises HuyingError(BAD_NOTE, BAD_SIGNATURE, NOT_FOUND), or FORK where the note is of a root
+        that this node never signed.
+        """
+        witness = self.roster.witness_key(peer)
+        if witness is None:
+            raise HuyingError(Code.NOT_ENROLLED, f"no witness key of {peer}")
+        own = self.own
+        opened = open_checkpoint(data, self.identity.feed_signer.key, (witness,))
+        size = opened.checkpoint.size
+        found = self.store.checkpoints(own.feed_id, size - 1, size, newest_first=True, limit=1)
+        if not found:
+            raise HuyingError(Code.NOT_FOUND, f"no checkpoint of size {size} was kept")
+        if found[0].root != opened.checkpoint.root:
+            raise HuyingError(Code.FORK, f"the own feed has two roots at size {size}")
+        if not cosignatures(opened.note, (witness,)):
+            raise HuyingError(Code.BAD_SIGNATURE, f"no cosignature of {peer}")
+        merged = StoredCheckpoint(
+            size, found[0].root, merge_signatures(found[0].note, data, (witness,))
+        )
+        self.store.put_checkpoint(own.feed_id, merged)
+        witnessed = own.witnessed
+        self._set(
+            replace(
+                own,
+                head=merged if own.head is not None and own.head.size == size else own.head,
+                witnessed=merged if witnessed is None or witnessed.size <= size else witnessed,
+            )
+        )
+
+    # Reading.
+
+    def root_at(self, feed: FeedState, size: int) -> bytes:
+        """The root of the first `size` entries, which must be held."""
+        if feed.head is not None and feed.head.size == size:
+            return feed.head.root
+        if size == feed.size:
+            return root(CompactRange(0, size, feed.frontier))
+        reader = tree_reader(self.store, feed.feed_id)
+        return root(CompactRange(0, size, range_hashes(0, size, reader)))
+
+    def remote_head(self, feed: FeedState) -> int:
+        """The newest signed size that was seen of a feed."""
+        ahead = self._ahead.get(feed.origin, ())
+        return max((feed.size, *(seen.size for seen in ahead)))
+
+    def _reader(self, feed: FeedState) -> Reader:
+        return Reader(
+            self.identity.code,
+            feed.origin,
+            parse_origin(feed.origin),
+            feed.feed_id,
+            self._clock.now(),
+        )
+
+    def _set(self, feed: FeedState) -> None:
+        if not feed.feed_id:  # a fork seen before anything was held
+            feed = replace(self.store.create_feed(feed.origin), frozen=feed.frozen)
+        self.feeds[feed.origin] = feed
+        self._dirty.add(feed.origin)

@@ -1,0 +1,331 @@
+"""One link's side of the protocol: what is sent, what is unacknowledged, what comes next.
+
+A session starts with a `Hello` from both sides that says what each durably holds; the receiver's
+word is where a stream resumes. From then on either side sends the segments that the other may
+read, feed by feed in turns, within a window of unacknowledged bytes; the window and the segments
+grow with the throughput measured, so that a thin link makes durable progress and a thick one is
+kept busy. Commits with nothing readable for the peer wait for the next readable entry or pulse.
+
+A session reads the replica and never changes it. docs/SYNC.md, "Session".
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from huying.common.codes import is_within, parse_origin
+from huying.common.effects import Direction
+from huying.common.errors import Code, HuyingError
+from huying.common.limits import (
+    HELLO_FEEDS_MAX,
+    SEGMENT_BYTES_MAX,
+    SEGMENT_BYTES_MIN,
+    SEGMENT_TARGET_SECONDS,
+    UNACKED_BYTES_MAX,
+)
+from huying.common.outgoing import any_readable, cut_segment
+from huying.common.replica import Replica
+from huying.common.state import FeedState
+from huying.wire.v1 import sync_pb2
+
+__all__ = ["PROTOCOL_MAX", "PROTOCOL_MIN", "Session"]
+
+PROTOCOL_MIN: Final = 1
+PROTOCOL_MAX: Final = 1
+
+ACK_SECONDS_MAX: Final = 5.0  # a segment unacknowledged for longer is sent again
+REFUSED_PAUSE_SECONDS_MIN: Final = 1.0
+REFUSED_PAUSE_SECONDS_MAX: Final = 60.0
+# A window of four segments keeps the link busy while the first is being verified.
+WINDOW_SEGMENTS: Final = 4
+_RATE_WEIGHT: Final = 0.3
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A segment on its way."""
+
+    stop: int
+    size_bytes: int
+    sent: float  # monotonic seconds
+
+
+@dataclass(slots=True)
+class _Outflow:
+    """How far one feed has gone to the peer."""
+
+    acked: int  # the peer durably holds this many entries
+    cursor: int  # the next entry to send
+    scanned: int = 0  # up to here, from the cursor, nothing is readable for the peer
+    announced: int = 0  # newest checkpoint size told
+    flush: bool = False  # send even what the peer can't read
+    deferred: bool = False  # the peer can't verify this origin yet
+    paused_until: float = 0.0
+    pause_seconds: float = REFUSED_PAUSE_SECONDS_MIN
+    flights: deque[_Flight] = field(default_factory=deque)
+
+
+class Session:
+    """The protocol state of one link."""
+
+    def __init__(
+        self, replica: Replica, link: int, peer: str, direction: Direction, now: float
+    ) -> None:
+        self.link = link
+        self.peer = peer
+        self.direction = direction
+        self.opened = now
+        self.greeted = False
+        self.sent_bytes = 0
+        self.received_bytes = 0
+        self.held_by_peer: dict[str, int] = {}
+        self.conflicts: set[str] = set()  # feeds of which the peer holds another history
+        self._replica = replica
+        self._outflows: dict[str, _Outflow] = {}
+        self._turn = 0
+        self._unacked_bytes = 0
+        self._rate = 2.0 * SEGMENT_BYTES_MIN / SEGMENT_TARGET_SECONDS  # bytes per second
+        self._acked_at = now
+        self._limited = False  # the window, not the lack of entries, held the last pump back
+
+    # Which feeds travel this link.
+
+    def serves(self, origin: str) -> bool:
+        """Whether a feed goes to this peer: up, my own and those below; down, mine and above."""
+        code, own = parse_origin(origin).code, self._replica.identity.code
+        if self.direction is Direction.UP:
+            return is_within(code, own)
+        return code == own or not is_within(code, own)
+
+    def accepts(self, origin: str) -> bool:
+        """Whether a feed may come from this peer."""
+        try:
+            parsed = parse_origin(origin)
+        except HuyingError:
+            return False
+        if parsed.network != self._replica.identity.network:
+            return False
+        if self.direction is Direction.UP:
+            return not is_within(parsed.code, self._replica.identity.code)
+        return is_within(parsed.code, self.peer)
+
+    # Greeting.
+
+    def hello(self, wall_seconds: float) -> sync_pb2.Hello:
+        """What this node holds of every feed in play on the link."""
+        replica = self._replica
+        message = sync_pb2.Hello(
+            version_min=PROTOCOL_MIN,
+            version_max=PROTOCOL_MAX,
+            network=replica.identity.network,
+            code=replica.identity.code,
+            time_micros=int(wall_seconds * 1e6),
+        )
+        for feed in list(replica.feeds.values())[:HELLO_FEEDS_MAX]:
+            if self.serves(feed.origin) or self.accepts(feed.origin):
+                message.held.add(
+                    origin=feed.origin,
+                    size=feed.size,
+                    root=replica.root_at(feed, feed.size),
+                    cosigned=feed.cosigned.note if feed.cosigned is not None else b"",
+                )
+        return message
+
+    def on_hello(self, message: sync_pb2.Hello) -> None:
+        """Take the peer's word on where to resume.
+
+        Raises HuyingError(VERSION_MISMATCH, WRONG_NETWORK, NOT_ENROLLED or LIMIT_EXCEEDED).
+        """
+        if message.version_min > PROTOCOL_MAX or message.version_max < PROTOCOL_MIN:
+            raise HuyingError(
+                Code.VERSION_MISMATCH,
+                f"the peer speaks {message.version_min} to {message.version_max}, "
+                f"this node {PROTOCOL_MIN} to {PROTOCOL_MAX}",
+            )
+        if message.network != self._replica.identity.network:
+            raise HuyingError(Code.WRONG_NETWORK, "the peer names another network")
+        if message.code != self.peer:
+            raise HuyingError(Code.NOT_ENROLLED, "the peer's code is not its certificate's")
+        if len(message.held) > HELLO_FEEDS_MAX:
+            raise HuyingError(Code.LIMIT_EXCEEDED, f"over {HELLO_FEEDS_MAX} feeds in a Hello")
+        self.greeted = True
+        self._outflows.clear()
+        self._unacked_bytes = 0
+        self.conflicts.clear()
+        for held in message.held:
+            self.held_by_peer[held.origin] = held.size
+            if not self.serves_safely(held.origin):
+                continue
+            feed = self._replica.feeds.get(held.origin)
+            if feed is None:
+                continue
+            if held.size <= feed.size and held.root != self._replica.root_at(feed, held.size):
+                self.conflicts.add(held.origin)
+                continue
+            self._outflows[held.origin] = _Outflow(held.size, held.size, announced=held.size)
+
+    def serves_safely(self, origin: str) -> bool:
+        """`serves` for a name that a peer sent."""
+        try:
+            return self.serves(origin)
+        except HuyingError:
+            return False
+
+    # Sending.
+
+    def cursor(self, origin: str) -> int:
+        """How many entries of a feed have been sent to the peer."""
+        flow = self._outflows.get(origin)
+        return flow.cursor if flow is not None else 0
+
+    def flush(self) -> None:
+        """Let the next pump send what the peer can't read, too."""
+        for flow in self._outflows.values():
+            flow.flush = True
+
+    def pump(self, now: float) -> Iterator[sync_pb2.Frame]:
+        """The segments that may go out now. Call again after an `Ack` or a commit."""
+        if not self.greeted:
+            return
+        self._retransmit(now)
+        origins = [
+            origin
+            for origin in self._replica.feeds
+            if origin not in self.conflicts and self.serves(origin)
+        ]
+        idle = 0
+        while origins and idle < len(origins) and self._unacked_bytes < self._window():
+            self._turn = (self._turn + 1) % len(origins)
+            feed = self._replica.feeds[origins[self._turn]]
+            frame = self._next_segment(feed, now)
+            if frame is None:
+                idle += 1
+                continue
+            idle = 0
+            yield frame
+        self._limited = self._unacked_bytes >= self._window()
+
+    def _window(self) -> int:
+        return min(UNACKED_BYTES_MAX, WINDOW_SEGMENTS * self._segment_bytes())
+
+    def _segment_bytes(self) -> int:
+        wanted = int(self._rate * SEGMENT_TARGET_SECONDS)
+        return max(SEGMENT_BYTES_MIN, min(SEGMENT_BYTES_MAX, wanted))
+
+    def _next_segment(self, feed: FeedState, now: float) -> sync_pb2.Frame | None:
+        flow = self._outflows.setdefault(feed.origin, _Outflow(0, 0))
+        if flow.deferred or feed.head is None or now < flow.paused_until:
+            return None
+        if flow.cursor >= feed.size and (not flow.flush or flow.announced >= feed.head.size):
+            flow.flush = False
+            return None
+        if not flow.flush and not self._has_readable(feed, flow):
+            return None
+        cut = cut_segment(self._replica.store, feed, self.peer, flow.cursor, self._segment_bytes())
+        if cut is None:
+            return None
+        frame = sync_pb2.Frame(segment=cut.segment)
+        size_bytes = cut.segment.ByteSize()
+        flow.cursor = cut.stop
+        flow.announced = max(flow.announced, feed.head.size if cut.segment.rest else cut.stop)
+        if cut.segment.items:
+            flow.flights.append(_Flight(cut.stop, size_bytes, now))
+            self._unacked_bytes += size_bytes
+        return frame
+
+    def _has_readable(self, feed: FeedState, flow: _Outflow) -> bool:
+        """Whether anything from the cursor on is readable; looks at each entry once."""
+        start = max(flow.cursor, flow.scanned)
+        if start >= feed.size:
+            return False
+        if any_readable(self._replica.store, feed, self.peer, start):
+            return True
+        flow.scanned = feed.size
+        return False
+
+    def _retransmit(self, now: float) -> None:
+        """Go back to what is acknowledged where the peer has been silent for too long."""
+        patience = max(ACK_SECONDS_MAX, 4 * self._unacked_bytes / max(self._rate, 1.0))
+        for flow in self._outflows.values():
+            if flow.flights and now - flow.flights[0].sent > patience:
+                self._rewind(flow)
+
+    def _rewind(self, flow: _Outflow) -> None:
+        self._unacked_bytes -= sum(flight.size_bytes for flight in flow.flights)
+        flow.flights.clear()
+        flow.cursor = flow.scanned = flow.acked
+
+    def on_ack(self, message: sync_pb2.Ack, now: float) -> None:
+        """The peer durably holds so much; what it can't verify yet waits for its next word."""
+        flow = self._outflows.get(message.origin)
+        feed = self._replica.feeds.get(message.origin)
+        if flow is None or feed is None:
+            return
+        self.held_by_peer[message.origin] = message.size
+        if message.deferred:
+            self._rewind(flow)
+            flow.deferred = True
+            return
+        if flow.deferred:
+            flow.deferred = False
+            flow.acked = flow.cursor = message.size
+            return
+        flow.acked = max(flow.acked, message.size)
+        flow.cursor = max(flow.cursor, flow.acked)
+        flow.pause_seconds = REFUSED_PAUSE_SECONDS_MIN
+        acked_bytes = 0
+        sent = now
+        while flow.flights and flow.flights[0].stop <= message.size:
+            flight = flow.flights.popleft()
+            acked_bytes += flight.size_bytes
+            sent = min(sent, flight.sent)
+        if acked_bytes:
+            self._unacked_bytes -= acked_bytes
+            elapsed = max(now - max(sent, self._acked_at), 1e-3)
+            measured = acked_bytes / elapsed
+            # A link that had little to carry says nothing about what it could carry.
+            if measured > self._rate or self._limited:
+                self._rate += _RATE_WEIGHT * (measured - self._rate)
+            self._acked_at = now
+
+    def on_refusal(self, origin: str, code: Code, now: float) -> None:
+        """The peer refused a segment: go back to what it holds, and wait unless it only lost some."""
+        flow = self._outflows.get(origin)
+        if flow is None:
+            return
+        self._rewind(flow)
+        if code is not Code.START_MISMATCH:
+            flow.paused_until = now + flow.pause_seconds
+            flow.pause_seconds = min(2 * flow.pause_seconds, REFUSED_PAUSE_SECONDS_MAX)
+
+    def next_timer(self) -> float:
+        """When `pump` has something to do though nothing happened; monotonic seconds."""
+        patience = max(ACK_SECONDS_MAX, 4 * self._unacked_bytes / max(self._rate, 1.0))
+        timers = [
+            flow.flights[0].sent + patience if flow.flights else flow.paused_until
+            for flow in self._outflows.values()
+            if flow.flights or flow.paused_until
+        ]
+        return min(timers, default=float("inf"))
+
+    # Late answers.
+
+    def answer(
+        self, want: sync_pb2.Want, entries: list[sync_pb2.DisclosedEntry]
+    ) -> Iterator[sync_pb2.Frame]:
+        """`entries` in frames of at most a segment's bytes; the last says so."""
+        frame = sync_pb2.Disclose(origin=want.origin, start=want.start, stop=want.stop)
+        size_bytes = 0
+        for entry in entries:
+            entry_bytes = entry.ByteSize()
+            if size_bytes + entry_bytes > SEGMENT_BYTES_MAX:
+                yield sync_pb2.Frame(disclose=frame)
+                frame = sync_pb2.Disclose(origin=want.origin, start=want.start, stop=want.stop)
+                size_bytes = 0
+            frame.entries.append(entry)
+            size_bytes += entry_bytes
+        frame.last = True
+        yield sync_pb2.Frame(disclose=frame)

@@ -1,0 +1,90 @@
+"""Asking for what is missing, until it comes.
+
+Each row of what is missing is asked for at once, in windows of entries, and again with growing
+pauses; nobody is asked who is not linked. A row that was asked for several times, in contact and
+for longer than the grace, and still is not there, is being withheld.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from huying.common.limits import WANT_ENTRIES_MAX, WANTS_IN_FLIGHT_MAX
+from huying.common.state import Missing
+from huying.wire.v1 import sync_pb2
+
+__all__ = ["WantBook"]
+
+ANSWERS_BEFORE_WITHHELD = 3
+
+
+@dataclass(slots=True)
+class _Asking:
+    """How far one missing row has been asked for."""
+
+    position: int  # start of the next window
+    due: float  # monotonic seconds
+    pause_seconds: float
+    answers: int = 0  # whole passes answered without bringing all of it
+
+
+class WantBook:
+    """What is asked for, by feed and row."""
+
+    def __init__(self, pause_seconds_min: float, pause_seconds_max: float) -> None:
+        self._pause_seconds_min = pause_seconds_min
+        self._pause_seconds_max = pause_seconds_max
+        self._asking: dict[tuple[str, Missing], _Asking] = {}
+
+    def due(self, origin: str, rows: Iterable[Missing], now: float) -> Iterator[sync_pb2.Want]:
+        """The Wants to send now for a feed whose peer is linked."""
+        rows = list(rows)
+        live = {(origin, row) for row in rows}
+        for key in [key for key in self._asking if key[0] == origin and key not in live]:
+            del self._asking[key]
+        for row in rows[:WANTS_IN_FLIGHT_MAX]:
+            asking = self._asking.get((origin, row))
+            if asking is None:
+                asking = _Asking(row.start, now, self._pause_seconds_min)
+                self._asking[origin, row] = asking
+            if now < asking.due:
+                continue
+            asking.due = now + asking.pause_seconds
+            asking.pause_seconds = min(2 * asking.pause_seconds, self._pause_seconds_max)
+            stop = min(asking.position + WANT_ENTRIES_MAX, row.stop)
+            yield sync_pb2.Want(origin=origin, start=asking.position, stop=stop, slots=row.slots)
+
+    def answered(self, origin: str, start: int, stop: int, now: float) -> None:
+        """The peer has said all it has to say about a window."""
+        for (name, row), asking in self._asking.items():
+            if name != origin or asking.position != start:
+                continue
+            if stop >= row.stop:
+                asking.position = row.start
+                asking.answers += 1
+            else:
+                asking.position = stop
+                asking.due = now
+                asking.pause_seconds = self._pause_seconds_min
+
+    def link_opened(self, serves: Iterable[str], now: float) -> None:
+        """Ask again at once: whoever is linked now may have what the last one had not."""
+        origins = set(serves)
+        for (origin, _), asking in self._asking.items():
+            if origin in origins:
+                asking.due = now
+                asking.pause_seconds = self._pause_seconds_min
+
+    def withheld(self, origin: str, wall_seconds: float, grace_seconds: float) -> bool:
+        """Whether something of the feed was asked for in vain, often and for long."""
+        return any(
+            name == origin
+            and asking.answers >= ANSWERS_BEFORE_WITHHELD
+            and wall_seconds - row.since >= grace_seconds
+            for (name, row), asking in self._asking.items()
+        )
+
+    def next_due(self) -> float:
+        """When the next Want is due; monotonic seconds."""
+        return min((asking.due for asking in self._asking.values()), default=float("inf"))
