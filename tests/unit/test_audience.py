@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
@@ -46,7 +47,7 @@ def slot_table():
     """Every type at every level that may write it: slot and its fields."""
     lines = []
     for spec in REGISTRY.values():
-        descriptor = spec.message_class.DESCRIPTOR
+        descriptor: Any = spec.message_class.DESCRIPTOR  # two names of one class in the stubs
         for level in sorted(spec.levels):
             for slot, fields in audience.fields_by_slot(descriptor, level).items():
                 lines.append(f"{descriptor.name} {level} {slot:#04x} {' '.join(fields)}")
@@ -71,7 +72,7 @@ def test_what_is_split_merges_to_the_same_message(message, level):
 
 @given(st.one_of(events, steps), levels)
 def test_a_type_always_writes_the_same_slots_in_ascending_order(message, level):
-    """The presence of a slot must tell nothing: that a resident has a health note is health data."""
+    """The presence of a slot must tell nothing: to have a health note is health data."""
     slots = [slot for slot, _ in audience.split(message, level)]
     empty = [slot for slot, _ in audience.split(type(message)(), level)]
     assert slots == empty == sorted(set(slots))
@@ -130,9 +131,7 @@ def test_an_unknown_field_name_is_named():
 
 def build(name, fields, oneof=False):
     """A message type of string fields with the given (level, addressed, alone) or None."""
-    file = descriptor_pb2.FileDescriptorProto(
-        name=f"{name}.proto", package="test", syntax="proto3"
-    )
+    file = descriptor_pb2.FileDescriptorProto(name=f"{name}.proto", package="test", syntax="proto3")
     file.dependency.append("huying/wire/v1/audience.proto")
     message = file.message_type.add(name=name)
     if oneof:

@@ -216,10 +216,13 @@ def decode(head: feed_pb2.Head, home_code: str, body: bytes) -> Message:
     """The record in a replicated entry, as far as it is visible here.
 
     `body` is the concatenation of the openings' bodies without the head's. Raises HuyingError:
-    UNKNOWN_TYPE; TYPE_NOT_ALLOWED for the writer's tier or the kind; BAD_RECORD for bytes that are
-    no such message, or say a field twice, or hold what no database takes; WRONG_REGION.
+    UNKNOWN_TYPE; TYPE_NOT_ALLOWED for the writer's tier or the kind; BAD_HEAD for a record id that
+    is none; BAD_RECORD for bytes that are no such message, or say a field twice, or hold what no
+    database takes; WRONG_REGION.
     """
     spec = _admitted(head.type, head.kind, home_code)
+    if len(head.record) != RECORD_ID_BYTES:
+        raise HuyingError(Code.BAD_HEAD, f"the record id is not {RECORD_ID_BYTES} bytes")
     try:
         message: Message = spec.message_class.FromString(body)
     except DecodeError:
