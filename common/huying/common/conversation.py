@@ -89,9 +89,9 @@ class Conversation:
     def _ack(self, origin: str) -> sync_pb2.Frame:
         feed = self._engine.replica.feeds.get(origin)
         ack = sync_pb2.Ack(origin=origin, size=feed.size if feed is not None else 0)
-        if feed is not None and feed.cosigned is not None:
-            if feed.cosigned.size > self._cosigned.get(origin, -1):
-                ack.cosigned = feed.cosigned.note
+        cosigned = feed.cosigned if feed is not None else None
+        if cosigned is not None and cosigned.size > self._cosigned.get(origin, -1):
+            ack.cosigned = cosigned.note
         return sync_pb2.Frame(ack=ack)
 
     # Links.

@@ -88,7 +88,10 @@ _NODE: Final = 6
 ADVICE: Final[dict[Code, Advice]] = {
     Code.UNKNOWN: Advice("UNKNOWN", EXIT_INTERNAL, "未知错误,请查看日志", "see the log"),
     Code.FRAME_MALFORMED: Advice(
-        "INVALID_ARGUMENT", _PEER, "对方发来的数据帧不完整或无法解析", "the peer sent a broken frame"
+        "INVALID_ARGUMENT",
+        _PEER,
+        "对方发来的数据帧不完整或无法解析",
+        "the peer sent a broken frame",
     ),
     Code.FRAME_TOO_LARGE: Advice(
         "RESOURCE_EXHAUSTED", _PEER, "对方的数据帧超过上限", "the peer's frame is over the limit"
@@ -217,7 +220,9 @@ ADVICE: Final[dict[Code, Advice]] = {
         "RESOURCE_EXHAUSTED", _NODE, "磁盘已满,请清理空间", "the disk is full: free some space"
     ),
     Code.CONFIG: Advice("INVALID_ARGUMENT", EXIT_USAGE, "配置有误", "mend the configuration"),
-    Code.KEY: Advice("FAILED_PRECONDITION", _NODE, "密钥缺失或不可用", "a key is missing or unusable"),
+    Code.KEY: Advice(
+        "FAILED_PRECONDITION", _NODE, "密钥缺失或不可用", "a key is missing or unusable"
+    ),
     Code.UNREACHABLE: Advice(
         "UNAVAILABLE", _NODE, "连不上节点,请确认已运行", "the node does not answer: is it running?"
     ),

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
+from typing import NamedTuple
 
 from google.protobuf.message import DecodeError, Message
 
@@ -69,9 +70,8 @@ class Intake:
     mismatches: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """One entry after steps 5 and 6."""
+class Judgement(NamedTuple):
+    """One entry after steps 5 and 6. A plain tuple, since one is made for every entry."""
 
     entry: StoredEntry
     slots: bytes  # that the leaf shows; empty where it is undecodable

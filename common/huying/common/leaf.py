@@ -1,11 +1,11 @@
-"""An entry's bytes: compartments, their commitments, and the leaf that binds them.
+r"""An entry's bytes: compartments, their commitments, and the leaf that binds them.
 
 An entry is 1 to 16 compartments. Each has a slot (who may read it), a salt and a body; an
 *opening* is the three together. The leaf carries a commitment for every compartment and no
 plaintext, so it may travel to everyone and stay for ever, while openings are withheld or erased:
 
     opening    = u8 slot | 16-byte salt | body
-    commitment = SHA-256("huying/commitment/v1\\n" | u8 len(origin) | origin | opening)
+    commitment = SHA-256("huying/commitment/v1\n" | u8 len(origin) | origin | opening)
     leaf       = 0x01 | u8 count | count * (u8 slot | 32-byte commitment)
 
 Slots ascend strictly and nothing trails. docs/FEED.md, "Entry", is the specification; the test
@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import sha256
+from itertools import pairwise
 from typing import Final
 
 from huying.common.errors import Code, HuyingError
@@ -65,7 +66,7 @@ def commitment(prefix: bytes, opening: bytes) -> bytes:
 
 
 def make_opening(slot: int, salt: bytes, body: bytes) -> bytes:
-    """slot | salt | body."""
+    """Slot | salt | body."""
     return bytes((slot,)) + salt + body
 
 
@@ -91,7 +92,7 @@ def _check_slots(slots: bytes) -> None:
         raise HuyingError(Code.BAD_LEAF, f"{len(slots)} compartments, 1 to {COMPARTMENTS_MAX}")
     if slots[0] != HEAD_SLOT:
         raise HuyingError(Code.BAD_LEAF, "the head's slot 0x00 is not first")
-    for left, right in zip(slots, slots[1:], strict=False):
+    for left, right in pairwise(slots):
         if left >= right:
             raise HuyingError(Code.BAD_LEAF, f"slot {right:#04x} after {left:#04x}")
     for slot in slots[1:]:

@@ -18,7 +18,7 @@ __all__ = ["Clock", "Entropy", "HighWaterMark", "Store"]
 
 
 class Clock(Protocol):
-    """Wall time informs, monotonic time drives timers; no decision compares two machines' clocks."""
+    """Wall time informs, monotonic time drives timers; nothing compares two machines' clocks."""
 
     def now(self) -> float:
         """Unix time in seconds."""

@@ -24,7 +24,7 @@ from huying.common.disclosure import view
 from huying.common.effects import AppendReceipt, DraftEntry
 from huying.common.errors import Code, HuyingError
 from huying.common.intake import Intake, Reader, judge, judge_entry
-from huying.common.leaf import leaf_slots, unpack_openings
+from huying.common.leaf import unpack_openings
 from huying.common.limits import COMMIT_ENTRIES_MAX
 from huying.common.merkle import CompactRange, append, leaf_hash, range_hashes, root
 from huying.common.outgoing import entry_hash, tree_reader

@@ -292,7 +292,7 @@ class Session:
             self._acked_at = now
 
     def on_refusal(self, origin: str, code: Code, now: float) -> None:
-        """The peer refused a segment: go back to what it holds, and wait unless it only lost some."""
+        """A segment was refused: go back to what the peer holds, and wait unless one was lost."""
         flow = self._outflows.get(origin)
         if flow is None:
             return
