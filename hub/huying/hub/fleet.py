@@ -1,0 +1,209 @@
+"""Several node processes on one machine, for the demo, the benchmark and tests.
+
+Each node has a folder of its own with its keys, its store and its log, and listens on loopback
+ports that were free when the folder was made. The processes are ordinary `huying run` ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Final, Self
+
+from huying.common.errors import Code, HuyingError
+from huying.node.api.client import Client
+from huying.node.config import load
+from huying.node.enrol import init_node
+
+__all__ = ["Fleet", "Member", "Place", "cpu_seconds", "free_addresses"]
+
+READY_SECONDS_MAX: Final = 60.0
+STOP_SECONDS_MAX: Final = 15.0
+_POLL_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A node to be made. `parent` is the code of a place listed before it, or None."""
+
+    code: str
+    name: str
+    parent: str | None
+
+
+def free_addresses(count: int) -> list[str]:
+    """`count` loopback addresses that nobody listened on a moment ago."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+
+
+@dataclass(slots=True)
+class Member:
+    """One node of the fleet: its folder, and its process while it runs."""
+
+    place: Place
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+    _log: IO[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def code(self) -> str:
+        """Division code."""
+        return self.place.code
+
+    @property
+    def config_file(self) -> Path:
+        """The node's node.toml."""
+        return self.folder / "node.toml"
+
+    @property
+    def log_file(self) -> Path:
+        """What the process printed."""
+        return self.folder / "node.log"
+
+    def start(self) -> None:
+        """Start the process; `wait_ready` says when it answers."""
+        assert self.process is None or self.process.poll() is not None, "still running"
+        self._log = self.log_file.open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "huying.hub.cli", "--config", str(self.config_file), "run"],
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # a Ctrl-C at the terminal is the fleet's to handle
+        )
+
+    def client(self) -> Client:
+        """A client of the node's API."""
+        config = load(self.config_file)
+        return Client(config.api.listen, config.token_file.read_text().strip())
+
+    def wait_ready(self) -> None:
+        """Until the API answers. Raises HuyingError(UNREACHABLE) with the end of the log."""
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while True:
+            assert self.process is not None
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                tail = self.log_file.read_text(errors="replace")[-2000:]
+                raise HuyingError(Code.UNREACHABLE, f"{self.code} did not start:\n{tail}")
+            with contextlib.suppress(HuyingError, OSError), self.client() as client:
+                client.status()
+                return
+            time.sleep(_POLL_SECONDS)
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+
+    def terminate(self) -> None:
+        """Ask the process to drain and stop."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+
+    def wait(self) -> int:
+        """The exit code, after at most STOP_SECONDS_MAX, and kill -9 then."""
+        if self.process is None:
+            return 0
+        try:
+            code = self.process.wait(STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            code = self.process.wait()
+        if self._log is not None:
+            self._log.close()
+        return code
+
+    def stop(self) -> int:
+        """Drain and stop; the exit code."""
+        self.terminate()
+        return self.wait()
+
+
+class Fleet:
+    """The nodes of one network under one folder, parents before children."""
+
+    def __init__(self, folder: Path, network: str) -> None:
+        self.folder = folder
+        self.network = network
+        self.members: dict[str, Member] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def __getitem__(self, code: str) -> Member:
+        return self.members[code]
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(self.members.values())
+
+    def make(
+        self,
+        places: Sequence[Place],
+        *,
+        timing: dict[str, float] | None = None,
+        capture: bool = False,
+    ) -> None:
+        """Make every node's folder, keys and pins."""
+        parents = {place.parent for place in places}
+        addresses = iter(free_addresses(3 * len(places)))
+        for place in places:
+            folder = self.folder / place.code
+            folder.mkdir(parents=True, mode=0o700)
+            parent = self.members[place.parent].config_file if place.parent else None
+            sync, api, metrics = next(addresses), next(addresses), next(addresses)
+            init_node(
+                folder,
+                network=self.network,
+                code=place.code,
+                name=place.name,
+                parent=parent,
+                sync_listen=sync if place.code in parents else None,
+                api_listen=api,
+                metrics_listen=metrics,
+                timing=timing,
+                capture_dir="capture" if capture else None,
+            )
+            self.members[place.code] = Member(place, folder)
+
+    def start(self, codes: Sequence[str] | None = None) -> None:
+        """Start the processes, all or those named, and wait until they answer."""
+        chosen = [self.members[code] for code in codes] if codes is not None else list(self)
+        for member in chosen:
+            member.start()
+        for member in chosen:
+            member.wait_ready()
+
+    def stop(self) -> dict[str, int]:
+        """Drain and stop every process, children first; exit codes by division code."""
+        for member in reversed(list(self)):
+            member.terminate()
+        return {member.code: member.wait() for member in self}
+
+
+def cpu_seconds(member: Member) -> float:
+    """User and system time that a running node has used."""
+    assert member.process is not None
+    fields = Path(f"/proc/{member.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
