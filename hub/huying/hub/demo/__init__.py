@@ -1,0 +1,1 @@
+"""What the demo network is fed with: real divisions, real requests, generated people."""
