@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from google.protobuf.message import DecodeError
 from sqlalchemy import ColumnElement, Connection, and_, select
 
 from huying.common.calls import SequencedStep, fold
 from huying.common.errors import Code, HuyingError
 from huying.node.store.content import message_bytes
-from huying.node.store.schema import CALL_STEPS, ENTRIES
+from huying.node.store.schema import CALL_STEPS, ENTRIES, FEEDS, STEP_RAISE
 from huying.node.store.values import number, text
 from huying.wire.v1 import calls_pb2
 
-__all__ = ["folded_columns"]
+__all__ = ["folded_columns", "sequencer_steps", "steps_of"]
 
 
-def folded_columns(
-    connection: Connection, by_sequencer: ColumnElement[bool]
-) -> dict[str, str | int]:
-    """Fold the steps of one call that `by_sequencer` selects from `call_steps`.
+def sequencer_steps(
+    connection: Connection, call: bytes, caller: str, sequencer: str
+) -> tuple[list[SequencedStep], dict[int | None, int]]:
+    """What the sequencer wrote of a call, by epoch and index; and when, in unix µs by index.
 
-    Times are those of the entries that made the state so, by the sequencer's clock. Raises
-    HuyingError(CORRUPT) where a stored step does not read as it did when it was applied.
+    Raises HuyingError(CORRUPT) where a stored step does not read as it did when it was applied.
     """
     steps = CALL_STEPS.c
     query = (
         select(steps.epoch, steps.idx, steps.time_micros, ENTRIES.c.openings)
         .join(ENTRIES, and_(ENTRIES.c.feed_id == steps.feed_id, ENTRIES.c.idx == steps.idx))
-        .where(by_sequencer)
+        .where(steps_of(call, caller, sequencer), steps.step != STEP_RAISE)
         .order_by(steps.epoch, steps.idx)
     )
     sequenced: list[SequencedStep] = []
@@ -37,7 +34,29 @@ def folded_columns(
     for epoch, index, micros, openings in connection.execute(query):
         sequenced.append(SequencedStep(index, _parse(openings), epoch))
         time_micros[index] = micros
-    state = fold(sequenced)
+    return sequenced, time_micros
+
+
+def steps_of(call: bytes, caller: str, sequencer: str) -> ColumnElement[bool]:
+    """Selects what stands of a call in the sequencer's feeds.
+
+    The feeds are named by number, so that the key leads straight to these steps, however many
+    others speak of the same call.
+    """
+    feeds = select(FEEDS.c.feed_id).where(FEEDS.c.code == sequencer)
+    return and_(
+        CALL_STEPS.c.call == call,
+        CALL_STEPS.c.caller == caller,
+        CALL_STEPS.c.feed_id.in_(feeds),
+    )
+
+
+def folded_columns(
+    connection: Connection, call: bytes, caller: str, sequencer: str
+) -> dict[str, str | int]:
+    """What `calls` keeps of the fold. Times are those of the entries that made the state so."""
+    steps, time_micros = sequencer_steps(connection, call, caller, sequencer)
+    state = fold(steps)
     return {
         "stage": int(state.stage),
         "open": int(state.is_open),

@@ -17,7 +17,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, and_, select, update
 
 from huying.common.state import Applied
-from huying.node.store.call_fold import folded_columns
+from huying.node.store.call_fold import folded_columns, steps_of
 from huying.node.store.schema import (
     CALL_STEPS,
     CALLS,
@@ -76,8 +76,8 @@ class CallProjection:
 
     def _raise(self, entry: Applied, states: bytes) -> _CallKey:
         """The call itself, which is also the first proposal."""
-        head, message = entry.head, entry.message
-        assert hasattr(message, "sequencer")
+        head = entry.head
+        message: Any = entry.message
         self._connection.exec_driver_sql(
             self._put_call,
             (
@@ -121,9 +121,7 @@ class CallProjection:
             self._put(key, entry, step, PROPOSAL_NONE)
         return key
 
-    def _put(
-        self, key: _CallKey, entry: Applied, step: str, state: int, took: Any = None
-    ) -> None:
+    def _put(self, key: _CallKey, entry: Applied, step: str, state: int, took: Any = None) -> None:
         self._connection.exec_driver_sql(
             self._put_step,
             (
@@ -150,24 +148,20 @@ class CallProjection:
         sequencer = self._sequencer(key)
         if sequencer is None:
             return
-        # The sequencer's feeds are named by number, so that the key leads straight to its steps,
-        # however many others speak of the same call.
-        feeds = select(FEEDS.c.feed_id).where(FEEDS.c.code == sequencer)
-        by_sequencer = and_(_of_call(key), CALL_STEPS.c.feed_id.in_(feeds))
-        self._mark_taken(key, by_sequencer)
+        self._mark_taken(key, sequencer)
         if sequencer in homes or key[1] in homes:
             self._connection.execute(
                 update(CALLS)
                 .where(CALLS.c.record == key[0], CALLS.c.home == key[1])
-                .values(**folded_columns(self._connection, by_sequencer))
+                .values(**folded_columns(self._connection, *key, sequencer))
             )
 
-    def _mark_taken(self, key: _CallKey, by_sequencer: Any) -> None:
+    def _mark_taken(self, key: _CallKey, sequencer: str) -> None:
         """The first took of a proposal, in the sequencer's order, decides it."""
         steps = CALL_STEPS.c
         query = (
             select(steps.took_origin, steps.took_idx, steps.state, steps.void_reason)
-            .where(by_sequencer, steps.step == "took")
+            .where(steps_of(*key, sequencer), steps.step == "took")
             .order_by(steps.epoch, steps.idx)
         )
         for origin, index, state, reason in self._connection.execute(query).fetchall():

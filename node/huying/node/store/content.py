@@ -1,11 +1,18 @@
-"""Reading a record again from the openings of its entry."""
+"""What an entry's openings say: the head, the record as far as it is visible, and the slots."""
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Final
+
 from huying.common.errors import Code, HuyingError
 from huying.common.leaf import HEAD_SLOT, opening_body, unpack_openings
+from huying.wire.v1 import api_pb2
 
-__all__ = ["head_bytes", "message_bytes"]
+__all__ = ["head_bytes", "message_bytes", "slot_states"]
+
+_PRESENT: Final = int(api_pb2.SLOT_STATE_PRESENT)
+_WITHHELD: Final = int(api_pb2.SLOT_STATE_WITHHELD)
 
 
 def message_bytes(openings: bytes) -> bytes:
@@ -25,3 +32,10 @@ def head_bytes(openings: bytes) -> bytes:
     if not held or held[0][:1] != bytes((HEAD_SLOT,)):
         raise HuyingError(Code.CORRUPT, "an applied entry without its head")
     return opening_body(held[0])
+
+
+@lru_cache(maxsize=4096)
+def slot_states(slots: bytes, present: bytes) -> bytes:
+    """Pairs (slot, state). A type shows the same slots every time, so the answers are few."""
+    held = frozenset(present)
+    return b"".join(bytes((slot, _PRESENT if slot in held else _WITHHELD)) for slot in slots)

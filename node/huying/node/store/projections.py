@@ -8,32 +8,19 @@ peer chose the values, so each is brought into the range of its column: none may
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from huying.common.state import Applied
 from huying.node.store.call_projection import CallProjection
+from huying.node.store.content import slot_states
 from huying.node.store.schema import RECORDS
 from huying.node.store.statements import upsert_sql
 from huying.node.store.values import number, text
-from huying.wire.v1 import api_pb2, feed_pb2
+from huying.wire.v1 import feed_pb2
 
-__all__ = ["Projections", "slot_states"]
-
-_PRESENT: Final = int(api_pb2.SLOT_STATE_PRESENT)
-_WITHHELD: Final = int(api_pb2.SLOT_STATE_WITHHELD)
-
-
-@lru_cache(maxsize=4096)
-def slot_states(slots: bytes, present: bytes) -> bytes:
-    """Pairs (slot, state). A type shows the same slots every time, so the answers are few."""
-    held = frozenset(present)
-    return b"".join(
-        bytes((slot, _PRESENT if slot in held else _WITHHELD)) for slot in slots
-    )
-
+__all__ = ["Projections"]
 
 # The columns of a record type after the common ones, from its message.
 _COLUMNS: Final[dict[int, Callable[[Any], tuple[Any, ...]]]] = {
@@ -75,7 +62,7 @@ class Projections:
         calls: list[tuple[Applied, bytes]] = []
         for entry in applied:
             feed_id, home, epoch, index, head, slots, present, message = entry
-            kind = head.type
+            kind: int = head.type
             columns = _COLUMNS.get(kind)
             states = slot_states(slots, present)
             if columns is None:

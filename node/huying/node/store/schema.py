@@ -75,7 +75,9 @@ PROPOSAL_VOID: Final = 3
 PROPOSAL_ORPHAN: Final = 4  # speaks of a call that is not here (yet)
 
 
-def _key(name: str, kind: type[BigInteger | Integer | SmallInteger | LargeBinary]) -> Column[object]:
+def _key(
+    name: str, kind: type[BigInteger | Integer | SmallInteger | LargeBinary]
+) -> Column[object]:
     return Column(name, kind, primary_key=True, autoincrement=False)
 
 
@@ -84,7 +86,9 @@ def _text(name: str, *, primary_key: bool = False) -> Column[str]:
     return Column(name, String, primary_key=primary_key, nullable=False)
 
 
-def _integer(name: str, kind: type[BigInteger | Integer | SmallInteger] = BigInteger) -> Column[int]:
+def _integer(
+    name: str, kind: type[BigInteger | Integer | SmallInteger] = BigInteger
+) -> Column[int]:
     return Column(name, kind, nullable=False)
 
 

@@ -8,7 +8,7 @@ here by its SQLAlchemy dialect name.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import ClauseElement, Column, Dialect, Table, bindparam, delete, tuple_
@@ -24,7 +24,8 @@ def _dialect(name: str) -> Dialect:
     assert name == "postgresql", name
     from sqlalchemy.dialects.postgresql import psycopg
 
-    return psycopg.dialect(paramstyle="format")
+    dialect: Dialect = psycopg.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
+    return dialect
 
 
 def _insert(table: Table, name: str) -> Any:
@@ -43,7 +44,7 @@ def compile_sql(statement: ClauseElement, name: str, parameters: Sequence[str]) 
     return str(compiled)
 
 
-@lru_cache(maxsize=None)
+@cache
 def insert_sql(table: Table, name: str, *, ignore: bool = False) -> str:
     """INSERT of a whole row, in the order of the table's columns.
 
@@ -55,10 +56,8 @@ def insert_sql(table: Table, name: str, *, ignore: bool = False) -> str:
     return compile_sql(statement, name, [column.name for column in table.c])
 
 
-@lru_cache(maxsize=None)
-def upsert_sql(
-    table: Table, name: str, *, newer: bool = False, keep: tuple[str, ...] = ()
-) -> str:
+@cache
+def upsert_sql(table: Table, name: str, *, newer: bool = False, keep: tuple[str, ...] = ()) -> str:
     """INSERT of a whole row that replaces the row of the same key.
 
     `newer`: a lower (epoch, idx) than the row's changes nothing. `keep`: columns that only the
@@ -81,7 +80,7 @@ def upsert_sql(
     return compile_sql(statement, name, [column.name for column in table.c])
 
 
-@lru_cache(maxsize=None)
+@cache
 def delete_sql(table: Table, name: str) -> str:
     """DELETE by the whole primary key, in the order of its columns."""
     keys = list(table.primary_key.columns)

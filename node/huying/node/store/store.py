@@ -9,18 +9,18 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, asc, bindparam, desc, literal_column, select
+from sqlalchemy import Connection, Engine
 
 from huying.common.errors import Code
 from huying.common.state import Applied, FeedState, Missing, StoredCheckpoint, StoredEntry
 from huying.node.store import database
 from huying.node.store.database import MEMORY_URL, translated
 from huying.node.store.projections import Projections
-from huying.node.store.rows import feed_from_row, feed_row
+from huying.node.store.reader import Reader
+from huying.node.store.rows import feed_row
 from huying.node.store.schema import (
     CHECKPOINTS,
     ENTRIES,
@@ -30,7 +30,7 @@ from huying.node.store.schema import (
     REQUESTS,
     SUBTREES,
 )
-from huying.node.store.statements import compile_sql, delete_sql, insert_sql, upsert_sql
+from huying.node.store.statements import delete_sql, insert_sql, upsert_sql
 
 __all__ = ["SqlStore"]
 
@@ -39,92 +39,34 @@ _templates: dict[str, bytes] = {}
 
 
 class _Sql:
-    """Every statement of the store, as text."""
+    """The statements that write, as text for one database."""
 
     def __init__(self, dialect: str) -> None:
-        param = bindparam
-        self.feeds = compile_sql(select(FEEDS).order_by(FEEDS.c.feed_id), dialect, [])
         self.put_feed = upsert_sql(FEEDS, dialect)
         self.add_feed = insert_sql(FEEDS, dialect)
         self.add_entry = insert_sql(ENTRIES, dialect)
         self.set_entry = upsert_sql(ENTRIES, dialect)
-        self.entries = compile_sql(
-            select(ENTRIES.c.leaf, ENTRIES.c.leaf_hash, ENTRIES.c.openings)
-            .where(
-                ENTRIES.c.feed_id == param("feed_id"),
-                ENTRIES.c.idx >= param("start"),
-                ENTRIES.c.idx < param("stop"),
-            )
-            .order_by(ENTRIES.c.idx),
-            dialect,
-            ["feed_id", "start", "stop"],
-        )
         self.add_subtree = insert_sql(SUBTREES, dialect)
-        self.subtrees = compile_sql(
-            select(SUBTREES.c.hash)
-            .where(
-                SUBTREES.c.feed_id == param("feed_id"),
-                SUBTREES.c.level == param("level"),
-                SUBTREES.c.idx >= param("start"),
-                SUBTREES.c.idx < param("stop"),
-            )
-            .order_by(SUBTREES.c.idx),
-            dialect,
-            ["feed_id", "level", "start", "stop"],
-        )
         self.put_checkpoint = upsert_sql(CHECKPOINTS, dialect)
-        self.checkpoints = {
-            newest_first: compile_sql(
-                select(CHECKPOINTS.c.size, CHECKPOINTS.c.root, CHECKPOINTS.c.note)
-                .where(
-                    CHECKPOINTS.c.feed_id == param("feed_id"),
-                    CHECKPOINTS.c.size > param("above"),
-                    CHECKPOINTS.c.size <= param("upto"),
-                )
-                .order_by((desc if newest_first else asc)(CHECKPOINTS.c.size))
-                .limit(param("count"))
-                # Said aloud, since SQLite's compiler would bind a zero of its own.
-                .offset(literal_column("0")),
-                dialect,
-                ["feed_id", "above", "upto", "count"],
-            )
-            for newest_first in (False, True)
-        }
-        self.missing = compile_sql(
-            select(*(MISSING.c[name] for name in Missing._fields))
-            .where(MISSING.c.feed_id == param("feed_id"))
-            .order_by(MISSING.c.start, MISSING.c.stop, MISSING.c.name, MISSING.c.slots),
-            dialect,
-            ["feed_id"],
-        )
         self.put_missing = upsert_sql(MISSING, dialect)
         self.delete_missing = delete_sql(MISSING, dialect)
         self.quarantine = insert_sql(QUARANTINE, dialect, ignore=True)
-        self.request = compile_sql(
-            select(REQUESTS.c.idx, REQUESTS.c.record).where(
-                REQUESTS.c.request_id == param("request_id")
-            ),
-            dialect,
-            ["request_id"],
-        )
         self.add_request = insert_sql(REQUESTS, dialect)
 
 
-@lru_cache
-def _sql(name: str) -> _Sql:
-    """Compiled once in a process: the simulator opens stores by the thousand."""
-    return _Sql(name)
+class SqlStore(Reader):
+    """A store that passes `tests/contracts/store_contract.py`. Owned by one thread at a time.
 
-
-class SqlStore:
-    """A store that passes `tests/contracts/store_contract.py`. Owned by one thread at a time."""
+    Its queries run over the writer's connection, so they see the transaction that is running.
+    """
 
     def __init__(self, engine: Engine, lock: int | None) -> None:
+        super().__init__(self.reading)
         self._engine = engine
         self._lock = lock
         self._process: Final = os.getpid()
         self._connection: Final = engine.connect()
-        self._sql: Final = _sql(engine.dialect.name)
+        self._sql: Final = _Sql(engine.dialect.name)
         self._projections: Final = Projections(self._connection)
         self._writing = False
 
@@ -208,19 +150,11 @@ class SqlStore:
                 with self._connection.begin():
                     yield self._connection
 
-    def _query(self, sql: str, *values: Any) -> Sequence[Any]:
-        with self.reading() as connection:
-            return connection.exec_driver_sql(sql, values).fetchall()
-
     def _write(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
         assert self._writing, "a write outside a transaction"
         if rows:
             with translated():
                 self._connection.exec_driver_sql(sql, rows)
-
-    def feeds(self) -> list[FeedState]:
-        """See `ports.Store`."""
-        return [feed_from_row(row) for row in self._query(self._sql.feeds)]
 
     def create_feed(self, origin: str) -> FeedState:
         """See `ports.Store`. Raises HuyingError(INVALID_ARGUMENT) for a malformed origin."""
@@ -240,10 +174,6 @@ class SqlStore:
             [(feed_id, index, *entry) for index, entry in enumerate(entries, start)],
         )
 
-    def entries(self, feed_id: int, start: int, stop: int) -> list[StoredEntry]:
-        """See `ports.Store`."""
-        return list(map(StoredEntry._make, self._query(self._sql.entries, feed_id, start, stop)))
-
     def set_entry(self, feed_id: int, index: int, entry: StoredEntry) -> None:
         """See `ports.Store`."""
         self._write(self._sql.set_entry, [(feed_id, index, *entry)])
@@ -252,25 +182,10 @@ class SqlStore:
         """See `ports.Store`."""
         self._write(self._sql.add_subtree, [(feed_id, *subtree) for subtree in subtrees])
 
-    def subtrees(self, feed_id: int, level: int, start: int, stop: int) -> list[bytes]:
-        """See `ports.Store`."""
-        return [row[0] for row in self._query(self._sql.subtrees, feed_id, level, start, stop)]
-
     def put_checkpoint(self, feed_id: int, checkpoint: StoredCheckpoint) -> None:
         """See `ports.Store`."""
         row = (feed_id, checkpoint.size, checkpoint.root, checkpoint.note)
         self._write(self._sql.put_checkpoint, [row])
-
-    def checkpoints(
-        self, feed_id: int, above: int, upto: int, newest_first: bool, limit: int
-    ) -> list[StoredCheckpoint]:
-        """See `ports.Store`."""
-        rows = self._query(self._sql.checkpoints[newest_first], feed_id, above, upto, limit)
-        return [StoredCheckpoint(*row) for row in rows]
-
-    def missing(self, feed_id: int) -> list[Missing]:
-        """See `ports.Store`."""
-        return [Missing(*row) for row in self._query(self._sql.missing, feed_id)]
 
     def replace_missing(self, feed_id: int, old: Sequence[Missing], new: Sequence[Missing]) -> None:
         """See `ports.Store`."""
@@ -283,17 +198,12 @@ class SqlStore:
         """See `ports.Store`."""
         self._write(self._sql.quarantine, [(feed_id, index, int(code), detail, now)])
 
-    def request(self, request_id: bytes) -> tuple[int, bytes] | None:
-        """See `ports.Store`."""
-        rows = self._query(self._sql.request, request_id)
-        return (rows[0][0], rows[0][1]) if rows else None
-
     def add_request(self, request_id: bytes, index: int, record: bytes) -> None:
         """See `ports.Store`."""
         self._write(self._sql.add_request, [(request_id, index, record)])
 
     def apply(self, applied: Sequence[Applied]) -> None:
-        """See `ports.Store`. The entries themselves must be in place: a call is folded from them."""
+        """See `ports.Store`. The entries are in place by now: a call is folded from them."""
         assert self._writing, "a write outside a transaction"
         with translated():
             self._projections.apply(applied)

@@ -12,7 +12,7 @@ TEXT_CHARACTERS_KEPT: Final = 400  # of a filter column; the whole value stays i
 
 def number(value: int) -> int:
     """A uint64, at most what a signed 64-bit column holds."""
-    return value if value <= NUMBER_MAX else NUMBER_MAX
+    return min(value, NUMBER_MAX)
 
 
 def text(value: str) -> str:

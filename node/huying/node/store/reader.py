@@ -1,0 +1,52 @@
+"""The reader: read-only queries for other threads, and for commands while no node runs.
+
+A reader on a file opens connections of its own that can't write. The store's own reader shares the
+writer's connection, so it sees the transaction that is running.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from sqlalchemy import Connection
+
+from huying.common.errors import Code, HuyingError
+from huying.node.store import database
+from huying.node.store.call_queries import CallQueries
+from huying.node.store.queries import Page
+from huying.node.store.record_queries import RecordQueries
+from huying.node.store.schema import SCHEMA_REVISION
+
+__all__ = ["FileReader", "Page", "Reader"]
+
+
+class Reader(RecordQueries, CallQueries):
+    """Every query there is. What a method returns is one consistent view; two calls may differ."""
+
+
+class FileReader(Reader):
+    """A reader over a database file, for any number of threads."""
+
+    def __init__(self, url: str) -> None:
+        """Raises HuyingError(NOT_FOUND, CONFIG, STORE_FAILED or CORRUPT)."""
+        self._engine = database.open_reader_engine(url)
+        super().__init__(self._view)
+        with self._view() as connection:
+            found = database.schema_revision(connection)
+        if found != SCHEMA_REVISION:
+            self.close()
+            raise HuyingError(
+                Code.CONFIG,
+                f"the database has schema {found}, this program {SCHEMA_REVISION}:"
+                " start the node once to bring it up to date",
+            )
+
+    @contextlib.contextmanager
+    def _view(self) -> Iterator[Connection]:
+        with database.translated(), self._engine.connect() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
