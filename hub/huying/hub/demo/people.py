@@ -1,8 +1,8 @@
 """Generated grids, households and residents of a village: census-shaped, and nobody real.
 
 Sizes follow the census table in data/population_distributions.json; ages and groups are rough.
-Every household and resident says `generated`, every name ends in 生成, ID numbers have a wrong check
-digit (GB 11643), and phone numbers begin with 160. The same seed gives the same village.
+Every household and resident says `generated`, every name ends in 生成, ID numbers have a wrong
+check digit (GB 11643), and phone numbers begin with 160. The same seed gives the same village.
 """
 
 from __future__ import annotations
