@@ -205,6 +205,16 @@ def test_a_proposal_taken_before_is_a_duplicate():
     assert verdict.reason is VoidReason.DUPLICATE
 
 
+def test_one_proposal_counts_once_even_where_a_sequencer_takes_it_twice():
+    """An old 'not resolved', taken again after the next answer, would send the call back again."""
+    desk = at(CallStage.UNRESOLVED)
+    repeated = desk.log[-1].call_step
+    desk.write(answer())
+    desk.write(repeated)
+    assert desk.state.stage is CallStage.ANSWERED
+    assert desk.state.void_count == 1
+
+
 def test_an_accepted_proposal_is_always_small_enough_to_be_repeated():
     """A took that can't be written would stop the sequencer at that proposal for ever."""
     largest = confirm(comment="好" * TEXT_CHARACTERS_MAX)
