@@ -15,13 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
 from google.protobuf.message import DecodeError, Message
 
-from huying.common.codes import Origin, level
+from huying.common.codes import Origin, level, parse_origin
 from huying.common.disclosure import View, may_read, view
 from huying.common.errors import Code, HuyingError
 from huying.common.leaf import (
@@ -41,17 +40,55 @@ __all__ = ["Intake", "Judgement", "Reader", "judge", "judge_entry"]
 
 _NEVER = ClassMark(0, -1)
 _TIME_MICROS_MAX = 2**62  # every database's signed 64-bit integer holds it
+_SHAPES_MAX = 4096  # a peer may show many distinct ones; an honest feed has a dozen
 
 
-@dataclass(frozen=True, slots=True)
 class Reader:
-    """Who judges, and in which feed."""
+    """Who judges, in which feed, and what it found out about the shapes of its entries.
 
-    code: str  # the node's own division code
-    feed: str  # the origin's name
-    origin: Origin  # and its parts
-    feed_id: int
-    now: float  # unix seconds
+    An entry's shape is its slots and its `to`: a feed of a million entries has a dozen, so verdicts
+    on them are kept. `code` is the node's own division code, `feed` the origin's name.
+    """
+
+    __slots__ = ("_places", "_views", "code", "feed", "feed_id", "origin", "prefix")
+
+    def __init__(self, code: str, feed: str, feed_id: int) -> None:
+        self.code = code
+        self.feed = feed
+        self.feed_id = feed_id
+        self.origin: Origin = parse_origin(feed)
+        self.prefix = commitment_prefix(feed)
+        self._places: dict[bytes, dict[int, int]] = {}
+        self._views: dict[tuple[bytes, tuple[str, ...]], View] = {}
+
+    def places(self, leaf: bytes) -> dict[int, int]:
+        """Where each slot's commitment starts in the leaf, by slot ascending.
+
+        Raises HuyingError(BAD_LEAF).
+        """
+        if len(leaf) >= 2 and leaf[0] == 1 and len(leaf) == 2 + 33 * leaf[1]:
+            found = self._places.get(leaf[2::33])
+            if found is not None:
+                return found
+        slots = leaf_slots(leaf)
+        own_level = level(self.origin.code)
+        if any(slot_level(slot) > own_level for slot in slots):
+            raise HuyingError(Code.BAD_LEAF, f"a slot below the origin's own level {own_level}")
+        if len(self._places) >= _SHAPES_MAX:
+            self._places.clear()
+        made = {slot: 3 + 33 * position for position, slot in enumerate(slots)}
+        self._places[slots] = made
+        return made
+
+    def view(self, slots: bytes, to: tuple[str, ...]) -> View:
+        """What the reader may see of entries of this shape. Raises HuyingError(BAD_HEAD)."""
+        found = self._views.get((slots, to))
+        if found is None:
+            found = view(self.code, self.origin.code, slots, to)
+            if len(self._views) >= _SHAPES_MAX:
+                self._views.clear()
+            self._views[slots, to] = found
+        return found
 
 
 @dataclass(slots=True)
@@ -85,98 +122,87 @@ class Judgement(NamedTuple):
     mismatches: int
 
 
-@lru_cache(maxsize=4096)
-def _positions(slots: bytes) -> Mapping[int, int]:
-    """Where each slot's commitment starts in the leaf."""
-    return {slot: 3 + 33 * position for position, slot in enumerate(slots)}
-
-
-@lru_cache(maxsize=4096)
-def _levels_fit(slots: bytes, origin_code: str) -> bool:
-    return all(slot_level(slot) <= level(origin_code) for slot in slots)
-
-
 def judge_entry(reader: Reader, leaf: bytes, openings: Sequence[bytes]) -> Judgement:
     """Steps 5 and 6 for one entry whose leaf the signed root already covers."""
     try:
-        slots = leaf_slots(leaf)
+        places = reader.places(leaf)
     except HuyingError as error:
-        return _opaque(leaf, b"", (Code.BAD_LEAF, error.detail), len(openings))
-    if not _levels_fit(slots, reader.origin.code):
-        detail = f"a slot below the origin's own level {level(reader.origin.code)}"
-        return _opaque(leaf, slots, (Code.BAD_LEAF, detail), len(openings))
-    kept, mismatches = _matching(reader.feed, leaf, slots, openings)
+        return _opaque(leaf, (Code.BAD_LEAF, error.detail), len(openings))
+    slots = leaf[2::33]
+    kept, mismatches = _matching(reader.prefix, leaf, places, openings)
     if HEAD_SLOT not in kept:
         return _headless(reader, leaf, slots, openings, mismatches)
     try:
         head = feed_pb2.Head.FromString(kept[HEAD_SLOT][BODY_OFFSET:])
-        seen_by = view(reader.code, reader.origin.code, slots, tuple(head.to))
-        if head.time_micros > _TIME_MICROS_MAX:
-            raise HuyingError(Code.BAD_HEAD, "`time_micros` is beyond any clock")
-        if len(head.seen) != len(seen_by.classes):
-            raise HuyingError(
-                Code.BAD_HEAD,
-                f"`seen` has {len(head.seen)} numbers for {len(seen_by.classes)} classes",
-            )
+        seen_by = reader.view(slots, tuple(head.to))
+        _check_head(head, seen_by)
     except DecodeError:
-        return _opaque(leaf, slots, (Code.BAD_HEAD, "the head does not parse"), mismatches)
+        return _opaque(leaf, (Code.BAD_HEAD, "the head does not parse"), mismatches)
     except HuyingError as error:
-        return _opaque(leaf, slots, (Code.BAD_HEAD, error.detail), mismatches)
+        return _opaque(leaf, (Code.BAD_HEAD, error.detail), mismatches)
     readable = seen_by.readable
-    breaches = 0
-    if len(kept) != len(readable) or bytes(kept) != readable:
-        for slot in [slot for slot in kept if slot not in readable]:
-            del kept[slot]
-            breaches += 1
     present = bytes(kept)
-    quarantine = None
-    message = None
+    breaches, wanted = 0, b""
+    if present != readable:
+        for slot in present:
+            if slot not in readable:
+                del kept[slot]
+                breaches += 1
+        present = bytes(kept)
+        wanted = bytes(slot for slot in readable if slot not in kept)
+    quarantine = message = None
     if present:
-        body = b"".join([kept[slot][BODY_OFFSET:] for slot in present[1:]])
+        bodies = [opening[BODY_OFFSET:] for opening in kept.values()]
         try:
-            message = decode(head, reader.origin.code, body)
+            message = decode(head, reader.origin.code, b"".join(bodies[1:]))
         except HuyingError as error:
             quarantine = (error.code, error.detail)
     return Judgement(
-        entry=StoredEntry(leaf, None, pack_openings(kept.values())),
-        slots=slots,
-        present=present,
-        wanted=bytes(slot for slot in readable if slot not in kept) if present != readable else b"",
-        head=head if present else None,
-        view=seen_by,
-        message=message,
-        quarantine=quarantine,
-        breaches=breaches,
-        mismatches=mismatches,
+        StoredEntry(leaf, None, pack_openings(kept.values())),
+        slots,
+        present,
+        wanted,
+        head if present else None,
+        seen_by,
+        message,
+        quarantine,
+        breaches,
+        mismatches,
     )
 
 
+def _check_head(head: feed_pb2.Head, seen_by: View) -> None:
+    if head.time_micros > _TIME_MICROS_MAX:
+        raise HuyingError(Code.BAD_HEAD, "`time_micros` is beyond any clock")
+    if len(head.seen) != len(seen_by.classes):
+        raise HuyingError(
+            Code.BAD_HEAD,
+            f"`seen` has {len(head.seen)} numbers for {len(seen_by.classes)} classes",
+        )
+
+
 def _matching(
-    feed: str, leaf: bytes, slots: bytes, openings: Iterable[bytes]
+    prefix: bytes, leaf: bytes, places: Mapping[int, int], openings: Iterable[bytes]
 ) -> tuple[dict[int, bytes], int]:
     """The openings that match the leaf's commitments, by slot ascending, and how many did not."""
-    prefix = commitment_prefix(feed)
-    positions = _positions(slots)
     kept: dict[int, bytes] = {}
     mismatches = 0
-    ascending = True
     last = -1
     for opening in openings:
         slot = opening[0] if len(opening) >= BODY_OFFSET else -1
-        at = positions.get(slot)
-        if at is None or slot in kept or sha256(prefix + opening).digest() != leaf[at : at + 32]:
+        at = places.get(slot)
+        if at is None or slot <= last or sha256(prefix + opening).digest() != leaf[at : at + 32]:
             mismatches += 1
             continue
         kept[slot] = opening
-        ascending = ascending and slot > last
         last = slot
-    return (kept if ascending else dict(sorted(kept.items()))), mismatches
+    return kept, mismatches
 
 
-def _opaque(leaf: bytes, slots: bytes, reason: tuple[Code, str], mismatches: int) -> Judgement:
+def _opaque(leaf: bytes, reason: tuple[Code, str], mismatches: int) -> Judgement:
     """Kept as a leaf alone: without a head nobody can say who may read what."""
     return Judgement(
-        StoredEntry(leaf, None, b""), slots, b"", b"", None, None, None, reason, 0, mismatches
+        StoredEntry(leaf, None, b""), b"", b"", b"", None, None, None, reason, 0, mismatches
     )
 
 
@@ -199,10 +225,12 @@ def judge(
     entries: Sequence[tuple[bytes | None, Sequence[bytes]]],
     hashes: Sequence[bytes],
     classes: Mapping[str, ClassMark],
+    now: float,
 ) -> Intake:
     """Judge the new entries of a segment, which start at index `start`.
 
-    `classes` are this reader's running numbers so far; the result holds those that moved.
+    `classes` are this reader's running numbers so far; the result holds those that moved. `now` is
+    unix seconds.
     """
     result = Intake()
     moved = result.classes
@@ -221,7 +249,7 @@ def judge(
             result.breaches += verdict.breaches
             result.mismatches += verdict.mismatches
         if verdict.wanted:
-            result.missing.append(Missing(index, index + 1, verdict.wanted, "", 0, 0, reader.now))
+            result.missing.append(Missing(index, index + 1, verdict.wanted, "", 0, 0, now))
         if verdict.quarantine is not None:
             result.quarantined.append((index, *verdict.quarantine))
         head, seen_by = verdict.head, verdict.view
@@ -231,7 +259,7 @@ def judge(
         if seen_by.class_position >= 0:
             name = seen_by.classes[seen_by.class_position]
             mark = moved.get(name) or classes.get(name) or _NEVER
-            fresh = _count(result, name, mark, head.seen[seen_by.class_position], index, reader)
+            fresh = _count(result, name, mark, head.seen[seen_by.class_position], index, now)
         if verdict.message is not None and fresh:
             result.applied.append(
                 Applied(
@@ -248,9 +276,7 @@ def judge(
     return result
 
 
-def _count(
-    result: Intake, name: str, mark: ClassMark, number: int, index: int, reader: Reader
-) -> bool:
+def _count(result: Intake, name: str, mark: ClassMark, number: int, index: int, now: float) -> bool:
     """Move the class's running number on; False where the number was used before."""
     if number > index + 1:
         detail = f"number {number} of class {name} in the entry at index {index}"
@@ -262,7 +288,7 @@ def _count(
         return False
     if number > mark.number + 1:
         result.missing.append(
-            Missing(mark.index + 1, index, b"", name, mark.number + 1, number - 1, reader.now)
+            Missing(mark.index + 1, index, b"", name, mark.number + 1, number - 1, now)
         )
     result.classes[name] = ClassMark(number, index)
     return True

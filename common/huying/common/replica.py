@@ -70,6 +70,7 @@ class Replica:
             with store.transaction():
                 self.feeds[identity.origin] = store.create_feed(identity.origin)
         self._writer = Writer(identity.origin, self.own.feed_id, entropy)
+        self._readers: dict[int, Reader] = {}
         self._saved: _Saved | None = None
         self._composed: list[Composed] = []
         self._marks: dict[str, ClassMark] = {}
@@ -101,6 +102,7 @@ class Replica:
             self._saved.ahead,
             self._saved.missing,
         )
+        self._readers.clear()  # of feeds that were not created after all
         self._saved = None
 
     def commit(self) -> set[str]:
@@ -236,13 +238,14 @@ class Replica:
         if not feed.feed_id:
             feed = self.store.create_feed(segment.origin)
         reader = self._reader(feed)
-        intake = judge(reader, accepted.start, accepted.entries, accepted.hashes, feed.classes)
+        now = self._clock.now()
+        intake = judge(reader, accepted.start, accepted.entries, accepted.hashes, feed.classes, now)
         store = self.store
         store.add_entries(feed.feed_id, accepted.start, intake.stored)
         store.add_subtrees(feed.feed_id, accepted.subtrees)
         store.put_checkpoint(feed.feed_id, accepted.head)
         for index, code, detail in intake.quarantined:
-            store.quarantine(feed.feed_id, index, code, detail, reader.now)
+            store.quarantine(feed.feed_id, index, code, detail, now)
         if intake.missing:
             self._change_missing(feed, (), intake.missing)
         self._applied.extend(intake.applied)
@@ -280,7 +283,7 @@ class Replica:
         known = {opening[0] for opening in before}
         fresh = [o for o in entry.openings if o and o[0] not in known]
         reader = self._reader(feed)
-        verdict = judge_entry(reader, entry.leaf, (*before, *fresh))
+        verdict = judge_entry(reader, entry.leaf, sorted((*before, *fresh)))
         gained = len(verdict.present) - len(before)
         if verdict.breaches:
             raise HuyingError(Code.BREACH, f"entry {index} of {origin}")
@@ -294,7 +297,7 @@ class Replica:
         shown = len(verdict.slots) - len(verdict.present)
         was_shown = 0 if hidden else len(verdict.slots) - len(before)
         if verdict.quarantine is not None:
-            self.store.quarantine(feed.feed_id, index, *verdict.quarantine, reader.now)
+            self.store.quarantine(feed.feed_id, index, *verdict.quarantine, self._clock.now())
         if verdict.head is not None and verdict.message is not None:
             self._applied.append(
                 Applied(
@@ -441,13 +444,11 @@ class Replica:
         return max((feed.size, *(seen.size for seen in ahead)))
 
     def _reader(self, feed: FeedState) -> Reader:
-        return Reader(
-            self.identity.code,
-            feed.origin,
-            parse_origin(feed.origin),
-            feed.feed_id,
-            self._clock.now(),
-        )
+        reader = self._readers.get(feed.feed_id)
+        if reader is None:
+            reader = Reader(self.identity.code, feed.origin, feed.feed_id)
+            self._readers[feed.feed_id] = reader
+        return reader
 
     def _set(self, feed: FeedState) -> None:
         if not feed.feed_id:  # a fork seen before anything was held
