@@ -58,7 +58,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 class _QuietHandler(WSGIRequestHandler):
     timeout = REQUEST_SECONDS_MAX
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the parent's name
         """A scrape every few seconds is not news."""
 
 
@@ -108,7 +108,8 @@ def _application(registry: CollectorRegistry, state: Callable[[], str]) -> WSGIA
         if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
             return _answer(start_response, "405 Method Not Allowed", {"error": "GET only"})
         if path == "/metrics":
-            return metrics(environ, start_response)
+            exposition: Iterable[bytes] = metrics(environ, start_response)
+            return exposition
         if path == "/healthz":
             now = state()
             status = "200 OK" if now == "live" else "503 Service Unavailable"

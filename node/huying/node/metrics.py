@@ -23,8 +23,13 @@ from prometheus_client.core import (
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from huying.common.status import DELAY_BOUNDS_SECONDS, DelayHistogram, FeedStatus, NodeStatus
-from huying.common.status import FeedHealth
+from huying.common.status import (
+    DELAY_BOUNDS_SECONDS,
+    DelayHistogram,
+    FeedHealth,
+    FeedStatus,
+    NodeStatus,
+)
 
 __all__ = ["METRIC_NAMES", "NodeMetrics", "Observed", "feed_label"]
 
@@ -197,7 +202,7 @@ def _add_feed(gauges: Mapping[str, GaugeMetricFamily], feed: FeedStatus) -> None
     if feed.oldest_unapplied is not None:
         gauges["oldest_unapplied_timestamp_seconds"].add_metric(label, feed.oldest_unapplied)
     behind = max(0, feed.remote_head_size - feed.size)
-    # What is known to be outstanding is said even while nobody answers; a 0 is only said when known.
+    # What is known to be outstanding is said even while nobody answers; a 0 just when it is known.
     if behind or feed.lag_seconds is not None:
         gauges["entries_behind"].add_metric(label, behind)
     for state in _STATES:

@@ -1,0 +1,1 @@
+"""The gRPC API for people and programs on the node's own machine."""

@@ -6,15 +6,16 @@ go to read-only connections of their own, so that no reader waits for the writer
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from huying.common.effects import AppendReceipt, DraftEntry
+from huying.common.state import FeedState
 from huying.common.status import NodeStatus
-from huying.wire.v1 import calls_pb2
+from huying.wire.v1 import api_pb2, calls_pb2
 
-__all__ = ["CallService", "Facts", "Runtime"]
+__all__ = ["CallService", "Facts", "Reads", "Runtime"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +37,8 @@ class Facts:
 class Runtime(Protocol):
     """The running node as its API sees it. Called on the event loop unless stated otherwise."""
 
-    @property
-    def facts(self) -> Facts:
-        """Who this node is."""
-        ...
-
     def status(self) -> NodeStatus:
         """The newest snapshot. Safe on any thread; never blocks."""
-        ...
-
-    def retry_next(self) -> Mapping[str, float]:
-        """Unix seconds of the next attempt to reach each unreachable peer. Safe on any thread."""
         ...
 
     async def append(self, drafts: Sequence[DraftEntry]) -> tuple[AppendReceipt, ...]:
@@ -65,8 +57,8 @@ class Runtime(Protocol):
 class CallService(Protocol):
     """Turns steps of a call into drafts, refusing what the stage or the caller's role forbids.
 
-    The node's own service knows raise and confirm; a hub's adds dispatch and answer. Methods run
-    on a reading thread and may read the store.
+    `huying.node.api.calls.Calls` is one; a hub may bring its own. Methods run on a reading thread
+    and may read the store.
     """
 
     def raise_call(self, call: calls_pb2.Call, request_id: bytes) -> DraftEntry:
@@ -74,6 +66,52 @@ class CallService(Protocol):
         ...
 
     def step(self, step: calls_pb2.CallStep, request_id: bytes) -> DraftEntry:
-        """The draft of a step. Raises HuyingError(WRONG_STAGE, NOT_A_PARTY, NOT_FOUND or
-        INVALID_ARGUMENT)."""
+        """The draft of a step.
+
+        Raises HuyingError(WRONG_STAGE, NOT_A_PARTY, NOT_FOUND or INVALID_ARGUMENT).
+        """
+        ...
+
+
+class Reads(Protocol):
+    """What the store can be asked, over read-only connections. Safe on any thread.
+
+    Each method sees one snapshot, and raises HuyingError(STORE_FAILED or CORRUPT).
+    """
+
+    def record(self, type_: int, home: str, record: bytes) -> api_pb2.RecordView:
+        """The newest state of one record. Raises HuyingError(NOT_FOUND)."""
+        ...
+
+    def records(
+        self, type_: int, home: str, grid: str, limit: int, page_token: bytes
+    ) -> api_pb2.ListResponse:
+        """One page of records by key; `home` and `grid` empty: all."""
+        ...
+
+    def call(self, call: bytes) -> api_pb2.CallView:
+        """One call with its steps. Raises HuyingError(NOT_FOUND)."""
+        ...
+
+    def calls(
+        self, department: str, *, open_only: bool, stage: int, limit: int, page_token: bytes
+    ) -> api_pb2.ListCallsResponse:
+        """One page of calls, without their steps."""
+        ...
+
+    def call_counts(self) -> tuple[int, int, int]:
+        """How many calls are raised, answered at least once, and confirmed."""
+        ...
+
+    def feeds(self) -> list[FeedState]:
+        """Every feed."""
+        ...
+
+    def changes(
+        self, origin: str, start: int, limit: int, types: Collection[int]
+    ) -> tuple[list[api_pb2.RecordView], int]:
+        """The applied entries of `types` (empty: all) among the next `limit` of a feed's log.
+
+        And where to go on: `start` itself at the end of what is held.
+        """
         ...

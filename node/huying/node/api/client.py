@@ -1,0 +1,126 @@
+"""A blocking client of one node's API, for the command line and for scripts.
+
+Failures come back as the HuyingError that the node refused with; a node that does not answer is
+`UNREACHABLE`. The token never appears in an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import grpc
+
+from huying.common.limits import TRANSPORT_BYTES_MAX
+from huying.node.api.auth import bearer
+from huying.node.api.faults import from_rpc_error
+from huying.wire.v1 import api_pb2, api_pb2_grpc
+
+__all__ = ["Client"]
+
+CALL_SECONDS: Final = 30.0
+STATUS_SECONDS: Final = 5.0
+
+Response = TypeVar("Response")
+
+
+class Client:
+    """Every method takes and gives the messages of api.proto, and raises HuyingError."""
+
+    def __init__(self, address: str, token: str) -> None:
+        # A proxy from the environment has no business between a program and its loopback node.
+        self._channel = grpc.insecure_channel(
+            address,
+            options=(
+                ("grpc.enable_http_proxy", 0),
+                ("grpc.max_receive_message_length", TRANSPORT_BYTES_MAX),
+            ),
+        )
+        self._stub = api_pb2_grpc.NodeStub(self._channel)
+        self._metadata = (bearer(token),)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._channel.close()
+
+    def append(self, request: api_pb2.AppendRequest) -> api_pb2.AppendResponse:
+        """Write drafts; they are durable when this returns."""
+        return self._call(self._stub.Append, request)
+
+    def get(self, request: api_pb2.GetRequest) -> api_pb2.RecordView:
+        """One record. Raises HuyingError(NOT_FOUND)."""
+        return self._call(self._stub.Get, request)
+
+    def list(self, request: api_pb2.ListRequest) -> api_pb2.ListResponse:
+        """One page of records."""
+        return self._call(self._stub.List, request)
+
+    def watch(
+        self, request: api_pb2.WatchRequest, timeout_seconds: float | None = None
+    ) -> Iterator[api_pb2.Change]:
+        """Changes as they are applied, for ever or until the time is over."""
+        stream = self._stub.Watch(request, metadata=self._metadata, timeout=timeout_seconds)
+        with closing(_Cancelling(stream)):
+            try:
+                yield from stream
+            except grpc.RpcError as error:
+                if (
+                    timeout_seconds is not None
+                    and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+                ):
+                    return
+                raise from_rpc_error(error) from None
+
+    def raise_call(self, request: api_pb2.RaiseCallRequest) -> api_pb2.CallStepResponse:
+        """Raise a call."""
+        return self._call(self._stub.RaiseCall, request)
+
+    def take_call_step(self, request: api_pb2.TakeCallStepRequest) -> api_pb2.CallStepResponse:
+        """Write a step of a call."""
+        return self._call(self._stub.TakeCallStep, request)
+
+    def get_call(self, request: api_pb2.GetCallRequest) -> api_pb2.CallView:
+        """One call with its steps. Raises HuyingError(NOT_FOUND)."""
+        return self._call(self._stub.GetCall, request)
+
+    def list_calls(self, request: api_pb2.ListCallsRequest) -> api_pb2.ListCallsResponse:
+        """One page of calls."""
+        return self._call(self._stub.ListCalls, request)
+
+    def status(self) -> api_pb2.StatusResponse:
+        """What the node says of itself."""
+        return self._call(self._stub.Status, api_pb2.StatusRequest(), STATUS_SECONDS)
+
+    def _call(
+        self,
+        method: Callable[..., Response],
+        request: Any,
+        timeout_seconds: float = CALL_SECONDS,
+    ) -> Response:
+        try:
+            return method(request, metadata=self._metadata, timeout=timeout_seconds)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+
+
+class _Cancelling:
+    """Cancels a stream that its reader leaves."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def close(self) -> None:
+        self._stream.cancel()

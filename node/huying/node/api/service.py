@@ -1,0 +1,194 @@
+"""The service `huying.wire.v1.Node`: what people and programs beside the node ask of it.
+
+Writes go to the engine and are acknowledged after the durable commit. Reads run on a small pool of
+threads over read-only connections, so neither blocks the event loop nor waits for the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+import grpc
+
+from huying.common import codes
+from huying.common.effects import DraftEntry
+from huying.common.errors import Code, HuyingError
+from huying.common.limits import (
+    COMMIT_ENTRIES_MAX,
+    LIST_ENTRIES_DEFAULT,
+    LIST_ENTRIES_MAX,
+    RECORD_ID_BYTES,
+)
+from huying.common.ports import Clock
+from huying.node.api.drafts import parse_draft
+from huying.node.api.faults import guarded, guarded_stream
+from huying.node.api.ports import CallService, Facts, Reads, Runtime
+from huying.node.api.views import receipt_view, status_view
+from huying.node.api.watch import Cursor, Watch
+from huying.wire.v1 import api_pb2, api_pb2_grpc
+
+__all__ = ["NodeService"]
+
+READ_THREADS: Final = 2  # on two cores; more would only queue inside SQLite
+WATCHES_MAX: Final = 16
+
+T = TypeVar("T")
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class NodeService(api_pb2_grpc.NodeServicer):
+    """One instance per node. `observe_append` is told how many seconds each append took."""
+
+    def __init__(
+        self,
+        *,
+        facts: Facts,
+        runtime: Runtime,
+        reads: Reads,
+        calls: CallService,
+        clock: Clock,
+        retry_next: Callable[[], Mapping[str, float]] = dict,
+        observe_append: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        self._facts = facts
+        self._runtime = runtime
+        self._reads = reads
+        self._calls = calls
+        self._clock = clock
+        self._retry_next = retry_next
+        self._observe_append = observe_append
+        self._threads = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="huying-read")
+        self._watches: set[asyncio.Task[Any]] = set()
+
+    def close(self) -> None:
+        """End the watches and the reading threads."""
+        for watch in self._watches:
+            watch.cancel()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    @guarded
+    async def Append(  # noqa: N802 - the proto's name
+        self, request: api_pb2.AppendRequest, _context: Context
+    ) -> api_pb2.AppendResponse:
+        """Write all the drafts or none; durable when it answers."""
+        if not 1 <= len(request.drafts) <= COMMIT_ENTRIES_MAX:
+            raise HuyingError(
+                Code.INVALID_ARGUMENT, f"drafts: 1 to {COMMIT_ENTRIES_MAX} in one request"
+            )
+        own = self._facts.code
+        drafts = await self._read(lambda: [parse_draft(draft, own) for draft in request.drafts])
+        return api_pb2.AppendResponse(receipts=await self._append(drafts))
+
+    @guarded
+    async def Get(  # noqa: N802 - the proto's name
+        self, request: api_pb2.GetRequest, _context: Context
+    ) -> api_pb2.RecordView:
+        """One record as far as it is visible here."""
+        home = codes.parse_code(request.home or self._facts.code, "home")
+        if len(request.record) != RECORD_ID_BYTES:
+            raise HuyingError(Code.INVALID_ARGUMENT, f"record: {RECORD_ID_BYTES} bytes")
+        return await self._read(lambda: self._reads.record(request.type, home, request.record))
+
+    @guarded
+    async def List(  # noqa: N802 - the proto's name
+        self, request: api_pb2.ListRequest, _context: Context
+    ) -> api_pb2.ListResponse:
+        """One page of records by key."""
+        if request.home:
+            codes.parse_code(request.home, "home")
+        limit = _limit(request.limit)
+        return await self._read(
+            lambda: self._reads.records(
+                request.type, request.home, request.grid, limit, request.page_token
+            )
+        )
+
+    @guarded_stream
+    async def Watch(  # noqa: N802 - the proto's name
+        self, request: api_pb2.WatchRequest, _context: Context
+    ) -> AsyncIterator[api_pb2.Change]:
+        """Every entry applied here from the cursor on, for as long as the client reads."""
+        if len(self._watches) >= WATCHES_MAX:
+            raise HuyingError(Code.BUSY, f"{WATCHES_MAX} watches are open already")
+        cursor = Cursor.parse(request.cursor)
+        watch = Watch(self._runtime, self._reads, self._read, cursor, frozenset(request.types))
+        task = asyncio.current_task()
+        assert task is not None, "gRPC runs every call in a task"
+        self._watches.add(task)
+        try:
+            async for change in watch.changes():
+                yield change
+        finally:
+            self._watches.discard(task)
+
+    @guarded
+    async def RaiseCall(  # noqa: N802 - the proto's name
+        self, request: api_pb2.RaiseCallRequest, _context: Context
+    ) -> api_pb2.CallStepResponse:
+        """Raise a call; its id is that of the new record."""
+        draft = await self._read(lambda: self._calls.raise_call(request.call, request.request_id))
+        (receipt,) = await self._append([draft])
+        return api_pb2.CallStepResponse(call=receipt.record, receipt=receipt)
+
+    @guarded
+    async def TakeCallStep(  # noqa: N802 - the proto's name
+        self, request: api_pb2.TakeCallStepRequest, _context: Context
+    ) -> api_pb2.CallStepResponse:
+        """Write a step of a call."""
+        draft = await self._read(lambda: self._calls.step(request.step, request.request_id))
+        (receipt,) = await self._append([draft])
+        return api_pb2.CallStepResponse(call=request.step.call, receipt=receipt)
+
+    @guarded
+    async def GetCall(  # noqa: N802 - the proto's name
+        self, request: api_pb2.GetCallRequest, _context: Context
+    ) -> api_pb2.CallView:
+        """One call with its steps."""
+        if len(request.call) != RECORD_ID_BYTES:
+            raise HuyingError(Code.INVALID_ARGUMENT, f"call: {RECORD_ID_BYTES} bytes")
+        return await self._read(lambda: self._reads.call(request.call))
+
+    @guarded
+    async def ListCalls(  # noqa: N802 - the proto's name
+        self, request: api_pb2.ListCallsRequest, _context: Context
+    ) -> api_pb2.ListCallsResponse:
+        """One page of calls."""
+        limit = _limit(request.limit)
+        return await self._read(
+            lambda: self._reads.calls(
+                request.department,
+                open_only=request.open,
+                stage=request.stage,
+                limit=limit,
+                page_token=request.page_token,
+            )
+        )
+
+    @guarded
+    async def Status(  # noqa: N802 - the proto's name
+        self, _request: api_pb2.StatusRequest, _context: Context
+    ) -> api_pb2.StatusResponse:
+        """What the node says of itself."""
+        counts = await self._read(self._reads.call_counts)
+        return status_view(
+            self._facts, self._runtime.status(), self._retry_next(), counts, self._clock.now()
+        )
+
+    async def _append(self, drafts: list[DraftEntry]) -> list[api_pb2.Receipt]:
+        began = self._clock.monotonic()
+        receipts = await self._runtime.append(drafts)
+        self._observe_append(self._clock.monotonic() - began)
+        return [receipt_view(receipt) for receipt in receipts]
+
+    async def _read(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def _limit(asked: int) -> int:
+    """How many to list. Raises HuyingError(INVALID_ARGUMENT) over the limit."""
+    if asked > LIST_ENTRIES_MAX:
+        raise HuyingError(Code.INVALID_ARGUMENT, f"limit: at most {LIST_ENTRIES_MAX}")
+    return asked or LIST_ENTRIES_DEFAULT

@@ -1,0 +1,297 @@
+"""`huying feed list|head|show|prove|verify`: the signed feeds, read from the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from huying.common.errors import Code, HuyingError
+from huying.node.cli import context
+from huying.node.cli.context import JsonOption
+
+if TYPE_CHECKING:
+    from huying.common.state import FeedState
+
+__all__ = ["group"]
+
+
+_FeedOption = Annotated[
+    str,
+    typer.Option("--feed", metavar="CODE", help="哪个节点的数据流,默认本节点 · Whose feed; own."),
+]
+
+
+def group() -> typer.Typer:
+    """The group of commands."""
+    made = typer.Typer(
+        no_args_is_help=True,
+        help="数据流:列出、头、条目、证明、验证 · The signed feeds and their proofs.",
+    )
+    made.command(name="list")(list_)
+    made.command()(head)
+    made.command()(show)
+    made.command()(prove)
+    made.command()(verify)
+    return made
+
+
+def list_(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
+    """列出本节点持有的数据流 · List the feeds held here."""
+    from huying.node.cli.offline import open_reader
+    from huying.node.cli.output import print_json, print_table
+
+    with open_reader(context.config(ctx)) as reader:
+        documents = [_feed_document(feed) for feed in reader.feeds()]
+    if as_json:
+        print_json({"feeds": documents})
+        return
+    print_table(
+        ("数据流 · feed", ">条目 · entries", ">已签 · signed", ">已见证 · cosigned", "根 · root"),
+        [
+            (
+                each["origin"],
+                each["size"],
+                each["head_size"],
+                each["cosigned_size"],
+                "冻结 frozen" if each["frozen"] else each["root"][:16] + "…",
+            )
+            for each in documents
+        ],
+    )
+
+
+def _feed_document(feed: FeedState) -> dict[str, Any]:
+    from huying.common.codes import parse_origin
+    from huying.common.merkle import CompactRange, root
+
+    cosigned = (point.size for point in (feed.witnessed, feed.cosigned) if point is not None)
+    origin = parse_origin(feed.origin)
+    return {
+        "origin": feed.origin,
+        "code": origin.code,
+        "epoch": origin.epoch,
+        "size": feed.size,
+        "root": root(CompactRange(0, feed.size, feed.frontier)).hex(),
+        "head_size": feed.head.size if feed.head is not None else 0,
+        "cosigned_size": max(cosigned, default=0),
+        "openings_held": feed.openings_held,
+        "openings_withheld": feed.openings_withheld,
+        "entries_hidden": feed.entries_hidden,
+        "quarantined": feed.quarantined,
+        "frozen": bool(feed.frozen),
+    }
+
+
+def head(
+    ctx: typer.Context,
+    feed: Annotated[
+        str,
+        typer.Argument(metavar="[ORIGIN|CODE]", help="哪个节点的数据流,默认本节点 · Whose; own."),
+    ] = "",
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """打印最新检查点原文 · Print the newest checkpoint, a C2SP signed note, byte for byte."""
+    from huying.node.cli.offline import open_reader
+    from huying.node.cli.output import print_bytes, print_json
+    from huying.node.cli.prove import find_feed, head_note
+
+    loaded = context.config(ctx)
+    with open_reader(loaded) as reader:
+        found = find_feed(reader, feed or loaded.node.code)
+    note = head_note(found)
+    if not as_json:
+        print_bytes(note)
+        return
+    assert found.head is not None, "it has a note"
+    print_json(
+        {
+            "origin": found.origin,
+            "size": found.head.size,
+            "root": found.head.root.hex(),
+            "note": note.decode(),
+        }
+    )
+
+
+def show(
+    ctx: typer.Context,
+    index: Annotated[int, typer.Argument(min=0, metavar="INDEX", help="条目序号 · From 0.")],
+    feed: _FeedOption = "",
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """查看一个条目:头、可见字段、各分格 · Show an entry: head, visible fields, compartments."""
+    from huying.common.leaf import unpack_openings
+    from huying.common.merkle import leaf_hash
+    from huying.node.api.entries import view_entry
+    from huying.node.cli.offline import open_reader
+    from huying.node.cli.output import print_json
+    from huying.node.cli.prove import find_feed, read_entry
+    from huying.node.cli.render import entry_document
+
+    loaded = context.config(ctx)
+    with open_reader(loaded) as reader:
+        found = find_feed(reader, feed or loaded.node.code)
+        entry = read_entry(reader, found, index)
+        faults = reader.quarantined(found.feed_id, index, index + 1)
+    document: dict[str, Any] = {
+        "origin": found.origin,
+        "index": index,
+        "leaf_hash": (leaf_hash(entry.leaf) if entry.leaf else entry.leaf_hash or b"").hex(),
+        "withheld_whole": entry.leaf is None,
+        "quarantined": [
+            {"code": _code_name(code), "detail": detail} for _, code, detail, _ in faults
+        ],
+        "entry": None,
+    }
+    if entry.leaf is not None:
+        try:
+            view = view_entry(found.origin, entry.leaf, unpack_openings(entry.openings))
+            document["entry"] = entry_document(view)
+        except HuyingError as error:
+            if error.code is not Code.BAD_LEAF:
+                raise
+    if as_json:
+        print_json(document)
+    else:
+        _print_entry(document)
+
+
+def _code_name(number: int) -> str:
+    try:
+        return Code(number).name
+    except ValueError:
+        return str(number)
+
+
+def _print_entry(document: dict[str, Any]) -> None:
+    from huying.node.cli.output import print_pairs, print_table, when
+
+    entry = document["entry"] or {}
+    found = entry.get("head") or {}
+    pairs = [
+        ("条目 · entry", f"{document['origin']} #{document['index']}"),
+        ("叶子哈希 · leaf hash", document["leaf_hash"]),
+    ]
+    if document["withheld_whole"]:
+        pairs.append(("整条未授 · withheld whole", "只持有叶子哈希 · only its leaf hash is held"))
+    if found:
+        pairs += [
+            ("类型 · type", f"{found['type']} ({found['kind']})"),
+            ("记录 · record", found["record"]),
+            ("写入 · committed", when(found["time_micros"])),
+            ("送达 · to", " ".join(found["to"]) or "—"),
+        ]
+    pairs += [(name, value) for name, value in (entry.get("fields") or {}).items()]
+    pairs += [
+        ("隔离 · quarantined", f"{each['code']} {each['detail']}")
+        for each in document["quarantined"]
+    ]
+    print_pairs(pairs)
+    if entry:
+        print_table(
+            ("分格 · slot", "层级 · level", "状态 · state", "字段 · fields"),
+            [
+                (
+                    each["slot"],
+                    each["level"] + (" + to" if each["addressed"] else ""),
+                    {"present": "持有 present", "withheld": "未授 withheld"}[each["state"]],
+                    " ".join(each["fields"]),
+                )
+                for each in entry["slots"]
+            ],
+        )
+
+
+def prove(
+    ctx: typer.Context,
+    index: Annotated[int, typer.Argument(min=0, metavar="INDEX", help="条目序号 · From 0.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="证明文件,- 为标准输出 · Proof file."),
+    ],
+    feed: _FeedOption = "",
+    open_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--open",
+            metavar="SLOT|FIELD|all",
+            help="附上明文的分格;不写只附头 · A part to show; none: just the head.",
+        ),
+    ] = None,
+) -> None:
+    """出具证明文件 · Write a proof of one entry (c2sp.org/tlog-proof@v1), verifiable offline.
+
+    Just the head is shown unless --open names more: whoever gets the file can pass it on, so a
+    proof never discloses a field that nobody asked to disclose. The head tells type, id and time.
+    """
+    from huying.node.cli.offline import open_reader
+    from huying.node.cli.output import print_bytes, print_note
+    from huying.node.cli.prove import find_feed, make_proof
+
+    loaded = context.config(ctx)
+    with open_reader(loaded) as reader:
+        found = find_feed(reader, feed or loaded.node.code)
+        data = make_proof(reader, found, index, open_ or [])
+    if str(output) == "-":
+        print_bytes(data)
+        return
+    try:
+        output.write_bytes(data)
+    except OSError as error:
+        raise HuyingError(Code.INVALID_ARGUMENT, f"{output}: {error.strerror}") from None
+    print_note(f"已写入 {output}", f"verify it with: huying feed verify {output} --key VKEY")
+
+
+def verify(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="证明文件 · The proof file.")],
+    key: Annotated[
+        str, typer.Option(metavar="VKEY", help="写入节点的公钥 · Verifier key of the origin.")
+    ],
+    witness: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="VKEY", help="须有其见证的公钥,可多次 · A witness that must have cosigned."
+        ),
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """离线验证证明文件 · Verify a proof file; needs no node, no database, no network."""
+    from huying.node.cli.output import print_json
+    from huying.node.cli.verify import verify_file
+
+    document = verify_file(file, key, witness or [])
+    if as_json:
+        print_json(document)
+    else:
+        _print_verified(document)
+
+
+def _utc(time_seconds: int) -> str:
+    from datetime import UTC, datetime
+
+    try:
+        return f"{datetime.fromtimestamp(time_seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (OverflowError, ValueError, OSError):
+        return f"{time_seconds} s"
+
+
+def _print_verified(document: dict[str, Any]) -> None:
+    from huying.node.cli.output import print_pairs
+
+    print_pairs([("证明成立 · valid", "每一行都已核对 · every line below was checked")])
+    print_pairs(
+        [
+            ("数据流 · origin", document["origin"]),
+            ("检查点 · checkpoint", f"{document['size']} 条 entries, root {document['root']}"),
+            *(
+                ("见证 · cosigned", f"{each['witness']}, {_utc(each['time_seconds'])}")
+                for each in document["cosigned"]
+            ),
+        ]
+    )
+    _print_entry({**document, "withheld_whole": False, "quarantined": []})

@@ -1,0 +1,128 @@
+"""The application: its options, its groups of commands, and the exit code.
+
+Each module of this package adds the commands it is named after. Libraries are imported by the
+command that needs them, so that help, and commands that need no node, answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from huying.common.errors import EXIT_INTERNAL, EXIT_OK, Code, HuyingError
+from huying.node.cli import (
+    call,
+    config,
+    doctor,
+    feed,
+    fsck,
+    init,
+    record,
+    run,
+    status,
+)
+from huying.node.cli.context import DEFAULT_CONFIG, Settings
+from huying.node.cli.output import print_error, print_note
+
+__all__ = ["build_app", "execute"]
+
+_HELP = """
+呼应节点:记录、呼叫与数据流,一切皆可验证。
+
+One node of a Huying network: its records, its calls, its signed feed.
+
+\b
+退出码:2 输入或配置,3 对方,4 数据,5 请求,6 本节点。
+Exit codes: 2 input or configuration, 3 a peer, 4 data, 5 the request, 6 this node.
+"""
+_EXIT_INTERRUPTED = 130
+_EXIT_BROKEN_PIPE = 141
+
+
+def build_app(commands: Mapping[str, Sequence[Callable[..., None]]] | None = None) -> typer.Typer:
+    """The node's commands.
+
+    A hub adds groups to what this returns, and `commands` to the node's own groups, by their name.
+    """
+    app = typer.Typer(
+        name="huying",
+        help=_HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    app.callback()(_options)
+    for module in (init, run, status, fsck, doctor):
+        module.register(app)
+    for name, module in (("record", record), ("call", call), ("feed", feed), ("config", config)):
+        group = module.group()
+        for command in (commands or {}).get(name, ()):
+            group.command()(command)
+        app.add_typer(group, name=name)
+    return app
+
+
+def execute(app: typer.Typer, arguments: Sequence[str]) -> int:
+    """Run one command and return the process's exit code. Prints every error that it returns."""
+    try:
+        app(args=list(arguments), prog_name="huying")
+    except HuyingError as error:
+        print_error(error)
+        return error.advice.exit_code
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else EXIT_OK if stop.code is None else 1
+    except KeyboardInterrupt:
+        print_note("已中断", "interrupted")
+        return _EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone; a second complaint at exit helps nobody.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _EXIT_BROKEN_PIPE
+    except Exception as error:
+        if os.environ.get("HUYING_TRACEBACK"):
+            raise
+        # Its text may hold a record's content, so just its kind is shown.
+        kind = type(error).__name__
+        print_error(HuyingError(Code.UNKNOWN, f"{kind}; HUYING_TRACEBACK=1 shows where"))
+        return EXIT_INTERNAL
+    return EXIT_OK
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            typer.echo(version("huying"))
+        except PackageNotFoundError:
+            typer.echo("unknown")
+        raise typer.Exit
+
+
+def _options(
+    context: typer.Context,
+    config_file: Annotated[
+        Path,
+        typer.Option(
+            "--config",
+            "-c",
+            envvar="HUYING_CONFIG",
+            metavar="NODE.toml",
+            help="节点配置文件 · The node's configuration.",
+        ),
+    ] = DEFAULT_CONFIG,
+    _show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="显示版本 · Show the version."
+        ),
+    ] = False,
+) -> None:
+    context.obj = Settings(config_file)

@@ -1,0 +1,106 @@
+"""Reading a node's store without asking the node: what works while it is down, too."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from huying.node.api.reads import StoreReads
+    from huying.node.config import Config
+    from huying.node.store.reader import FileReader
+    from huying.wire.v1 import api_pb2
+
+__all__ = ["offline_status", "open_reader", "open_reads"]
+
+
+@contextlib.contextmanager
+def open_reader(config: Config) -> Iterator[FileReader]:
+    """The store, read-only. Raises HuyingError(NOT_FOUND, CONFIG, STORE_FAILED or CORRUPT)."""
+    from huying.node.store.database import sqlite_url
+    from huying.node.store.reader import FileReader
+
+    reader = FileReader(sqlite_url(config.database_file))
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+@contextlib.contextmanager
+def open_reads(config: Config) -> Iterator[StoreReads]:
+    """The store's records and calls as the API shows them."""
+    from huying.node.api.reads import StoreReads
+
+    with open_reader(config) as reader:
+        yield StoreReads(reader)
+
+
+def offline_status(config: Config) -> api_pb2.StatusResponse:
+    """What the store and the files say of a node that does not run. Lag is unknown.
+
+    Raises HuyingError as `open_reader`, or KEY where the node's own pin can't be read.
+    """
+    from huying.common.codes import parse_origin
+    from huying.common.merkle import CompactRange, root
+    from huying.node.enrol import own_pin
+    from huying.wire.v1 import api_pb2
+
+    pin = own_pin(config)
+    names = known_names(config)
+    status = api_pb2.StatusResponse(
+        network=config.node.network,
+        code=config.node.code,
+        name=config.node.name,
+        origin=pin.feed_key.split("+", 1)[0],
+        verifier_key=pin.feed_key,
+        witness_key=pin.witness_key,
+        state="down",
+        now_micros=time.time_ns() // 1000,
+    )
+    with open_reader(config) as reader:
+        counts = reader.call_counts()
+        status.calls_raised = counts.raised
+        status.calls_answered = counts.answered
+        status.calls_confirmed = counts.confirmed
+        for feed in reader.feeds():
+            witnessed = [point.size for point in (feed.witnessed, feed.cosigned) if point]
+            status.feeds.add(
+                origin=feed.origin,
+                name=names.get(parse_origin(feed.origin).code, ""),
+                size=feed.size,
+                root=root(CompactRange(0, feed.size, feed.frontier)),
+                state="forked" if feed.frozen else "unknown",
+                reason="the node is down",
+                remote_head_size=max(feed.size, feed.head.size if feed.head else 0),
+                openings_held=feed.openings_held,
+                openings_withheld=feed.openings_withheld,
+                entries_hidden=feed.entries_hidden,
+                quarantined=feed.quarantined,
+                missing=len(reader.missing(feed.feed_id)),
+                cosigned_size=max(witnessed, default=0),
+            )
+    if config.parent is not None:
+        code = config.parent.code
+        status.peers.add(code=code, name=names.get(code, ""), direction="up")
+    for code in _children(config):
+        status.peers.add(code=code, name=names.get(code, ""), direction="down")
+    return status
+
+
+def known_names(config: Config) -> dict[str, str]:
+    """Names of divisions by code, from the pin files. Raises HuyingError(KEY)."""
+    from huying.node import pins
+
+    found = {config.node.code: config.node.name}
+    for folder in (config.pins_dir, config.children_dir):
+        found.update((pin.code, pin.name) for pin in pins.load_folder(folder))
+    return found
+
+
+def _children(config: Config) -> list[str]:
+    from huying.node import pins
+
+    return [pin.code for pin in pins.load_folder(config.children_dir)]

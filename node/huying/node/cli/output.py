@@ -1,0 +1,115 @@
+"""What the command line prints: results to standard output, everything else to standard error.
+
+With `--json` the output is one JSON document with snake_case keys and nothing beside it. Errors
+are two lines, Chinese first: what it is and what to do; the code's name and the detail.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from huying.common.errors import HuyingError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = [
+    "console",
+    "print_bytes",
+    "print_error",
+    "print_json",
+    "print_note",
+    "print_pairs",
+    "print_table",
+    "when",
+]
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on standard output, in UTF-8, for people's eyes and for programs."""
+    text = json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
+    print_bytes(text.encode("utf-8", "surrogatepass") + b"\n")
+
+
+def print_bytes(data: bytes) -> None:
+    """Exactly these bytes on standard output."""
+    sys.stdout.flush()
+    buffer = getattr(sys.stdout, "buffer", None)
+    if buffer is None:  # a stream that takes text only
+        sys.stdout.write(data.decode("utf-8", "replace"))
+    else:
+        buffer.write(data)
+    sys.stdout.flush()
+
+
+def print_note(zh: str, en: str) -> None:
+    """A remark on standard error."""
+    print(f"{zh} · {en}", file=sys.stderr, flush=True)
+
+
+def print_error(error: HuyingError) -> None:
+    """What went wrong and what to do, on standard error: a line in Chinese, one in English."""
+    first, *more = error.detail.splitlines() or [""]
+    detail = f"{first}: " if first else ""
+    print(f"错误:{error.advice.zh}", file=sys.stderr)
+    print(f"error {error.code.name}: {detail}{error.advice.en}", file=sys.stderr)
+    for line in more:
+        print(f"  {line}", file=sys.stderr)
+    sys.stderr.flush()
+
+
+def console() -> Console:
+    """Rich on standard output. Markup is off: what records say is never taken for styling."""
+    from rich.console import Console
+
+    return Console(markup=False, highlight=False, soft_wrap=True)
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table; a heading that begins with > is of numbers, set right."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for heading in headings:
+        right = heading.startswith(">")
+        table.add_column(
+            Text(heading.removeprefix(">")),
+            justify="right" if right else "left",
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*(Text(_clean(str(cell))) for cell in row))
+    console().print(table)
+
+
+def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
+    """Label and value, a line each."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    for label, value in pairs:
+        table.add_row(Text(label, style="bold"), Text(_clean(str(value)), overflow="fold"))
+    console().print(table)
+
+
+def when(micros: int) -> str:
+    """A time for people, in this machine's zone; a dash for 0, which means never."""
+    if not micros:
+        return "—"
+    try:
+        at = datetime.fromtimestamp(micros / 1e6, UTC).astimezone()
+    except (OverflowError, ValueError, OSError):
+        return f"{micros} µs"
+    return at.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _clean(text: str) -> str:
+    """Without control characters, which would move the cursor or colour the terminal."""
+    return "".join(char if char.isprintable() or char in "\n\t" else "�" for char in text)

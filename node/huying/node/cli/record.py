@@ -1,0 +1,241 @@
+"""`huying record put|get|list`: the node's own records, and what it may read of others'."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from huying.common.errors import Code, HuyingError
+from huying.node.cli import context
+from huying.node.cli.context import JsonOption
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+__all__ = ["group"]
+
+
+_TypeArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="TYPE",
+        help="类型 · division, grid, grid_worker, household, resident, event, call, member.",
+    ),
+]
+_HomeOption = Annotated[
+    str, typer.Option(metavar="CODE", help="记录所属节点的区划代码 · The node it belongs to.")
+]
+
+
+def group() -> typer.Typer:
+    """The group of commands."""
+    made = typer.Typer(
+        no_args_is_help=True, help="记录:写入、查看、列出 · Write, show, list records."
+    )
+    made.command()(put)
+    made.command()(get)
+    made.command(name="list")(list_)
+    return made
+
+
+def put(
+    ctx: typer.Context,
+    type_: _TypeArgument,
+    json_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="JSON 文件,- 为标准输入 · The fields as a JSON object."),
+    ] = None,
+    field: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="一个字段,可多次 · One field; repeat for more."),
+    ] = None,
+    record: Annotated[
+        str, typer.Option(metavar="HEX", help="已有记录的编号;新记录不填 · Id; none: a new one.")
+    ] = "",
+    request_id: Annotated[
+        str,
+        typer.Option(metavar="HEX", help="请求编号,重发不会重复写入 · A repeat writes nothing."),
+    ] = "",
+    delete: Annotated[bool, typer.Option("--delete", help="终结该记录 · End the record.")] = False,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """写入一条记录,返回时已落盘 · Write one record; it is durable when this returns.
+
+    A put replaces the record's whole state. Values: text, whole numbers, true or false, hex for
+    bytes, and short names (reported, settled, called) where the field is one of a list.
+    """
+    from huying.node.api.types import message_class, type_number
+    from huying.node.cli.output import print_json, print_pairs
+    from huying.node.cli.render import receipt_document
+    from huying.wire.v1 import api_pb2, feed_pb2
+
+    number = type_number(type_)
+    known = message_class(number)
+    assert known is not None, "type_number knows just what has a message"
+    message = _message(known, json_file, field or [])
+    draft = api_pb2.Draft(
+        kind=feed_pb2.KIND_DELETE if delete else feed_pb2.KIND_PUT,
+        type=number,
+        record=context.parse_hex(record, "--record") if record else b"",
+        message=message.SerializeToString(),
+        request_id=context.parse_hex(request_id, "--request-id") if request_id else b"",
+    )
+    with context.client(context.config(ctx)) as client:
+        (receipt,) = client.append(api_pb2.AppendRequest(drafts=[draft])).receipts
+    if as_json:
+        print_json(receipt_document(receipt))
+        return
+    print_pairs(
+        [
+            ("记录 · record", receipt.record.hex()),
+            ("位置 · entry", f"{receipt.origin} #{receipt.index}"),
+            *(
+                [("重复请求 · repeated", "已写过 written before")]
+                if receipt.repeated_request
+                else []
+            ),
+        ]
+    )
+
+
+def _message(known: type[Message], json_file: Path | None, pairs: list[str]) -> Message:
+    """The record from a file and from fields, which come last. Raises INVALID_ARGUMENT."""
+    from huying.common.records import with_public_text
+    from huying.node.cli.output import print_note
+    from huying.node.cli.plain import from_plain, parse_fields
+    from huying.wire.v1 import records_pb2
+
+    plain: dict[str, Any] = {} if json_file is None else _read_json(json_file)
+    plain.update(parse_fields(known, pairs))
+    message = from_plain(known, plain)
+    if isinstance(message, records_pb2.Event) and message.description_full:
+        masked = with_public_text(message)
+        if masked.description_public != message.description_public:
+            # The writer sees what will travel before anybody else does.
+            print_note(
+                f"对外文字(已遮蔽号码):{masked.description_public}", "the text that travels, masked"
+            )
+        return masked
+    return message
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    import json
+
+    from huying.common.limits import ENTRY_BYTES_MAX
+
+    # Escapes make JSON longer than what it says; four times the entry's limit is ample.
+    bytes_max = 4 * ENTRY_BYTES_MAX
+    try:
+        if str(path) == "-":
+            data = sys.stdin.buffer.read(bytes_max + 1)
+        else:
+            with path.open("rb") as file:
+                data = file.read(bytes_max + 1)
+    except OSError as error:
+        raise HuyingError(Code.INVALID_ARGUMENT, f"--json-file: {error.strerror}") from None
+    if len(data) > bytes_max:
+        raise HuyingError(Code.ENTRY_TOO_LARGE, f"--json-file: over {bytes_max} bytes")
+    try:
+        plain = json.loads(data)
+    except (ValueError, RecursionError):
+        raise HuyingError(Code.INVALID_ARGUMENT, "--json-file: not JSON in UTF-8") from None
+    if not isinstance(plain, dict):
+        raise HuyingError(Code.INVALID_ARGUMENT, "--json-file: one JSON object")
+    return plain
+
+
+def get(
+    ctx: typer.Context,
+    type_: _TypeArgument,
+    record: Annotated[str, typer.Argument(metavar="ID", help="记录编号 · Its id, hex or UUID.")],
+    home: _HomeOption = "",
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """查看一条记录 · Show one record as far as this node holds it.
+
+    Reads the store, so it works while the node is down. What is withheld is named.
+    """
+    from huying.node.api.types import type_number
+    from huying.node.cli.offline import open_reads
+    from huying.node.cli.output import print_json, print_pairs, when
+    from huying.node.cli.render import record_document
+
+    loaded = context.config(ctx)
+    with open_reads(loaded) as reads:
+        found = reads.record(
+            type_number(type_), home or loaded.node.code, context.parse_hex(record, "ID")
+        )
+    document = record_document(found)
+    if as_json:
+        print_json(document)
+        return
+    print_pairs(
+        [
+            ("记录 · record", f"{document['type']} {document['record']}"),
+            ("属于 · home", document["home"]),
+            ("位置 · entry", f"{found.origin} #{found.index}"),
+            ("写入 · written", when(found.time_micros)),
+            *(document["fields"] or {}).items(),
+            *((name, "〔未授予 withheld〕") for name in document["withheld"]),
+        ]
+    )
+
+
+def list_(
+    ctx: typer.Context,
+    type_: _TypeArgument,
+    home: _HomeOption = "",
+    grid: Annotated[
+        str, typer.Option(metavar="CODE", help="网格代码,15 位 · A grid, 15 digits.")
+    ] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="条数 · How many.")] = 100,
+    page: Annotated[
+        str, typer.Option(metavar="TOKEN", help="上一页给出的续页标记 · From the page before.")
+    ] = "",
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """列出记录 · List records, a page at a time. Works while the node is down."""
+    from huying.node.api.types import type_number
+    from huying.node.cli.offline import open_reads
+    from huying.node.cli.output import print_json, print_note, print_table
+    from huying.node.cli.render import record_document
+
+    token = _page_token(page)
+    with open_reads(context.config(ctx)) as reads:
+        found = reads.records(type_number(type_), home, grid, limit, token)
+    documents = [record_document(record) for record in found.records]
+    following = found.next_page_token.hex()
+    if as_json:
+        print_json({"records": documents, "next_page": following or None})
+        return
+    print_table(
+        ("记录 · record", "属于 · home", ">#", "内容 · content", "未授予 · withheld"),
+        [
+            (
+                each["record"],
+                each["home"],
+                each["index"],
+                "  ".join(f"{name}={value}" for name, value in (each["fields"] or {}).items()),
+                " ".join(each["withheld"]),
+            )
+            for each in documents
+        ],
+    )
+    if following:
+        print_note(f"还有更多:--page {following}", "there is more")
+
+
+def _page_token(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise HuyingError(
+            Code.INVALID_ARGUMENT, "--page: hex, as the page before gave it"
+        ) from None

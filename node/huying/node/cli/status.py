@@ -1,0 +1,120 @@
+"""`huying status`: the running node's own word, or what its store says while it is down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from huying.common.errors import Code, HuyingError
+from huying.node.cli import context
+from huying.node.cli.context import JsonOption
+
+if TYPE_CHECKING:
+    from huying.node.config import Config
+    from huying.wire.v1 import api_pb2
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(status)
+
+
+def status(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
+    """节点状态:密钥、数据流、上下级、时延 · Keys, feeds, peers, lag, state.
+
+    Asks the running node. While it is down, reads its store: the state is "down", lag unknown.
+    """
+    from huying.node.cli.output import print_json, print_note
+    from huying.node.cli.render import status_document
+
+    loaded = context.config(ctx)
+    try:
+        with context.client(loaded) as client:
+            found = client.status()
+    except HuyingError as error:
+        if error.code is not Code.UNREACHABLE:
+            raise
+        from huying.node.cli.offline import offline_status
+
+        print_note("节点未运行,以下读自数据库,时延未知", "the node is down; read from its store")
+        found = offline_status(loaded)
+    if as_json:
+        print_json(status_document(found))
+    else:
+        _print(loaded, found)
+
+
+def _print(loaded: Config, status: api_pb2.StatusResponse) -> None:
+    from huying.node.cli.output import print_pairs, print_table, when
+
+    calls = (
+        f"呼叫 raised {status.calls_raised} · 已答复 answered {status.calls_answered}"
+        f" · 已确认 confirmed {status.calls_confirmed}"
+    )
+    print_pairs(
+        [
+            ("节点 · node", f"{status.name} {status.code}"),
+            ("状态 · state", status.state),
+            ("数据流 · feed", status.origin),
+            ("公钥 · verifier key", status.verifier_key),
+            ("见证公钥 · witness key", status.witness_key),
+            ("启动 · started", when(status.started_micros)),
+            ("呼叫 · calls", calls),
+            ("配置 · configuration", loaded.file),
+        ]
+    )
+    print_table(
+        (
+            "数据流 · feed",
+            "状态 · state",
+            ">条目 · entries",
+            ">落后 · behind",
+            ">时延 · lag",
+            ">已见证 · cosigned",
+            ">明文 · openings",
+            ">未授 · withheld",
+            ">隔离 · quarantined",
+        ),
+        [_feed_row(feed) for feed in status.feeds],
+    )
+    print_table(
+        (
+            "上下级 · peer",
+            "方向 · direction",
+            "连接 · link",
+            "最近联系 · last contact",
+            ">时钟差 · clock",
+        ),
+        [
+            (
+                f"{peer.name} {peer.code}".strip(),
+                {"up": "上级 up", "down": "下级 down"}.get(peer.direction, peer.direction),
+                "已连接 up" if peer.connected else "未连接 down",
+                when(peer.last_contact_micros),
+                f"{peer.clock_offset_seconds:+.3f} s"
+                if peer.HasField("clock_offset_seconds")
+                else "—",
+            )
+            for peer in status.peers
+        ],
+    )
+
+
+def _feed_row(feed: api_pb2.FeedStatus) -> tuple[Any, ...]:
+    behind = max(0, feed.remote_head_size - feed.size)
+    known = behind or feed.lag_known
+    label = "/".join(feed.origin.split("/")[-2:])
+    return (
+        f"{feed.name} {label}".strip(),
+        f"{feed.state} ({feed.reason})" if feed.reason else feed.state,
+        feed.size,
+        behind if known else "?",
+        f"{feed.lag_seconds:.1f} s" if feed.lag_known else "未知 unknown",
+        feed.cosigned_size,
+        feed.openings_held,
+        feed.openings_withheld,
+        feed.quarantined,
+    )
