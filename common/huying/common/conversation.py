@@ -99,7 +99,8 @@ class Conversation:
     def on_link_up(self, link: LinkUp) -> None:
         """Greet; a newer link to a peer replaces the older one."""
         engine = self._engine
-        for session in [s for s in engine.sessions.values() if s.peer == link.code]:
+        older = [s for s in engine.sessions.values() if s.peer == link.code and s.link != link.link]
+        for session in older:
             engine.close(session.link, Code.DRAINING, "a newer link took over")
         session = Session(
             engine.replica, link.link, link.code, link.direction, engine.clock.monotonic()
@@ -177,7 +178,10 @@ class Conversation:
         if held.size > engine.replica.own.size or held.origin in session.conflicts:
             engine.recover(f"{session.peer} holds {held.size} entries of this feed, or others")
         elif held.cosigned:
-            engine.replica.adopt_cosignature(session.peer, held.cosigned)
+            try:
+                engine.replica.adopt_cosignature(session.peer, held.cosigned)
+            except HuyingError as error:  # the greeting stands without it
+                engine.alarm(error.code, held.origin, session.peer, error.detail)
 
     def _on_segment(self, session: Session, message: feed_pb2.Segment) -> None:
         engine = self._engine

@@ -121,6 +121,7 @@ class Engine:
         self._waiting: list[Append] = []
         self._conversation = Conversation(self)
         self._effects: list[Effect] = []
+        self._alarms = 0  # in this step
         self._confirm_by = 0.0
         self._pulse_due = 0.0
         self._wake: float | None = None
@@ -194,7 +195,8 @@ class Engine:
         An input that trips over a fault of our own is handled apart from the others, so that it
         alone is lost. Raises HuyingError(STORE_FAILED) where the store can't be trusted any more.
         """
-        self._effects = []
+        self._effects, self._alarms = [], 0
+        waiting = list(self._waiting)
         try:
             self._transact(inputs)
         except HuyingError as error:
@@ -202,6 +204,7 @@ class Engine:
                 raise
             self._give_up(inputs, error)
         except Exception as error:
+            self._waiting = waiting
             if len(inputs) > 1:
                 effects = [effect for one in inputs for effect in self.step((one,))]
                 self._effects = []
@@ -251,7 +254,11 @@ class Engine:
             self._conversation.on_frame(one)
         elif isinstance(one, Append):
             if self.state in ("live", "starting") and not self.confirmed:
-                self._waiting.append(one)
+                if len(self._waiting) >= limits.APPEND_QUEUE_MAX:
+                    busy = HuyingError(Code.BUSY, f"{limits.APPEND_QUEUE_MAX} requests wait")
+                    answers.append(Appended(one.token, error=busy))
+                else:
+                    self._waiting.append(one)
             else:
                 answers.append(self._append(one))
         elif isinstance(one, LinkUp):
@@ -323,7 +330,8 @@ class Engine:
     def alarm(self, code: Code, feed: str = "", peer: str = "", detail: str = "") -> None:
         """Show something to the operator, and count it."""
         self.failures[peer, code] += 1
-        if len(self._effects) < REPORTED_ALARMS_MAX or not isinstance(self._effects[-1], Alarm):
+        self._alarms += 1
+        if self._alarms <= REPORTED_ALARMS_MAX:
             self._effects.append(Alarm(code, feed, peer, detail))
 
     def session_towards(self, code: str) -> Session | None:

@@ -84,6 +84,7 @@ class Session:
         self.held_by_peer: dict[str, int] = {}
         self.conflicts: set[str] = set()  # feeds of which the peer holds another history
         self._replica = replica
+        self._serving: tuple[int, list[str]] = (0, [])
         self._outflows: dict[str, _Outflow] = {}
         self._turn = 0
         self._unacked_bytes = 0
@@ -191,11 +192,7 @@ class Session:
         if not self.greeted:
             return
         self._retransmit(now)
-        origins = [
-            origin
-            for origin in self._replica.feeds
-            if origin not in self.conflicts and self.serves(origin)
-        ]
+        origins = self._served()
         idle = 0
         while origins and idle < len(origins) and self._unacked_bytes < self._window():
             self._turn = (self._turn + 1) % len(origins)
@@ -207,6 +204,13 @@ class Session:
             idle = 0
             yield frame
         self._limited = self._unacked_bytes >= self._window()
+
+    def _served(self) -> list[str]:
+        """The feeds that go to this peer. Feeds are never forgotten, so their count tells news."""
+        known = len(self._replica.feeds)
+        if self._serving[0] != known:
+            self._serving = (known, [one for one in self._replica.feeds if self.serves(one)])
+        return [one for one in self._serving[1] if one not in self.conflicts]
 
     def _window(self) -> int:
         return min(UNACKED_BYTES_MAX, WINDOW_SEGMENTS * self._segment_bytes())
