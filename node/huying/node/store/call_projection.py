@@ -18,6 +18,7 @@ from sqlalchemy import Connection, and_, select, update
 
 from huying.common.state import Applied
 from huying.node.store.call_fold import folded_columns, steps_of
+from huying.node.store.content import slot_states
 from huying.node.store.schema import (
     CALL_STEPS,
     CALLS,
@@ -33,7 +34,7 @@ from huying.node.store.statements import upsert_sql
 from huying.node.store.values import number, text
 from huying.wire.v1 import api_pb2, feed_pb2
 
-__all__ = ["CallProjection"]
+__all__ = ["CallProjection", "raised_row"]
 
 # The columns of `calls` that the fold writes, as they stand before the sequencer has spoken.
 _UNRECEIVED: Final[dict[str, Any]] = {
@@ -51,6 +52,27 @@ _UNRECEIVED: Final[dict[str, Any]] = {
 _CallKey = tuple[bytes, str]
 
 
+def raised_row(entry: Applied) -> tuple[Any, ...]:
+    """The part of a call's row that its own entry gives, in the order of the columns."""
+    head = entry.head
+    message: Any = entry.message
+    return (
+        head.record,
+        entry.home,
+        entry.feed_id,
+        entry.epoch,
+        entry.index,
+        number(head.time_micros),
+        head.kind,
+        slot_states(entry.slots, entry.present),
+        text(message.sequencer),
+        text(message.category),
+        text(message.grid),
+        text(message.village),
+        number(message.raised_micros),
+    )
+
+
 class CallProjection:
     """Writes `calls` and `call_steps` over the store's connection, inside its transaction."""
 
@@ -60,12 +82,12 @@ class CallProjection:
         self._put_call = upsert_sql(CALLS, dialect, newer=True, keep=tuple(_UNRECEIVED))
         self._put_step = upsert_sql(CALL_STEPS, dialect)
 
-    def apply(self, applied: Sequence[tuple[Applied, bytes]]) -> None:
-        """Bring both tables up to date with entries and their slot states."""
+    def apply(self, applied: Sequence[Applied]) -> None:
+        """Bring both tables up to date. Entries of other types are passed over."""
         touched: dict[_CallKey, set[str]] = {}  # and who wrote the entries
-        for entry, states in applied:
+        for entry in applied:
             if entry.head.type == feed_pb2.RECORD_TYPE_CALL:
-                key = self._raise(entry, states)
+                key = self._raise(entry)
             elif entry.head.type == feed_pb2.RECORD_TYPE_CALL_STEP:
                 key = self._step(entry)
             else:
@@ -74,29 +96,11 @@ class CallProjection:
         for key, homes in touched.items():
             self._settle(key, homes)
 
-    def _raise(self, entry: Applied, states: bytes) -> _CallKey:
+    def _raise(self, entry: Applied) -> _CallKey:
         """The call itself, which is also the first proposal."""
         head = entry.head
-        message: Any = entry.message
-        self._connection.exec_driver_sql(
-            self._put_call,
-            (
-                head.record,
-                entry.home,
-                entry.feed_id,
-                entry.epoch,
-                entry.index,
-                number(head.time_micros),
-                head.kind,
-                states,
-                text(message.sequencer),
-                text(message.category),
-                text(message.grid),
-                text(message.village),
-                number(message.raised_micros),
-                *_UNRECEIVED.values(),
-            ),
-        )
+        row = (*raised_row(entry), *_UNRECEIVED.values())
+        self._connection.exec_driver_sql(self._put_call, row)
         key = head.record, entry.home
         self._put(key, entry, STEP_RAISE, PROPOSAL_PENDING)
         self._connection.execute(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -115,7 +114,10 @@ class CallQueries(Queries):
         limit: int = 0,
         page_token: bytes = b"",
     ) -> Page[CallRow]:
-        """Calls, newest first. Raises HuyingError(INVALID_ARGUMENT) for a token that is not ours."""
+        """Calls, newest first; `department`, `open_only` and `stage` narrow.
+
+        Raises HuyingError(INVALID_ARGUMENT) for a token that is not ours.
+        """
         wanted = page_limit(limit)
         key = (CALLS.c.time_micros, CALLS.c.record, CALLS.c.home)
         query = _calls().order_by(*(column.desc() for column in key)).limit(wanted + 1)
@@ -200,27 +202,15 @@ class CallQueries(Queries):
 
 
 def _calls() -> Select[Any]:
-    names: Iterable[str] = [
-        "time_micros",
-        "kind",
-        "slots",
-        "sequencer",
-        "raised_micros",
-        "stage",
-        "department",
-        "received_micros",
-        "deadline_micros",
-        "answered_micros",
-        "confirmed_micros",
-        "satisfaction",
-    ]
+    names = [field.name for field in fields(CallRow)]
+    shown = names[names.index("time_micros") : names.index("message")]
     return (
         select(
             CALLS.c.record,
             CALLS.c.home,
             FEEDS.c.origin,
             CALLS.c.idx,
-            *(CALLS.c[name] for name in names),
+            *(CALLS.c[name] for name in shown),
             ENTRIES.c.openings,
         )
         .select_from(CALLS)

@@ -20,7 +20,7 @@ from huying.node.store.statements import upsert_sql
 from huying.node.store.values import number, text
 from huying.wire.v1 import feed_pb2
 
-__all__ = ["Projections"]
+__all__ = ["Projections", "projected_row"]
 
 # The columns of a record type after the common ones, from its message.
 _COLUMNS: Final[dict[int, Callable[[Any], tuple[Any, ...]]]] = {
@@ -45,6 +45,22 @@ _COLUMNS: Final[dict[int, Callable[[Any], tuple[Any, ...]]]] = {
 }
 
 
+def projected_row(entry: Applied) -> tuple[Any, ...]:
+    """The row of an entry in the table of its type, in the order of the columns."""
+    feed_id, home, epoch, index, head, slots, present, message = entry
+    return (
+        home,
+        head.record,
+        feed_id,
+        epoch,
+        index,
+        number(head.time_micros),
+        head.kind,
+        slot_states(slots, present),
+        *_COLUMNS[head.type](message),
+    )
+
+
 class Projections:
     """Writes the projections over the store's connection, inside its transaction."""
 
@@ -59,30 +75,15 @@ class Projections:
     def apply(self, applied: Sequence[Applied]) -> None:
         """Bring every table up to date. Entries of a type without a table are passed over."""
         rows: dict[int, list[tuple[Any, ...]]] = {}
-        calls: list[tuple[Applied, bytes]] = []
+        calls: list[Applied] = []
         for entry in applied:
-            feed_id, home, epoch, index, head, slots, present, message = entry
-            kind: int = head.type
-            columns = _COLUMNS.get(kind)
-            states = slot_states(slots, present)
-            if columns is None:
-                calls.append((entry, states))
-                continue
-            row = (
-                home,
-                head.record,
-                feed_id,
-                epoch,
-                index,
-                number(head.time_micros),
-                head.kind,
-                states,
-                *columns(message),
-            )
-            if kind in rows:
-                rows[kind].append(row)
+            kind: int = entry.head.type
+            if kind not in _COLUMNS:
+                calls.append(entry)
+            elif kind in rows:
+                rows[kind].append(projected_row(entry))
             else:
-                rows[kind] = [row]
+                rows[kind] = [projected_row(entry)]
         for kind, batch in rows.items():
             self._connection.exec_driver_sql(self._upsert[kind], batch)
         if calls:

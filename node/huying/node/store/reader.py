@@ -7,9 +7,11 @@ writer's connection, so it sees the transaction that is running.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row, Select
 
 from huying.common.errors import Code, HuyingError
 from huying.node.store import database
@@ -20,9 +22,37 @@ from huying.node.store.schema import SCHEMA_REVISION
 
 __all__ = ["FileReader", "Page", "Reader"]
 
+INTEGRITY_LINES_MAX: Final = 20
+
 
 class Reader(RecordQueries, CallQueries):
     """Every query there is. What a method returns is one consistent view; two calls may differ."""
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Reader]:
+        """A reader whose queries all see the same state: that at the first of them.
+
+        On a running node the write-ahead log grows while it is held. For one thread.
+        """
+        with self._reading() as connection:
+            yield Reader(lambda: contextlib.nullcontext(connection))
+
+    def connection(self) -> AbstractContextManager[Connection]:
+        """A connection for queries that are not here."""
+        return self._reading()
+
+    def select(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        """The rows of a query, all at once: for those who bring their own."""
+        with self._reading() as connection:
+            return connection.execute(query).fetchall()
+
+    def integrity(self) -> list[str]:
+        """What the database itself finds wrong with its pages; for SQLite only."""
+        with self._reading() as connection:
+            if connection.dialect.name != "sqlite":
+                return []
+            found = connection.exec_driver_sql(f"PRAGMA integrity_check({INTEGRITY_LINES_MAX})")
+            return [row[0] for row in found if row[0] != "ok"]
 
 
 class FileReader(Reader):

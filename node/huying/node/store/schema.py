@@ -82,7 +82,7 @@ def _key(
 
 
 def _text(name: str, *, primary_key: bool = False) -> Column[str]:
-    # Without a width: a value that a peer chose must never fail a transaction. The projections clip.
+    # Without a width: no value that a peer chose may fail a transaction; the projections clip it.
     return Column(name, String, primary_key=primary_key, nullable=False)
 
 

@@ -1,4 +1,4 @@
-"""Alembic runs this. The connection comes from `huying.node.store.database`, inside its transaction.
+"""Alembic runs this. The connection comes from `huying.node.store.database`, in its transaction.
 
 There is no offline mode and no alembic.ini: a node migrates its own database when it starts.
 """
