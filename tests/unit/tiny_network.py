@@ -171,9 +171,7 @@ def resident(number: int) -> records_pb2.Resident:
 
 def step(call: bytes, **kind) -> DraftEntry:
     message = calls_pb2.CallStep(call=call, caller=TOWN, **kind)
-    return DraftEntry(
-        feed_pb2.KIND_STEP, feed_pb2.RECORD_TYPE_CALL_STEP, message, to=()
-    )
+    return DraftEntry(feed_pb2.KIND_STEP, feed_pb2.RECORD_TYPE_CALL_STEP, message, to=())
 
 
 def raise_call(network: TinyNetwork, title: str = "路灯") -> bytes:

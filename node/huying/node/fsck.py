@@ -79,8 +79,8 @@ class FsckReport:
 def check(reader: Reader, keys: Mapping[str, VerifierKey] | None = None) -> FsckReport:
     """Check the whole store. `keys` are the feed keys known, by origin.
 
-    Problems are reported, not raised; HuyingError(STORE_FAILED or CORRUPT) where the database
-    itself can't be read on.
+    Problems are reported, not raised, but for HuyingError(STORE_FAILED or CORRUPT) where not even
+    the list of feeds can be read.
     """
     report = FsckReport()
     with reader.snapshot() as snapshot:
@@ -88,7 +88,10 @@ def check(reader: Reader, keys: Mapping[str, VerifierKey] | None = None) -> Fsck
             report.note("database", problem)
         for feed in snapshot.feeds():
             report.feeds += 1
-            _FeedCheck(snapshot, feed, (keys or {}).get(feed.origin), report).run()
+            try:
+                _FeedCheck(snapshot, feed, (keys or {}).get(feed.origin), report).run()
+            except HuyingError as error:
+                report.note(feed.origin, f"can't be read on: {error}")
         report.rows_checked += check_calls(snapshot, report.note)
     return report
 

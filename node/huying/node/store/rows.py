@@ -34,7 +34,7 @@ def unpack_classes(packed: bytes) -> dict[str, ClassMark]:
             name = packed[at + 1 : name_end].decode("ascii")
             classes[name] = ClassMark(*_MARK.unpack_from(packed, name_end))
             at = name_end + _MARK.size
-    except (struct.error, UnicodeDecodeError):
+    except (struct.error, UnicodeDecodeError, TypeError):
         raise HuyingError(Code.CORRUPT, "feeds.classes does not parse") from None
     return classes
 
