@@ -679,6 +679,7 @@ class FeedStatus(_message.Message):
     DELAY_P99_SECONDS_FIELD_NUMBER: _builtins.int
     DELAY_COUNT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    DELAY_COUNTS_FIELD_NUMBER: _builtins.int
     origin: _builtins.str
     name: _builtins.str
     size: _builtins.int
@@ -699,6 +700,12 @@ class FeedStatus(_message.Message):
     delay_p99_seconds: _builtins.float
     delay_count: _builtins.int
     reason: _builtins.str
+    @_builtins.property
+    def delay_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The delays behind the quantiles: how many lie in each bucket, where bucket k ends at 1 ms × 1.2^k.
+        Summed over feeds and nodes, they give a network's quantiles.
+        """
+
     def __init__(
         self,
         *,
@@ -720,10 +727,11 @@ class FeedStatus(_message.Message):
         delay_p99_seconds: _builtins.float = ...,
         delay_count: _builtins.int = ...,
         reason: _builtins.str = ...,
+        delay_counts: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cosigned_size", b"cosigned_size", "delay_count", b"delay_count", "delay_p50_seconds", b"delay_p50_seconds", "delay_p99_seconds", b"delay_p99_seconds", "entries_hidden", b"entries_hidden", "lag_known", b"lag_known", "lag_seconds", b"lag_seconds", "missing", b"missing", "name", b"name", "openings_held", b"openings_held", "openings_withheld", b"openings_withheld", "origin", b"origin", "quarantined", b"quarantined", "reason", b"reason", "remote_head_size", b"remote_head_size", "root", b"root", "size", b"size", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cosigned_size", b"cosigned_size", "delay_count", b"delay_count", "delay_counts", b"delay_counts", "delay_p50_seconds", b"delay_p50_seconds", "delay_p99_seconds", b"delay_p99_seconds", "entries_hidden", b"entries_hidden", "lag_known", b"lag_known", "lag_seconds", b"lag_seconds", "missing", b"missing", "name", b"name", "openings_held", b"openings_held", "openings_withheld", b"openings_withheld", "origin", b"origin", "quarantined", b"quarantined", "reason", b"reason", "remote_head_size", b"remote_head_size", "root", b"root", "size", b"size", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

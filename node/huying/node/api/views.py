@@ -82,6 +82,7 @@ def _feed_view(feed: FeedStatus, names: Mapping[str, str]) -> api_pb2.FeedStatus
         view.delay_count = feed.delay.count
         view.delay_p50_seconds = feed.delay.quantile(0.5) or 0.0
         view.delay_p99_seconds = feed.delay.quantile(0.99) or 0.0
+        view.delay_counts.extend(feed.delay.counts)
     return view
 
 
