@@ -70,11 +70,16 @@ class StoreContract:
 
     def test_a_transaction_that_raises_leaves_nothing_behind(self, store: Store, feed: FeedState):
         """The engine's memory and the database may differ by one transaction, never by half."""
-        with pytest.raises(BrokenOnPurposeError), store.transaction():
-            store.add_entries(feed.feed_id, 0, [entry(0)])
-            store.put_feed(FeedState(feed_id=feed.feed_id, origin=ORIGIN, size=1))
-            store.create_feed(OTHER_ORIGIN)
-            raise BrokenOnPurposeError
+
+        def write_and_break() -> None:
+            with store.transaction():
+                store.add_entries(feed.feed_id, 0, [entry(0)])
+                store.put_feed(FeedState(feed_id=feed.feed_id, origin=ORIGIN, size=1))
+                store.create_feed(OTHER_ORIGIN)
+                raise BrokenOnPurposeError
+
+        with pytest.raises(BrokenOnPurposeError):
+            write_and_break()
         assert store.entries(feed.feed_id, 0, 10) == []
         assert store.feeds() == [feed]
 
@@ -262,6 +267,27 @@ class StoreContract:
             store.apply(applied)
             store.apply(applied)
             store.apply([])
+        assert [member.code for member in store.members()] == [VILLAGE]
+
+    def test_members_come_in_the_order_they_came(self, store: Store, feed: FeedState):
+        """The first key seen for an origin is the one that stays."""
+        applied = [
+            applied_entry(
+                feed.feed_id,
+                i,
+                feed_pb2.RECORD_TYPE_MEMBER,
+                records_pb2.Member(
+                    code=f"37083010820{i}", name="村", feed_key="f", witness_key="w"
+                ),
+                record=bytes([9 - i]) * 16,
+            )
+            for i in range(3)
+        ]
+        with store.transaction():
+            store.add_entries(feed.feed_id, 0, [stored(a) for a in applied])
+            store.apply(applied)
+        assert [m.code for m in store.members()] == [f"37083010820{i}" for i in range(3)]
+        assert store.members()[0].feed_key == "f"
 
     def test_values_beyond_any_column_fail_no_transaction(self, store: Store, feed: FeedState):
         """A peer chose them, and one bad entry must never stop a feed."""
