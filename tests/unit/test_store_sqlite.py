@@ -158,10 +158,8 @@ def test_the_migrations_lead_to_the_schema_that_the_program_uses(path):
     with create_engine(sqlite_url(path)).connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, METADATA) == []
-        found = {
-            name: sql
-            for name, sql in connection.execute(text("SELECT name, sql FROM sqlite_master"))
-        }
+        query = text("SELECT name, sql FROM sqlite_master")
+        found = dict(connection.execute(query).tuples().all())
     folder = Path(database.__file__).with_name("migrations")
     assert ScriptDirectory(str(folder)).get_current_head() == SCHEMA_REVISION
     for table in METADATA.tables.values():
@@ -310,7 +308,7 @@ def test_a_reader_can_not_write(store, path):
 
 
 def test_a_snapshot_stays_as_it_was(store, path):
-    """fsck compares tables with one another while the node writes on."""
+    """A check compares tables with one another while the node writes on."""
     reader = FileReader(sqlite_url(path))
     with reader.snapshot() as snapshot:
         assert snapshot.feeds() == []
@@ -347,7 +345,7 @@ with store.transaction():
 
 
 def test_what_a_killed_writer_committed_is_read_and_written_on(path):
-    """kill -9 leaves a write-ahead log behind; commands read it before the node has restarted."""
+    """A kill -9 leaves a write-ahead log behind; commands read it before the node has restarted."""
     killed = subprocess.run(
         [sys.executable, "-c", WRITE_AND_WAIT, sqlite_url(path), ORIGIN],
         stdout=subprocess.PIPE,
