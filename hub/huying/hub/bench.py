@@ -83,12 +83,13 @@ def payload_bytes() -> int:
 
 def held_size(member: Member, origin: str) -> int:
     """How many entries of a feed a node durably holds, read from its store's file."""
-    path = load(member.config_file).data_dir / "store.db"
-    with contextlib.suppress(sqlite3.OperationalError):
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-            row = connection.execute("SELECT size FROM feeds WHERE origin = ?", (origin,))
-            found = row.fetchone()
-            return int(found[0]) if found else 0
+    path = load(member.config_file).database_file
+    with (
+        contextlib.suppress(sqlite3.OperationalError),
+        contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection,
+    ):
+        row = connection.execute("SELECT size FROM feeds WHERE origin = ?", (origin,)).fetchone()
+        return int(row[0]) if row else 0
     return 0
 
 
@@ -293,8 +294,8 @@ def run(args: list[str]) -> int:
     with _folder(arguments.folder) as folder:
         result = measure(folder, arguments)
     if arguments.json:
-        print(json.dumps(result, ensure_ascii=False))
+        lines = [json.dumps(result, ensure_ascii=False)]
     else:
-        for name, value in result.items():
-            print(f"{name:40} {value}")
+        lines = [f"{name:40} {value}" for name, value in result.items()]
+    sys.stdout.write("\n".join(lines) + "\n")
     return 0

@@ -104,7 +104,7 @@ class Member:
             time.sleep(_POLL_SECONDS)
 
     def kill(self) -> None:
-        """kill -9."""
+        """Send SIGKILL: no goodbye, no flush."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
