@@ -10,12 +10,14 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from huying.common.errors import HuyingError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+PIPE_COLUMNS: Final = 200
 
 __all__ = [
     "console",
@@ -66,11 +68,16 @@ def console() -> Console:
     """Rich on standard output. Markup is off: what records say is never taken for styling."""
     from rich.console import Console
 
-    return Console(markup=False, highlight=False, soft_wrap=True)
+    # A file or a pipe has no width; what is cut to a terminal's would be of no use in it.
+    width = None if sys.stdout.isatty() else PIPE_COLUMNS
+    return Console(markup=False, highlight=False, width=width)
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table; a heading that begins with > is of numbers, set right."""
+    """A table; a heading that begins with > is of numbers, set right.
+
+    Headings are in two languages with a point between: they stand below each other.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -79,7 +86,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> No
     for heading in headings:
         right = heading.startswith(">")
         table.add_column(
-            Text(heading.removeprefix(">")),
+            Text(heading.removeprefix(">").replace(" · ", "\n")),
             justify="right" if right else "left",
             overflow="fold",
         )
@@ -89,14 +96,17 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> No
 
 
 def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
-    """Label and value, a line each."""
-    from rich.table import Table
+    """Label and value, a line each; a long value is not broken, so that it can be copied."""
+    from rich.cells import cell_len
     from rich.text import Text
 
-    table = Table.grid(padding=(0, 2))
-    for label, value in pairs:
-        table.add_row(Text(label, style="bold"), Text(_clean(str(value)), overflow="fold"))
-    console().print(table)
+    rows = list(pairs)
+    width = max((cell_len(label) for label, _ in rows), default=0)
+    out = console()
+    for label, value in rows:
+        line = Text(label + " " * (width - cell_len(label) + 2), style="bold")
+        line.append(Text(_clean(str(value)), style="not bold"))
+        out.print(line, soft_wrap=True)
 
 
 def when(micros: int) -> str:

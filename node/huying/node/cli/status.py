@@ -73,10 +73,9 @@ def _print(loaded: Config, status: api_pb2.StatusResponse) -> None:
             ">条目 · entries",
             ">落后 · behind",
             ">时延 · lag",
-            ">已见证 · cosigned",
+            ">见证 · cosigned",
             ">明文 · openings",
             ">未授 · withheld",
-            ">隔离 · quarantined",
         ),
         [_feed_row(feed) for feed in status.feeds],
     )
@@ -116,5 +115,4 @@ def _feed_row(feed: api_pb2.FeedStatus) -> tuple[Any, ...]:
         feed.cosigned_size,
         feed.openings_held,
         feed.openings_withheld,
-        feed.quarantined,
     )
