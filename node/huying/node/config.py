@@ -11,22 +11,20 @@ import ipaddress
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from huying.common import limits
+from huying.common import codes, limits
 from huying.common.errors import Code, HuyingError
 
-__all__ = ["ENV_PREFIX", "Config", "Setting", "load", "settings", "show", "split_address"]
+__all__ = ["ENV_PREFIX", "Config", "Setting", "load", "parse", "settings", "show", "split_address"]
 
 ENV_PREFIX: Final = "HUYING_"
 _DELIMITER: Final = "__"
-_NETWORK: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,98}[a-z0-9])?")
-_CODE: Final = re.compile(r"[0-9]{12}")
 
 
 def split_address(value: str) -> tuple[str, int]:
@@ -54,16 +52,16 @@ def _loopback(value: str) -> str:
     return value
 
 
-def _network(value: str) -> str:
-    if not _NETWORK.fullmatch(value):
-        raise ValueError("must be 1 to 100 characters of a-z 0-9 . - and not begin or end in . -")
-    return value
+def _by(check: Callable[[str], str]) -> Callable[[str], str]:
+    """One of the core's checks, in the form pydantic expects: it raises ValueError."""
 
+    def checked(value: str) -> str:
+        try:
+            return check(value)
+        except HuyingError as error:
+            raise ValueError(error.detail.partition(": ")[2]) from None
 
-def _code(value: str) -> str:
-    if not _CODE.fullmatch(value):
-        raise ValueError("must be a division code of 12 digits")
-    return value
+    return checked
 
 
 def _name(value: str) -> str:
@@ -74,8 +72,8 @@ def _name(value: str) -> str:
 
 Address = Annotated[str, AfterValidator(_address)]
 Loopback = Annotated[str, AfterValidator(_loopback)]
-DivisionCode = Annotated[str, AfterValidator(_code)]
-Network = Annotated[str, AfterValidator(_network)]
+DivisionCode = Annotated[str, AfterValidator(_by(codes.parse_code))]
+Network = Annotated[str, AfterValidator(_by(codes.parse_network))]
 Name = Annotated[str, AfterValidator(_name)]
 Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
@@ -197,19 +195,19 @@ class _File(Section):
     """The whole file."""
 
     node: NodeSection
-    sync: SyncSection = SyncSection()
+    sync: SyncSection = SyncSection.model_validate({})
     parent: ParentSection | None = None
-    api: ApiSection = ApiSection()
-    metrics: MetricsSection = MetricsSection()
-    timing: TimingSection = TimingSection()
-    trust: TrustSection = TrustSection()
-    log: LogSection = LogSection()
-    debug: DebugSection = DebugSection()
+    api: ApiSection = ApiSection.model_validate({})
+    metrics: MetricsSection = MetricsSection.model_validate({})
+    timing: TimingSection = TimingSection.model_validate({})
+    trust: TrustSection = TrustSection.model_validate({})
+    log: LogSection = LogSection.model_validate({})
+    debug: DebugSection = DebugSection.model_validate({})
 
     @model_validator(mode="after")
-    def _parent_is_another(self) -> _File:
-        if self.parent is not None and self.parent.code == self.node.code:
-            raise ValueError("[parent] code is this node's own code: name the node above it")
+    def _parent_is_above(self) -> _File:
+        if self.parent is not None and self.parent.code not in codes.ancestors(self.node.code):
+            raise ValueError("[parent] code: not a division above this node's")
         return self
 
 
@@ -251,6 +249,11 @@ class Config:
         return self.path(self.node.data)
 
     @property
+    def database_file(self) -> Path:
+        """The SQLite database."""
+        return self.data_dir / "node.db"
+
+    @property
     def keys_dir(self) -> Path:
         """Folder of the private keys."""
         return self.path(self.node.keys)
@@ -282,22 +285,31 @@ class Config:
 
 
 def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
-    """Read `path` and the environment.
+    """Read the file at `path` and the environment, or `environ` in its place.
 
     Raises HuyingError(CONFIG), whose detail names the file, the section, the key and what to do.
     """
-    file = Path(os.path.abspath(path))
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise HuyingError(
-            Code.CONFIG, f"{file}: no such file; create a node with: huying init"
+            Code.CONFIG, f"{path}: no such file; create a node with: huying init"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise HuyingError(Code.CONFIG, f"{file}: can't be read: {error}") from error
+    except UnicodeDecodeError:
+        raise HuyingError(Code.CONFIG, f"{path}: not UTF-8") from None
+    except OSError as error:
+        raise HuyingError(Code.CONFIG, f"{path}: can't be read: {error.strerror}") from None
+    return parse(text, path, os.environ if environ is None else environ)
+
+
+def parse(text: str, path: Path, environ: Mapping[str, str] | None = None) -> Config:
+    """The settings of a file's text that lies, or will lie, at `path`. Raises as `load`."""
+    file = path.absolute()
+    try:
+        table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise HuyingError(Code.CONFIG, f"{file}: not valid TOML: {error}") from error
-    overrides = _overrides(os.environ if environ is None else environ)
+        raise HuyingError(Code.CONFIG, f"{file}: not valid TOML: {error}") from None
+    overrides = _overrides(environ or {})
     for section, keys in overrides.items():
         present = table.setdefault(section, {})
         if isinstance(present, dict):
@@ -367,18 +379,18 @@ def _overrides(environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
     return found
 
 
-def _explain(
-    file: Path, error: ValidationError, overrides: Mapping[str, Mapping[str, str]]
-) -> str:
+def _explain(file: Path, error: ValidationError, overrides: Mapping[str, Mapping[str, str]]) -> str:
     """Every fault on a line of its own: where it is, what is wrong, what to do."""
     lines = []
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
         location = [str(part) for part in fault["loc"]]
-        section, key = (location + ["", ""])[:2]
+        section, key = ([*location, "", ""])[:2]
         place = f"[{section}] {key}".strip() if section else ""
         if key and key in overrides.get(section, {}):
             place = f"{_env_name(section, key)} in the environment"
-        lines.append(f"{file}: {place}{': ' if place else ''}{_advise(fault['type'], fault['msg'])}")
+        lines.append(
+            f"{file}: {place}{': ' if place else ''}{_advise(fault['type'], fault['msg'])}"
+        )
     return "\n".join(lines)
 
 

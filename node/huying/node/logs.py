@@ -41,6 +41,7 @@ MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
     "certificate_expiring": ("warning", "证书即将到期,请更换", "certificate near its expiry"),
     "capture_on": ("warning", "正在抄录所有数据帧,仅供测试", "capturing every frame: tests only"),
     "alarm": ("warning", "告警", "alarm"),
+    "engine_defect": ("error", "程序缺陷,节点将退出", "a defect; the node will exit"),
     "component_failed": ("error", "部件启动失败", "a component failed to start"),
 }
 
@@ -62,7 +63,9 @@ def configure(level: Level = "info", format_: Format = "auto") -> None:
         processors.append(structlog.processors.format_exc_info)
     structlog.configure(
         processors=[*processors, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.upper()]
+        ),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
@@ -70,6 +73,8 @@ def configure(level: Level = "info", format_: Format = "auto") -> None:
 
 def say(event: str, **values: object) -> None:
     """Write the lifecycle line `event` of `MESSAGES` with `values` beside it."""
+    if not structlog.is_configured():
+        configure()
     level, zh, en = MESSAGES[event]
     logger = structlog.get_logger()
     getattr(logger, level)(event, zh=zh, en=en, **values)

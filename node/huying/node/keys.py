@@ -1,0 +1,264 @@
+"""The node's private keys, each in a file of its own that just the node's user can read.
+
+    keys/feed-e1.key    signs the own feed in epoch 1
+    keys/witness.key    cosigns the checkpoints of parent and children
+    keys/tls.key, keys/tls.crt    proves this node to its neighbours
+    keys/api.token      what programs on this machine show to the API
+
+Feed and witness keys are stored as `PRIVATE+KEY+<name>+<id>+<base64(type ‖ seed)>`, the form of
+golang.org/x/mod/sumdb/note. The TLS key is EC P-256: gRPC's TLS library offers no Ed25519. The
+certificate is self-signed, valid for two years, and may not issue others; a neighbour pins it, so
+replacing it means handing the neighbours the new one first.
+
+No exception and no `repr` here carries a key's bytes.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import secrets
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from huying.common import codes
+from huying.common.canonical import decode_base64, encode_base64
+from huying.common.errors import Code, HuyingError
+from huying.common.note import KeyType, Signer
+from huying.common.roster import Identity
+from huying.node import tls
+
+__all__ = [
+    "CERTIFICATE_DAYS",
+    "Keys",
+    "TlsIdentity",
+    "create_keys",
+    "load_identity",
+    "load_tls",
+    "load_token",
+    "write_private",
+]
+
+CERTIFICATE_DAYS: Final = 730
+_BACKDATED: Final = datetime.timedelta(days=1)  # a neighbour's clock may be behind
+_FILE_BYTES_MAX: Final = 64 * 1024
+_SEED_BYTES: Final = 32
+_TOKEN_BYTES: Final = 32
+_PREFIX: Final = "PRIVATE+KEY+"
+
+WITNESS_FILE: Final = "witness.key"
+TLS_KEY_FILE: Final = "tls.key"
+TLS_CERTIFICATE_FILE: Final = "tls.crt"
+
+
+def feed_file(epoch: int) -> str:
+    """The file name of the feed key of one epoch."""
+    return f"feed-e{epoch}.key"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsIdentity:
+    """The key and certificate this node shows its neighbours, both PEM."""
+
+    key_pem: bytes = field(repr=False)
+    certificate_pem: bytes
+    expires: float  # unix seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """All that `create_keys` made."""
+
+    identity: Identity
+    tls: TlsIdentity
+
+
+def create_keys(folder: Path, token_file: Path, network: str, code: str) -> Keys:
+    """Make every key of a new node, epoch 1. Raises HuyingError(KEY) where one exists already."""
+    _private_folder(folder)
+    origin = codes.origin(network, code, 1)
+    feed = _create_signer(folder / feed_file(1), origin, KeyType.ORIGIN)
+    witness = _create_signer(
+        folder / WITNESS_FILE, codes.witness_name(network, code), KeyType.COSIGNATURE
+    )
+    tls_identity = _create_tls(folder, code)
+    _private_folder(token_file.parent)
+    write_private(token_file, secrets.token_urlsafe(_TOKEN_BYTES) + "\n")
+    return Keys(Identity(network, code, feed, witness), tls_identity)
+
+
+def load_identity(folder: Path, network: str, code: str) -> Identity:
+    """The signing keys of the newest epoch.
+
+    Raises HuyingError(KEY): missing, readable by others, or made for another node.
+    """
+    epochs = [
+        int(number)
+        for path in folder.glob("feed-e*.key")
+        if (number := path.stem.removeprefix("feed-e")).isascii() and number.isdigit()
+    ]
+    if not epochs:
+        raise HuyingError(Code.KEY, f"{folder / feed_file(1)}: missing; restore it from its backup")
+    epoch = max(epochs)
+    feed = _load_signer(
+        folder / feed_file(epoch), codes.origin(network, code, epoch), KeyType.ORIGIN
+    )
+    witness = _load_signer(
+        folder / WITNESS_FILE, codes.witness_name(network, code), KeyType.COSIGNATURE
+    )
+    return Identity(network, code, feed, witness)
+
+
+def load_tls(folder: Path, code: str) -> TlsIdentity:
+    """The TLS key and certificate.
+
+    Raises HuyingError(KEY): missing, readable by others, not belonging together, or another node's.
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+
+    key_pem = _read_private(folder / TLS_KEY_FILE)
+    certificate_pem = _read(folder / TLS_CERTIFICATE_FILE)
+    try:
+        key = serialization.load_pem_private_key(key_pem, password=None)
+        certificate = x509.load_pem_x509_certificate(certificate_pem)
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (ValueError, TypeError, x509.ExtensionNotFound):
+        raise HuyingError(
+            Code.KEY, f"{folder}: {TLS_KEY_FILE} or {TLS_CERTIFICATE_FILE} can't be parsed"
+        ) from None
+    if key.public_key() != certificate.public_key():
+        raise HuyingError(
+            Code.KEY, f"{folder}: {TLS_KEY_FILE} and {TLS_CERTIFICATE_FILE} are no pair"
+        )
+    if extension.value.get_values_for_type(x509.DNSName) != [tls.dns_name(code)]:
+        raise HuyingError(Code.KEY, f"{folder / TLS_CERTIFICATE_FILE}: not a certificate of {code}")
+    return TlsIdentity(key_pem, certificate_pem, certificate.not_valid_after_utc.timestamp())
+
+
+def load_token(path: Path) -> str:
+    """The API's access token. Raises HuyingError(KEY): missing, readable by others, or short."""
+    token = _read_private(path).decode("utf-8", "replace").strip()
+    if len(token) < _TOKEN_BYTES or not token.isascii() or not token.isprintable():
+        raise HuyingError(Code.KEY, f"{path}: a token has at least {_TOKEN_BYTES} characters")
+    return token
+
+
+def write_private(path: Path, text: str) -> None:
+    """Create a file of mode 0600, durably. Raises HuyingError(KEY) where it exists already."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except FileExistsError:
+        raise HuyingError(Code.KEY, f"{path}: exists already; keys are never replaced") from None
+    except OSError as error:
+        raise HuyingError(Code.KEY, f"{path}: can't be written: {error.strerror}") from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _private_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise HuyingError(Code.KEY, f"{folder}: can't be made: {error.strerror}") from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_FILE_BYTES_MAX)
+    except FileNotFoundError:
+        raise HuyingError(Code.KEY, f"{path}: missing; restore it from its backup") from None
+    except OSError as error:
+        raise HuyingError(Code.KEY, f"{path}: can't be read: {error.strerror}") from None
+
+
+def _read_private(path: Path) -> bytes:
+    """As `_read`, and refuse what others than the owner may read or write."""
+    data = _read(path)
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise HuyingError(Code.KEY, f"{path}: others may read it; run: chmod 600 {path}")
+    return data
+
+
+def _create_signer(path: Path, name: str, type_: KeyType) -> Signer:
+    seed = secrets.token_bytes(_SEED_BYTES)
+    signer = Signer.from_seed(name, type_, seed)
+    material = encode_base64(bytes([type_]) + seed).decode()
+    write_private(path, f"{_PREFIX}{name}+{signer.key.key_id.hex()}+{material}\n")
+    return signer
+
+
+def _load_signer(path: Path, name: str, type_: KeyType) -> Signer:
+    text = _read_private(path).decode("utf-8", "replace").removesuffix("\n")
+    parts = text.removeprefix(_PREFIX).split("+", 2)
+    if not text.startswith(_PREFIX) or len(parts) != 3 or not parts[2].isascii():
+        raise HuyingError(Code.KEY, f"{path}: not a private key file")
+    if parts[0] != name:
+        raise HuyingError(Code.KEY, f"{path}: a key of another node; this one is {name}")
+    try:
+        material = decode_base64(parts[2].encode(), Code.KEY, "private key")
+    except HuyingError:
+        raise HuyingError(Code.KEY, f"{path}: not a private key file") from None
+    if len(material) != 1 + _SEED_BYTES or material[0] != type_:
+        raise HuyingError(Code.KEY, f"{path}: not a private key of type {type_:#04x}")
+    signer = Signer.from_seed(name, type_, material[1:])
+    if signer.key.key_id.hex() != parts[1]:
+        raise HuyingError(Code.KEY, f"{path}: damaged; restore it from its backup")
+    return signer
+
+
+def _create_tls(folder: Path, code: str) -> TlsIdentity:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, tls.dns_name(code))])
+    now = datetime.datetime.now(datetime.UTC)
+    usage = x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BACKDATED)
+        .not_valid_after(now + datetime.timedelta(days=CERTIFICATE_DAYS))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(tls.dns_name(code))]), False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
+        .add_extension(usage, True)
+        .add_extension(
+            x509.ExtendedKeyUsage(
+                [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+            ),
+            False,
+        )
+        .sign(key, hashes.SHA256())
+    )
+    key_pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    certificate_pem = certificate.public_bytes(serialization.Encoding.PEM)
+    write_private(folder / TLS_KEY_FILE, key_pem.decode())
+    write_private(folder / TLS_CERTIFICATE_FILE, certificate_pem.decode())
+    return TlsIdentity(key_pem, certificate_pem, certificate.not_valid_after_utc.timestamp())

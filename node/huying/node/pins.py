@@ -1,0 +1,174 @@
+"""Pin files: the public keys of one node, as its neighbours keep them. No secret is in one.
+
+    code = "370830108000"
+    name = "义桥镇"
+    feed_key = "wenshang.example/feed/370830108000/e1+<id>+<base64>"
+    witness_key = "wenshang.example/witness/370830108000+<id>+<base64>"
+    address = "10.1.2.3:7400"
+    certificate = "-----BEGIN CERTIFICATE-----…"
+
+A node's own pin is `pin.toml` beside its `node.toml`; its ancestors' lie in `pins/`, its children's
+in `children/`, one CODE.toml each. Whoever holds the right to write there decides whom this node
+trusts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from huying.common import codes
+from huying.common.errors import Code, HuyingError
+from huying.common.limits import NAME_CHARACTERS_MAX
+from huying.common.note import KeyType, VerifierKey
+from huying.common.roster import Pin
+from huying.node import tls
+
+__all__ = ["ChildRoster", "PinFile", "load_folder", "parse", "quote", "read", "render", "write"]
+
+_FILE_BYTES_MAX = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PinFile:
+    """The contents of one pin file."""
+
+    code: str
+    name: str
+    feed_key: str  # C2SP verifier key, signature type 0x01
+    witness_key: str  # C2SP verifier key, signature type 0x04
+    certificate: str  # PEM
+    address: str = ""  # HOST:PORT its children dial; empty: it takes none
+
+    @property
+    def certificate_sha256(self) -> bytes:
+        """SHA-256 of the certificate's DER form."""
+        return tls.certificate_sha256(self.certificate)
+
+    def pin(self) -> Pin:
+        """As the core knows it."""
+        return Pin(self.code, self.name, self.feed_key, self.witness_key, self.certificate_sha256)
+
+
+def render(pin: PinFile) -> str:
+    """The file's text."""
+    lines = (
+        f"{field.name} = {quote(getattr(pin, field.name))}"
+        for field in fields(pin)
+        if getattr(pin, field.name)
+    )
+    return "\n".join(lines) + "\n"
+
+
+def parse(text: str, place: str) -> PinFile:
+    """Read a pin file's text strictly. `place` is what the errors call it.
+
+    Raises HuyingError(KEY): a key that is unknown, missing, weak, or of another node than `code`.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise HuyingError(Code.KEY, f"{place}: not valid TOML: {error}") from None
+    known = [field.name for field in fields(PinFile)]
+    for key, value in table.items():
+        if key not in known:
+            raise HuyingError(Code.KEY, f"{place}: {key}: unknown; remove it")
+        if not isinstance(value, str):
+            raise HuyingError(Code.KEY, f"{place}: {key}: must be a string")
+    missing = [key for key in known if key != "address" and not table.get(key)]
+    if missing:
+        raise HuyingError(Code.KEY, f"{place}: {missing[0]}: missing; copy the file again")
+    pin = PinFile(**table)
+    try:
+        _check(pin)
+    except HuyingError as error:
+        raise HuyingError(Code.KEY, f"{place}: {error.detail}") from None
+    return pin
+
+
+def read(path: Path) -> PinFile:
+    """Read and check one file. Raises HuyingError(KEY), naming the file."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_FILE_BYTES_MAX + 1)
+    except FileNotFoundError:
+        raise HuyingError(Code.KEY, f"{path}: missing; copy it from that node") from None
+    except OSError as error:
+        raise HuyingError(Code.KEY, f"{path}: can't be read: {error.strerror}") from None
+    if len(data) > _FILE_BYTES_MAX:
+        raise HuyingError(Code.KEY, f"{path}: over {_FILE_BYTES_MAX} bytes")
+    try:
+        return parse(data.decode("utf-8"), str(path))
+    except UnicodeDecodeError:
+        raise HuyingError(Code.KEY, f"{path}: not UTF-8") from None
+
+
+def write(path: Path, pin: PinFile) -> None:
+    """Write a file whole or not at all; the folder is made where it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(render(pin))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def load_folder(folder: Path) -> list[PinFile]:
+    """Every pin in a folder, by code; empty where there is no folder.
+
+    Raises HuyingError(KEY) for a file that can't be read, or is not named after its code.
+    """
+    pins = []
+    for path in sorted(folder.glob("*.toml")):
+        pin = read(path)
+        if pin.code != path.stem:
+            raise HuyingError(Code.KEY, f"{path}: holds the pin of {pin.code}; rename or remove it")
+        pins.append(pin)
+    return pins
+
+
+class ChildRoster:
+    """The children whose links are taken. `replace` changes them while the node runs."""
+
+    def __init__(self, pins: Sequence[PinFile] = ()) -> None:
+        self.replace(pins)
+
+    def replace(self, pins: Sequence[PinFile]) -> None:
+        """Take links of just these from now on. One assignment, so safe on any thread."""
+        self._now = (
+            tuple(pin.certificate for pin in pins),
+            {pin.certificate_sha256: pin.code for pin in pins},
+        )
+
+    def certificates(self) -> Sequence[str]:
+        """Every child's certificate, as PEM."""
+        return self._now[0]
+
+    def code_of(self, certificate_sha256: bytes) -> str | None:
+        """The code of the child with that certificate, or None where no child has it."""
+        return self._now[1].get(certificate_sha256)
+
+
+def _check(pin: PinFile) -> None:
+    codes.parse_code(pin.code)
+    if len(pin.name) > NAME_CHARACTERS_MAX or not pin.name.isprintable():
+        raise HuyingError(Code.KEY, f"name: at most {NAME_CHARACTERS_MAX} printable characters")
+    feed_key = VerifierKey.parse(pin.feed_key)
+    witness_key = VerifierKey.parse(pin.witness_key)
+    origin = codes.parse_origin(feed_key.name)
+    if origin.code != pin.code or feed_key.type is not KeyType.ORIGIN:
+        raise HuyingError(Code.KEY, f"feed_key: not a feed key of {pin.code}")
+    expected = codes.witness_name(origin.network, pin.code)
+    if witness_key.name != expected or witness_key.type is not KeyType.COSIGNATURE:
+        raise HuyingError(Code.KEY, f"witness_key: not a witness key of {pin.code}")
+    tls.certificate_sha256(pin.certificate)
+
+
+def quote(text: str) -> str:
+    """A TOML basic string: JSON's escapes are all TOML's, and DEL was refused before."""
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,94 @@
+"""Mutual TLS without a hierarchy: each side trusts exactly the certificates it was given.
+
+The child trusts its parent's pinned certificate and nothing else; the parent trusts the
+certificates of its roster, and tells its children apart by the SHA-256 of the certificate's DER
+form. No certificate here can issue another (basicConstraints CA:FALSE), so one town can never
+vouch for a second. The identity of data rests on feed keys, not on TLS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+import grpc
+
+from huying.common.errors import Code, HuyingError
+
+__all__ = [
+    "TLS_VERSION",
+    "certificate_sha256",
+    "channel_credentials",
+    "dns_name",
+    "peer_certificate_sha256",
+    "server_credentials",
+]
+
+TLS_VERSION: Final = "TLSv1.3"
+
+
+def dns_name(code: str) -> str:
+    """The name in the certificate of division `code`."""
+    return f"n{code}.huying"
+
+
+def certificate_sha256(pem: str) -> bytes:
+    """SHA-256 of the certificate's DER form. Raises HuyingError(KEY) where it is no PEM."""
+    try:
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).digest()
+    except ValueError:
+        raise HuyingError(Code.KEY, "certificate: not in PEM form") from None
+
+
+def channel_credentials(
+    key_pem: bytes, certificate_pem: bytes, parent_pem: bytes
+) -> grpc.ChannelCredentials:
+    """For dialling the parent: own key and certificate, and the one certificate to trust."""
+    return grpc.ssl_channel_credentials(parent_pem, key_pem, certificate_pem)
+
+
+def server_credentials(
+    key_pem: bytes, certificate_pem: bytes, children: Callable[[], Sequence[str]]
+) -> grpc.ServerCredentials:
+    """For children dialling in; `children` gives the certificates to trust, as PEM.
+
+    It is asked again at every handshake, on a thread of gRPC's, so that a child can be added or
+    removed while the server runs. Live streams are not affected.
+    """
+    in_force: list[tuple[str, ...]] = []
+
+    def configuration(trusted: Sequence[str]) -> grpc.ServerCertificateConfiguration:
+        # With no child enrolled the server trusts itself alone: gRPC takes no empty list.
+        roots = "".join(trusted).encode() or certificate_pem
+        return grpc.ssl_server_certificate_configuration([(key_pem, certificate_pem)], roots)
+
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        trusted = tuple(children())
+        if in_force and in_force[-1] == trusted:
+            return None
+        in_force[:] = [trusted]
+        return configuration(trusted)
+
+    first = tuple(children())
+    in_force.append(first)
+    return grpc.dynamic_ssl_server_credentials(
+        configuration(first),
+        fetch,  # type: ignore[arg-type]  # None means unchanged, which the stub forgot
+        require_client_authentication=True,
+    )
+
+
+def peer_certificate_sha256(auth_context: Mapping[str, Iterable[bytes]]) -> bytes:
+    """The fingerprint of the certificate that the peer proved to hold.
+
+    Raises HuyingError(NOT_ENROLLED) where it showed none or spoke an older TLS.
+    """
+    versions = auth_context.get("ssl_tls_version", ())
+    if list(versions) != [TLS_VERSION.encode()]:
+        raise HuyingError(Code.NOT_ENROLLED, f"the link must use {TLS_VERSION}")
+    certificates = list(auth_context.get("x509_pem_cert", ()))
+    if len(certificates) != 1:
+        raise HuyingError(Code.NOT_ENROLLED, "the peer showed no certificate")
+    return certificate_sha256(certificates[0].decode("ascii", "replace"))
