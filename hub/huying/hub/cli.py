@@ -7,13 +7,16 @@ node's own commands know nothing of them.
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from huying.node.cli import call, context
 from huying.node.cli.context import JsonOption
 from huying.node.cli.main import build_app, execute
+
+if TYPE_CHECKING:
+    from huying.node.app import SequencerFactory
 
 __all__ = ["app", "main"]
 
@@ -25,11 +28,17 @@ def main() -> None:
 
 def app() -> typer.Typer:
     """The whole application."""
-    whole = build_app(commands={"call": (dispatch, answer)})
+    whole = build_app(commands={"call": (dispatch, answer)}, find_sequencer=_sequencer)
     passed_on = {"allow_extra_args": True, "ignore_unknown_options": True}
     whole.command(context_settings=passed_on, add_help_option=False)(demo)
     whole.command(context_settings=passed_on, add_help_option=False)(bench)
     return whole
+
+
+def _sequencer() -> SequencerFactory:
+    from huying.hub.sequencer import CallSequencer
+
+    return CallSequencer
 
 
 def dispatch(

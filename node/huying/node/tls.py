@@ -14,11 +14,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import grpc
+from cryptography import x509
 
 from huying.common.errors import Code, HuyingError
 
 __all__ = [
     "TLS_VERSION",
+    "certificate_expiry",
+    "certificate_expires",
     "certificate_sha256",
     "channel_credentials",
     "dns_name",
@@ -40,6 +43,28 @@ def certificate_sha256(pem: str) -> bytes:
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).digest()
     except ValueError:
         raise HuyingError(Code.KEY, "certificate: not in PEM form") from None
+
+
+def certificate_expiry(pem: str) -> float:
+    """Unix seconds at which a certificate expires. Raises HuyingError(KEY)."""
+    try:
+        certificate = x509.load_pem_x509_certificate(pem.encode())
+    except ValueError:
+        raise HuyingError(Code.KEY, "certificate: can't be parsed") from None
+    return certificate.not_valid_after_utc.timestamp()
+
+
+def certificate_expires(pem: str) -> float:
+    """Unix seconds until which the certificate is good.
+
+    Raises HuyingError(KEY) where it is no X.509 certificate in PEM form.
+    """
+    from cryptography import x509
+
+    try:
+        return x509.load_pem_x509_certificate(pem.encode()).not_valid_after_utc.timestamp()
+    except ValueError:
+        raise HuyingError(Code.KEY, "certificate: not X.509 in PEM form") from None
 
 
 def channel_credentials(

@@ -143,13 +143,13 @@ def _keys(config: Config) -> Iterator[Finding]:
 
 
 def _certificates(config: Config) -> Iterator[Finding]:
-    from huying.node import keys, pins
+    from huying.node import keys, pins, tls
 
     own = keys.load_tls(config.keys_dir, config.node.code)
     expiries = [(config.node.code, own.expires)]
     for folder in (config.pins_dir, config.children_dir):
         expiries += [
-            (pin.code, certificate_expiry(pin.certificate)) for pin in pins.load_folder(folder)
+            (pin.code, tls.certificate_expiry(pin.certificate)) for pin in pins.load_folder(folder)
         ]
     for code, expires in expiries:
         days = (expires - time.time()) / _DAY
@@ -164,17 +164,6 @@ def _certificates(config: Config) -> Iterator[Finding]:
                 "请更换证书并交给上下级",
                 "make a new one, and give it to the neighbours that pin it",
             )
-
-
-def certificate_expiry(pem: str) -> float:
-    """Unix seconds at which a certificate expires. Raises HuyingError(KEY)."""
-    from cryptography import x509
-
-    try:
-        certificate = x509.load_pem_x509_certificate(pem.encode())
-    except ValueError:
-        raise HuyingError(Code.KEY, "certificate: can't be parsed") from None
-    return certificate.not_valid_after_utc.timestamp()
 
 
 def _store(config: Config) -> Iterator[Finding]:

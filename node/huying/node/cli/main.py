@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,6 +29,9 @@ from huying.node.cli import (
 from huying.node.cli.context import DEFAULT_CONFIG, Settings
 from huying.node.cli.output import print_error, print_note
 
+if TYPE_CHECKING:
+    from huying.node.app import SequencerFactory
+
 __all__ = ["build_app", "execute"]
 
 _HELP = """
@@ -44,7 +47,10 @@ _EXIT_INTERRUPTED = 130
 _EXIT_BROKEN_PIPE = 141
 
 
-def build_app(commands: Mapping[str, Sequence[Callable[..., None]]] | None = None) -> typer.Typer:
+def build_app(
+    commands: Mapping[str, Sequence[Callable[..., None]]] | None = None,
+    find_sequencer: Callable[[], SequencerFactory | None] = lambda: None,
+) -> typer.Typer:
     """The node's commands.
 
     A hub adds groups to what this returns, and `commands` to the node's own groups, by their name.
@@ -59,7 +65,8 @@ def build_app(commands: Mapping[str, Sequence[Callable[..., None]]] | None = Non
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
     app.callback()(_options)
-    for module in (init, run, status, fsck, doctor):
+    run.register(app, find_sequencer)
+    for module in (init, status, fsck, doctor):
         module.register(app)
     for name, module in (("record", record), ("call", call), ("feed", feed), ("config", config)):
         group = module.group()

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import typer
 
 from huying.node.cli import context
 
+if TYPE_CHECKING:
+    from huying.node.app import SequencerFactory
+
 __all__ = ["register"]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(run)
+def register(
+    app: typer.Typer, find_sequencer: Callable[[], SequencerFactory | None] = lambda: None
+) -> None:
+    """Add the command. `find_sequencer` is asked when it runs: a hub's answers calls."""
 
+    @app.command()
+    def run(ctx: typer.Context) -> None:
+        """运行节点,直到收到停止信号 · Run the node until SIGTERM or SIGINT."""
+        from huying.node.app import run as run_node
 
-def run(ctx: typer.Context) -> None:
-    """运行节点,直到收到停止信号 · Run the node until SIGTERM or SIGINT."""
-    from huying.node.app import run as run_node
-
-    code = run_node(context.config(ctx))
-    raise typer.Exit(code)
+        raise typer.Exit(run_node(context.config(ctx), sequencer_factory=find_sequencer()))
