@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -22,6 +23,8 @@ from tests.unit.tiny_network import COUNTY, GRID, NETWORK, TOWN, VILLAGE, event,
 
 EVENT = feed_pb2.RECORD_TYPE_EVENT
 RESIDENT = feed_pb2.RECORD_TYPE_RESIDENT
+NO_TYPE: Any = 77
+PUT = feed_pb2.KIND_PUT
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +142,7 @@ def test_a_batch_with_one_bad_draft_writes_nothing(village: Client) -> None:
 @pytest.mark.parametrize(
     ("bad", "code", "field"),
     [
-        (draft(event(5), type_=77), Code.UNKNOWN_TYPE, "type"),
+        (api_pb2.Draft(kind=PUT, type=NO_TYPE), Code.UNKNOWN_TYPE, "type"),
         (draft(event(5), kind=feed_pb2.KIND_STEP), Code.INVALID_ARGUMENT, "kind"),
         (draft(event(5), record=b"short"), Code.INVALID_ARGUMENT, "record"),
         (draft(event(5), request_id=b"short"), Code.INVALID_ARGUMENT, "request_id"),
@@ -154,8 +157,8 @@ def test_a_batch_with_one_bad_draft_writes_nothing(village: Client) -> None:
             Code.TYPE_NOT_ALLOWED,
             "TakeCallStep",
         ),
-        (api_pb2.Draft(kind=1, type=EVENT, message=b"\xff"), Code.INVALID_ARGUMENT, "message"),
-        (api_pb2.Draft(kind=1, type=EVENT, message=bytes(17000)), Code.ENTRY_TOO_LARGE, "16 KiB"),
+        (api_pb2.Draft(kind=PUT, type=EVENT, message=b"\xff"), Code.INVALID_ARGUMENT, "message"),
+        (api_pb2.Draft(kind=PUT, type=EVENT, message=bytes(17000)), Code.ENTRY_TOO_LARGE, "16 KiB"),
         (
             draft(records_pb2.Grid(code=GRID), feed_pb2.RECORD_TYPE_GRID),
             Code.INVALID_ARGUMENT,
@@ -207,7 +210,7 @@ def test_a_list_comes_in_pages_that_neither_repeat_nor_leave_out(village: Client
         api_pb2.ListRequest(type=EVENT, limit=1001),
         api_pb2.ListRequest(type=EVENT, home="12"),
         api_pb2.ListRequest(type=EVENT, page_token=b"junk"),
-        api_pb2.ListRequest(type=99),
+        api_pb2.ListRequest(type=NO_TYPE),
     ],
 )
 def test_a_list_that_makes_no_sense_is_refused(
@@ -309,7 +312,7 @@ def test_a_watch_gives_what_was_and_what_comes_in_order_and_resumes_at_its_curso
     )
     resumed = next(each for each in again if each.record.origin == origin)
     assert resumed.record.index == later[0].index
-    again.close()  # type: ignore[attr-defined]
+    again.close()
 
 
 def test_a_watch_with_a_cursor_that_is_none_is_refused(county: Client) -> None:
@@ -330,7 +333,7 @@ def test_watches_are_bounded_and_end_with_their_reader(
     with refusal(Code.BUSY):
         next(county.watch(api_pb2.WatchRequest(cursor=cursor)))
     for stream in open_:
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()
     assert county.status().code == COUNTY
 
 
@@ -374,19 +377,19 @@ def test_no_method_of_the_service_is_open_by_accident(served: ServedNetwork) -> 
     """A method added later must need the token without anybody thinking of it."""
     with grpc.insecure_channel(served.address(VILLAGE)) as channel:
         for method in api_pb2.DESCRIPTOR.services_by_name["Node"].methods:
-            call = channel.unary_unary(f"/huying.wire.v1.Node/{method.name}")
+            call: Any = channel.unary_unary(f"/huying.wire.v1.Node/{method.name}")
             with pytest.raises(grpc.RpcError) as caught:
                 call(b"", timeout=5)
-            assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED  # type: ignore[attr-defined]
+            assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
 def test_health_and_reflection_need_no_token(served: ServedNetwork) -> None:
     """A supervisor and a debugging tool say nothing of any record, so they may ask."""
     with grpc.insecure_channel(served.address(VILLAGE)) as channel:
-        health = health_pb2_grpc.HealthStub(channel)
+        health: Any = health_pb2_grpc.HealthStub(channel)
         answer = health.Check(health_pb2.HealthCheckRequest(service="huying.wire.v1.Node"))
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
-        reflection = reflection_pb2_grpc.ServerReflectionStub(channel)
+        reflection: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
         asked = reflection_pb2.ServerReflectionRequest(list_services="")
         (listed,) = reflection.ServerReflectionInfo(iter([asked]))
         names = {service.name for service in listed.list_services_response.service}
@@ -396,7 +399,7 @@ def test_health_and_reflection_need_no_token(served: ServedNetwork) -> None:
 def test_health_follows_the_nodes_state(served: ServedNetwork) -> None:
     """A node that is recovering writes nothing: nobody should be sent there."""
     with grpc.insecure_channel(served.address(VILLAGE)) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+        stub: Any = health_pb2_grpc.HealthStub(channel)
         watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=20)
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
         served.runtimes[VILLAGE].state = "recovering"
@@ -456,7 +459,7 @@ def test_a_foreign_servers_error_chooses_no_code_of_ours() -> None:
         def code(self) -> grpc.StatusCode:
             return grpc.StatusCode.INTERNAL
 
-        def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
+        def trailing_metadata(self) -> Any:
             return (("grpc-status-details-bin", b"\xff\xffnot a status"),)
 
     assert from_rpc_error(Foreign()).code is Code.UNKNOWN

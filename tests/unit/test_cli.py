@@ -498,9 +498,9 @@ def test_verification_loads_neither_the_network_nor_the_database(
         "heavy = {'grpc', 'sqlalchemy', 'alembic', 'structlog'} & set(sys.modules);"
         "assert not heavy, heavy; sys.exit(code)"
     )
+    key = vkey(served, VILLAGE)
     done = subprocess.run(
-        [sys.executable, "-c", program, "feed", "verify", str(proof)]
-        + ["--key", vkey(served, VILLAGE), "--json"],
+        [sys.executable, "-c", program, *("feed", "verify", str(proof), "--json"), "--key", key],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / top) for top in TOPS)},
         capture_output=True,

@@ -6,7 +6,7 @@ Failures come back as the HuyingError that the node refused with; a node that do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -70,8 +70,8 @@ class Client:
 
     def watch(
         self, request: api_pb2.WatchRequest, timeout_seconds: float | None = None
-    ) -> Iterator[api_pb2.Change]:
-        """Changes as they are applied, for ever or until the time is over."""
+    ) -> Generator[api_pb2.Change, None, None]:
+        """Changes as they are applied, for ever or until the time is over; close it to leave."""
         stream = self._stub.Watch(request, metadata=self._metadata, timeout=timeout_seconds)
         with closing(_Cancelling(stream)):
             try:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final, NoReturn, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any, Final, NoReturn, ParamSpec, TypeVar, cast
 
 import grpc
 import structlog
@@ -30,8 +30,8 @@ CALL_SECONDS_MAX: Final = 30.0
 
 _LOG = structlog.get_logger("huying.api")
 
-Request = TypeVar("Request")
-Response = TypeVar("Response")
+P = ParamSpec("P")
+R = TypeVar("R")
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -87,38 +87,40 @@ def _details(error: grpc.RpcError) -> status_pb2.Status | None:
     return None
 
 
-def guarded(
-    method: Callable[[Any, Request, Context], Awaitable[Response]],
-) -> Callable[[Any, Request, Context], Awaitable[Response]]:
+def guarded(method: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
     """A unary method whose failures leave as statuses, and which ends within its deadline."""
 
     @functools.wraps(method)
-    async def call(self: Any, request: Request, context: Context) -> Response:
+    async def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             async with asyncio.timeout(CALL_SECONDS_MAX):
-                return await method(self, request, context)
+                return await method(*args, **kwargs)
         except TimeoutError:
-            await abort(context, HuyingError(Code.BUSY, f"not done within {CALL_SECONDS_MAX:g} s"))
+            late = HuyingError(Code.BUSY, f"not done within {CALL_SECONDS_MAX:g} s")
+            await abort(_context(args), late)
         except Exception as error:  # noqa: BLE001 - the one boundary where all are translated
-            await _refuse(context, method.__name__, error)
+            await _refuse(_context(args), method.__name__, error)
 
     return call
 
 
-def guarded_stream(
-    method: Callable[[Any, Request, Context], AsyncIterator[Response]],
-) -> Callable[[Any, Request, Context], AsyncIterator[Response]]:
+def guarded_stream(method: Callable[P, AsyncIterator[R]]) -> Callable[P, AsyncIterator[R]]:
     """A server-streaming method whose failures leave as statuses."""
 
     @functools.wraps(method)
-    async def call(self: Any, request: Request, context: Context) -> AsyncIterator[Response]:
+    async def call(*args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
         try:
-            async for response in method(self, request, context):
+            async for response in method(*args, **kwargs):
                 yield response
         except Exception as error:  # noqa: BLE001 - the one boundary where all are translated
-            await _refuse(context, method.__name__, error)
+            await _refuse(_context(args), method.__name__, error)
 
     return call
+
+
+def _context(args: tuple[object, ...]) -> Context:
+    """Every method is called with the servicer, the request and the context, in this order."""
+    return cast("Context", args[2])
 
 
 async def _refuse(context: Context, method: str, error: Exception) -> NoReturn:

@@ -70,8 +70,8 @@ class NodeService(api_pb2_grpc.NodeServicer):
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     @guarded
-    async def Append(  # noqa: N802 - the proto's name
-        self, request: api_pb2.AppendRequest, _context: Context
+    async def Append(
+        self, request: api_pb2.AppendRequest, context: Context
     ) -> api_pb2.AppendResponse:
         """Write all the drafts or none; durable when it answers."""
         if not 1 <= len(request.drafts) <= COMMIT_ENTRIES_MAX:
@@ -83,9 +83,7 @@ class NodeService(api_pb2_grpc.NodeServicer):
         return api_pb2.AppendResponse(receipts=await self._append(drafts))
 
     @guarded
-    async def Get(  # noqa: N802 - the proto's name
-        self, request: api_pb2.GetRequest, _context: Context
-    ) -> api_pb2.RecordView:
+    async def Get(self, request: api_pb2.GetRequest, context: Context) -> api_pb2.RecordView:
         """One record as far as it is visible here."""
         home = codes.parse_code(request.home or self._facts.code, "home")
         if len(request.record) != RECORD_ID_BYTES:
@@ -93,9 +91,7 @@ class NodeService(api_pb2_grpc.NodeServicer):
         return await self._read(lambda: self._reads.record(request.type, home, request.record))
 
     @guarded
-    async def List(  # noqa: N802 - the proto's name
-        self, request: api_pb2.ListRequest, _context: Context
-    ) -> api_pb2.ListResponse:
+    async def List(self, request: api_pb2.ListRequest, context: Context) -> api_pb2.ListResponse:
         """One page of records by key."""
         if request.home:
             codes.parse_code(request.home, "home")
@@ -107,8 +103,8 @@ class NodeService(api_pb2_grpc.NodeServicer):
         )
 
     @guarded_stream
-    async def Watch(  # noqa: N802 - the proto's name
-        self, request: api_pb2.WatchRequest, _context: Context
+    async def Watch(
+        self, request: api_pb2.WatchRequest, context: Context
     ) -> AsyncIterator[api_pb2.Change]:
         """Every entry applied here from the cursor on, for as long as the client reads."""
         if len(self._watches) >= WATCHES_MAX:
@@ -125,8 +121,8 @@ class NodeService(api_pb2_grpc.NodeServicer):
             self._watches.discard(task)
 
     @guarded
-    async def RaiseCall(  # noqa: N802 - the proto's name
-        self, request: api_pb2.RaiseCallRequest, _context: Context
+    async def RaiseCall(
+        self, request: api_pb2.RaiseCallRequest, context: Context
     ) -> api_pb2.CallStepResponse:
         """Raise a call; its id is that of the new record."""
         draft = await self._read(lambda: self._calls.raise_call(request.call, request.request_id))
@@ -134,8 +130,8 @@ class NodeService(api_pb2_grpc.NodeServicer):
         return api_pb2.CallStepResponse(call=receipt.record, receipt=receipt)
 
     @guarded
-    async def TakeCallStep(  # noqa: N802 - the proto's name
-        self, request: api_pb2.TakeCallStepRequest, _context: Context
+    async def TakeCallStep(
+        self, request: api_pb2.TakeCallStepRequest, context: Context
     ) -> api_pb2.CallStepResponse:
         """Write a step of a call."""
         draft = await self._read(lambda: self._calls.step(request.step, request.request_id))
@@ -143,17 +139,15 @@ class NodeService(api_pb2_grpc.NodeServicer):
         return api_pb2.CallStepResponse(call=request.step.call, receipt=receipt)
 
     @guarded
-    async def GetCall(  # noqa: N802 - the proto's name
-        self, request: api_pb2.GetCallRequest, _context: Context
-    ) -> api_pb2.CallView:
+    async def GetCall(self, request: api_pb2.GetCallRequest, context: Context) -> api_pb2.CallView:
         """One call with its steps."""
         if len(request.call) != RECORD_ID_BYTES:
             raise HuyingError(Code.INVALID_ARGUMENT, f"call: {RECORD_ID_BYTES} bytes")
         return await self._read(lambda: self._reads.call(request.call))
 
     @guarded
-    async def ListCalls(  # noqa: N802 - the proto's name
-        self, request: api_pb2.ListCallsRequest, _context: Context
+    async def ListCalls(
+        self, request: api_pb2.ListCallsRequest, context: Context
     ) -> api_pb2.ListCallsResponse:
         """One page of calls."""
         limit = _limit(request.limit)
@@ -168,8 +162,8 @@ class NodeService(api_pb2_grpc.NodeServicer):
         )
 
     @guarded
-    async def Status(  # noqa: N802 - the proto's name
-        self, _request: api_pb2.StatusRequest, _context: Context
+    async def Status(
+        self, request: api_pb2.StatusRequest, context: Context
     ) -> api_pb2.StatusResponse:
         """What the node says of itself."""
         counts = await self._read(self._reads.call_counts)
