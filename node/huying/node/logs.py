@@ -42,7 +42,7 @@ MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
     "capture_on": ("warning", "正在抄录所有数据帧,仅供测试", "capturing every frame: tests only"),
     "alarm": ("warning", "告警", "alarm"),
     "engine_defect": ("error", "程序缺陷,节点将退出", "a defect; the node will exit"),
-    "component_failed": ("error", "部件启动失败", "a component failed to start"),
+    "not_introduced": ("warning", "本节点的区划记录未写入", "own division record not written"),
 }
 
 

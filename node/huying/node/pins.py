@@ -49,6 +49,11 @@ class PinFile:
         """SHA-256 of the certificate's DER form."""
         return tls.certificate_sha256(self.certificate)
 
+    @property
+    def certificate_expires(self) -> float:
+        """Unix seconds until which the certificate is good."""
+        return tls.certificate_expires(self.certificate)
+
     def pin(self) -> Pin:
         """As the core knows it."""
         return Pin(self.code, self.name, self.feed_key, self.witness_key, self.certificate_sha256)
@@ -166,7 +171,7 @@ def _check(pin: PinFile) -> None:
     expected = codes.witness_name(origin.network, pin.code)
     if witness_key.name != expected or witness_key.type is not KeyType.COSIGNATURE:
         raise HuyingError(Code.KEY, f"witness_key: not a witness key of {pin.code}")
-    tls.certificate_sha256(pin.certificate)
+    tls.certificate_expires(pin.certificate)
 
 
 def quote(text: str) -> str:

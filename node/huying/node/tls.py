@@ -20,8 +20,8 @@ from huying.common.errors import Code, HuyingError
 
 __all__ = [
     "TLS_VERSION",
-    "certificate_expiry",
     "certificate_expires",
+    "certificate_expiry",
     "certificate_sha256",
     "channel_credentials",
     "dns_name",

@@ -1,0 +1,287 @@
+"""The process: opens what a node needs, in order, and closes it in the opposite order.
+
+    store (with its lock) → engine on its thread → downlink, uplink → API, metrics
+    a signal → drain → uplink, downlink → API, metrics → engine → store
+
+The exit code is 0 after a signal, and that of the failure's code otherwise: a supervisor restarts
+the node, and the start verifies what the failure left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from huying.common.errors import EXIT_OK, Code, HuyingError
+from huying.node import keys, logs, pins
+from huying.node.api.ports import Facts
+from huying.node.clock import SystemClock, SystemEntropy
+from huying.node.config import Config
+from huying.node.runtime import Runtime
+from huying.node.services import (
+    Component,
+    Node,
+    api_component,
+    introduction_component,
+    metrics_component,
+)
+
+if TYPE_CHECKING:
+    from huying.common.engine import Engine, Sequencer
+    from huying.node.pins import PinFile
+    from huying.node.store.store import SqlStore
+    from huying.node.transport.downlink import Downlink
+    from huying.node.transport.link import FrameTap
+    from huying.node.transport.uplink import Uplink
+
+__all__ = ["SERVICES", "ComponentFactory", "SequencerFactory", "run", "serve"]
+
+SequencerFactory = Callable[[str, "SqlStore"], "Sequencer"]  # of this node's code and its store
+ComponentFactory = Callable[[Node], Component | None]
+
+SERVICES: Final[tuple[ComponentFactory, ...]] = (
+    introduction_component,
+    api_component,
+    metrics_component,
+)
+CERTIFICATE_WARN_SECONDS: Final = 30 * 86400.0
+
+
+def run(
+    config: Config,
+    *,
+    sequencer_factory: SequencerFactory | None = None,
+    components: Sequence[ComponentFactory] = SERVICES,
+) -> int:
+    """Run the node until SIGTERM or SIGINT; returns the process's exit code.
+
+    Raises HuyingError where the node can't start: CONFIG, KEY, NODE_RUNNING, CORRUPT, STORE_FAILED
+    or DISK_FULL.
+    """
+    logs.configure(config.log.level, config.log.format)
+    return asyncio.run(_until_signal(config, sequencer_factory, components))
+
+
+async def _until_signal(
+    config: Config,
+    sequencer_factory: SequencerFactory | None,
+    components: Sequence[ComponentFactory],
+) -> int:
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    async with serve(config, sequencer_factory=sequencer_factory, components=components) as node:
+        stopping = asyncio.create_task(asked.wait())
+        ended: asyncio.Future[None] = node.runtime.ended
+        waited: tuple[asyncio.Future[object], ...] = (stopping, ended)  # type: ignore[assignment]
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        failure = node.runtime.failure
+        if failure is not None:
+            advice = failure.advice
+            logs.say("node_failed", code=failure.code.name, detail=failure.detail, advice=advice.zh)
+    logs.say("node_stopped", code=config.node.code)
+    return EXIT_OK if failure is None else failure.advice.exit_code
+
+
+@contextlib.asynccontextmanager
+async def serve(
+    config: Config,
+    *,
+    sequencer_factory: SequencerFactory | None = None,
+    components: Sequence[ComponentFactory] = SERVICES,
+) -> AsyncIterator[Node]:
+    """The node, serving. Leaving the block drains it and closes everything.
+
+    Raises as `run`. Whatever had been opened before a failing start is closed again.
+    """
+    logs.say("node_starting", code=config.node.code, name=config.node.name, file=str(config.file))
+    clock = SystemClock()
+    own = keys.load_tls(config.keys_dir, config.node.code)
+    ancestors = pins.load_folder(config.pins_dir)
+    children = pins.load_folder(config.children_dir)
+    async with contextlib.AsyncExitStack() as stack:
+        store = _open_store(config)
+        stack.callback(store.close)
+        engine = _engine(config, store, [*ancestors, *children], sequencer_factory)
+        runtime = Runtime(engine, clock)
+        stack.push_async_callback(runtime.stop)
+        await runtime.start()
+        tap = _tap(config)
+        uplink = _uplink(config, runtime, own, ancestors, tap)
+        downlink = _downlink(config, runtime, own, children, tap)
+        node = Node(
+            config=config,
+            facts=_facts(config, engine, own, [*ancestors, *children], clock.now()),
+            runtime=runtime,
+            clock=clock,
+            retry_next=lambda: _retry_next(uplink),
+            observers=[],
+        )
+        # Metrics first, so that it hears of the appends from the first one on.
+        for make in reversed(components):
+            component = make(node)
+            if component is not None:
+                stack.push_async_callback(component.stop)
+                await component.start()
+        if downlink is not None:
+            stack.push_async_callback(downlink.stop)
+            await downlink.start()
+        if uplink is not None:
+            stack.push_async_callback(uplink.stop)
+            await uplink.start()
+        stack.push_async_callback(_drain, config, runtime)
+        logs.say("node_running", code=config.node.code, api=config.api.listen)
+        yield node
+
+
+async def _drain(config: Config, runtime: Runtime) -> None:
+    logs.say("node_draining", code=config.node.code)
+    await runtime.drain(config.timing.drain_seconds)
+
+
+def _open_store(config: Config) -> SqlStore:
+    from huying.node.store.database import sqlite_url
+    from huying.node.store.store import SqlStore
+
+    store = SqlStore.open(sqlite_url(config.database_file))
+    logs.say("store_opened", file=str(config.database_file))
+    return store
+
+
+def _engine(
+    config: Config,
+    store: SqlStore,
+    known: Sequence[PinFile],
+    sequencer_factory: SequencerFactory | None,
+) -> Engine:
+    from huying.common.engine import Engine, Settings
+    from huying.node.highwater import FileMark, host_id
+
+    code, timing = config.node.code, config.timing
+    return Engine(
+        identity=keys.load_identity(config.keys_dir, config.node.network, code),
+        parent=None if config.parent is None else config.parent.code,
+        pins=[pin.pin() for pin in known],
+        store=store,
+        clock=SystemClock(),
+        entropy=SystemEntropy(),
+        mark=FileMark(config.mark_file, host_id()),
+        settings=Settings(
+            pulse_seconds=timing.pulse_seconds,
+            confirm_seconds=timing.confirm_seconds,
+            withheld_grace_seconds=timing.withheld_grace_seconds,
+            want_retry_seconds_min=timing.want_retry_seconds,
+        ),
+        sequencer=None if sequencer_factory is None else sequencer_factory(code, store),
+    )
+
+
+def _uplink(
+    config: Config,
+    runtime: Runtime,
+    own: keys.TlsIdentity,
+    ancestors: Sequence[PinFile],
+    tap: FrameTap | None,
+) -> Uplink | None:
+    if config.parent is None:
+        return None
+    from huying.node import tls
+    from huying.node.transport.uplink import Uplink
+
+    parent = next((pin for pin in ancestors if pin.code == config.parent.code), None)
+    if parent is None:
+        raise HuyingError(
+            Code.KEY,
+            f"{config.pins_dir / config.parent.code}.toml: missing; copy pin.toml from the parent",
+        )
+    credentials = tls.channel_credentials(
+        own.key_pem, own.certificate_pem, parent.certificate.encode()
+    )
+    return Uplink(
+        runtime,
+        code=parent.code,
+        address=config.parent.address,
+        credentials=lambda: credentials,
+        clock=SystemClock(),
+        entropy=SystemEntropy(),
+        retry_seconds_min=config.timing.retry_seconds_min,
+        retry_seconds_max=config.timing.retry_seconds_max,
+        stream_age_seconds=config.timing.stream_age_seconds,
+        tap=tap,
+    )
+
+
+def _downlink(
+    config: Config,
+    runtime: Runtime,
+    own: keys.TlsIdentity,
+    children: Sequence[PinFile],
+    tap: FrameTap | None,
+) -> Downlink | None:
+    if config.sync.listen is None:
+        return None
+    from huying.node.transport.downlink import Downlink
+
+    return Downlink(
+        runtime,
+        listen=config.sync.listen,
+        key_pem=own.key_pem,
+        certificate_pem=own.certificate_pem,
+        children=pins.ChildRoster(children),
+        tap=tap,
+    )
+
+
+def _facts(
+    config: Config,
+    engine: Engine,
+    own: keys.TlsIdentity,
+    known: Sequence[PinFile],
+    now: float,
+) -> Facts:
+    certificates = {config.node.code: own.expires}
+    for pin in known:
+        certificates[pin.code] = pin.certificate_expires
+    for code, expires in certificates.items():
+        if expires - now < CERTIFICATE_WARN_SECONDS:
+            logs.say("certificate_expiring", peer=code, expires=expires)
+    return Facts(
+        network=config.node.network,
+        code=config.node.code,
+        name=config.node.name,
+        origin=engine.identity.origin,
+        verifier_key=str(engine.identity.feed_signer.key),
+        witness_key=str(engine.identity.witness_signer.key),
+        version=_version(),
+        started=now,
+        names={config.node.code: config.node.name, **{pin.code: pin.name for pin in known}},
+        certificates=certificates,
+    )
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("huying")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _tap(config: Config) -> FrameTap | None:
+    if config.capture_dir is None:
+        return None
+    from huying.node.transport.capture import Capture
+
+    logs.say("capture_on", folder=str(config.capture_dir))
+    return Capture(config.capture_dir)
+
+
+def _retry_next(uplink: Uplink | None) -> Mapping[str, float]:
+    at = None if uplink is None else uplink.retry_next
+    return {} if uplink is None or at is None else {uplink.code: at}

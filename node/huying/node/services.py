@@ -1,0 +1,132 @@
+"""What a node offers beside its links: the API, and metrics over HTTP.
+
+Built from the same few parts by every tier, so a hub's process differs just in its sequencer.
+Libraries are imported when a service is built: a node without metrics never loads their client.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from huying.common.ports import Clock
+from huying.node.api.ports import Facts
+from huying.node.config import Config, split_address
+from huying.node.runtime import Runtime
+
+__all__ = ["Component", "Node", "api_component", "introduction_component", "metrics_component"]
+
+GRACE_SECONDS: Final = 1.0  # for the requests that are being answered
+
+
+class Component(Protocol):
+    """Something that lives as long as the node serves."""
+
+    async def start(self) -> None:
+        """Serve. Raises HuyingError where it can't."""
+        ...
+
+    async def stop(self) -> None:
+        """Serve no more; returns when nothing of it is left."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The running node, as a component is built from it."""
+
+    config: Config
+    facts: Facts
+    runtime: Runtime
+    clock: Clock
+    retry_next: Callable[[], Mapping[str, float]]  # unix seconds, by peer; safe on any thread
+    observers: list[Callable[[float], None]]  # told the seconds each append took
+
+    def observe_append(self, seconds: float) -> None:
+        """One append was acknowledged."""
+        for observe in self.observers:
+            observe(seconds)
+
+
+class _Api:
+    def __init__(self, server: Any, reader: Any) -> None:
+        self._server = server
+        self._reader = reader
+
+    async def start(self) -> None:
+        await self._server.start()
+
+    async def stop(self) -> None:
+        await self._server.stop(GRACE_SECONDS)
+        self._reader.close()
+
+
+class _Metrics:
+    def __init__(self, server: Any) -> None:
+        self._server = server
+
+    async def start(self) -> None:
+        self._server.start()
+
+    async def stop(self) -> None:
+        self._server.stop()
+
+
+def api_component(node: Node) -> Component:
+    """The gRPC API. Raises HuyingError(KEY) where its token can't be read."""
+    from huying.node.api.calls import Calls
+    from huying.node.api.reads import StoreReads
+    from huying.node.api.server import ApiServer
+    from huying.node.api.service import NodeService
+    from huying.node.keys import load_token
+    from huying.node.store.database import sqlite_url
+    from huying.node.store.reader import FileReader
+
+    host, port = split_address(node.config.api.listen)
+    token = load_token(node.config.token_file)
+    reader = FileReader(sqlite_url(node.config.database_file))
+    reads = StoreReads(reader)
+    service = NodeService(
+        facts=node.facts,
+        runtime=node.runtime,
+        reads=reads,
+        calls=Calls(node.facts.code, node.clock, reads.call),
+        clock=node.clock,
+        retry_next=node.retry_next,
+        observe_append=node.observe_append,
+    )
+    server = ApiServer(host=host, port=port, token=token, runtime=node.runtime, service=service)
+    return _Api(server, reader)
+
+
+def metrics_component(node: Node) -> Component | None:
+    """Metrics and health over HTTP, or None where the configuration names no address.
+
+    Raises HuyingError(CONFIG) where the address can't be bound.
+    """
+    if node.config.metrics.listen is None:
+        return None
+    from huying.node.http import MetricsServer
+    from huying.node.metrics import NodeMetrics, Observed
+
+    def observe() -> Observed:
+        return Observed(node.runtime.status(), node.retry_next(), node.facts.certificates)
+
+    metrics = NodeMetrics(observe, node.facts.version, node.facts.code)
+    node.observers.append(metrics.observe_append)
+    host, port = split_address(node.config.metrics.listen)
+    state = functools.partial(_state, node.runtime)
+    return _Metrics(MetricsServer(host, port, metrics.registry, state))
+
+
+def introduction_component(node: Node) -> Component:
+    """The node's own division record."""
+    from huying.node.introduction import Introduction
+
+    return Introduction(node.config.node, node.runtime)
+
+
+def _state(runtime: Runtime) -> str:
+    return runtime.status().state
