@@ -348,12 +348,13 @@ class Engine:
         if pulsing:
             self._pulse(now)
         for session in list(self.sessions.values()):
-            if not session.greeted and now - session.opened > HELLO_SECONDS_MAX:
+            if not session.greeted and now >= session.opened + HELLO_SECONDS_MAX:
                 self.close(session.link, Code.UNEXPECTED_FRAME, "no Hello came")
                 continue
             for frame in session.pump(now):
                 self.send(session, frame)
         self._send_pulses()
+        self.wants.forget_settled(self.replica.missing)
         for origin, rows in self.replica.missing.items():
             towards = self.session_towards(parse_origin(origin).code)
             if towards is not None:
@@ -427,8 +428,9 @@ class Engine:
         yield self._pulse_due
         if not self.confirmed:
             yield self._confirm_by
-        if self.replica.missing:
-            yield self.wants.next_due()
+        for origin in self.replica.missing:
+            if self.session_towards(parse_origin(origin).code) is not None:
+                yield self.wants.next_due(origin)
         for session in self.sessions.values():
             yield session.next_timer() if session.greeted else session.opened + HELLO_SECONDS_MAX
 

@@ -62,7 +62,7 @@ class _Outflow:
     scanned: int = 0  # up to here, from the cursor, nothing is readable for the peer
     announced: int = 0  # newest checkpoint size told
     flush: bool = False  # send even what the peer can't read
-    deferred: bool = False  # the peer can't verify this origin yet
+    deferred: bool = False  # the peer can't verify this origin yet; it will say when
     paused_until: float = 0.0
     pause_seconds: float = REFUSED_PAUSE_SECONDS_MIN
     flights: deque[_Flight] = field(default_factory=deque)
@@ -252,10 +252,17 @@ class Session:
 
     def _retransmit(self, now: float) -> None:
         """Go back to what is acknowledged where the peer has been silent for too long."""
-        patience = max(ACK_SECONDS_MAX, 4 * self._unacked_bytes / max(self._rate, 1.0))
+        patience = self._patience()
         for flow in self._outflows.values():
-            if flow.flights and now - flow.flights[0].sent > patience:
+            if flow.flights and now >= flow.flights[0].sent + patience:
                 self._rewind(flow)
+            if flow.paused_until <= now:
+                flow.paused_until = 0.0  # or it would be a timer that is always due
+                flow.deferred = False
+
+    def _patience(self) -> float:
+        """How many seconds an acknowledgement may take."""
+        return max(ACK_SECONDS_MAX, 4 * self._unacked_bytes / max(self._rate, 1.0))
 
     def _rewind(self, flow: _Outflow) -> None:
         self._unacked_bytes -= sum(flight.size_bytes for flight in flow.flights)
@@ -272,9 +279,11 @@ class Session:
         if message.deferred:
             self._rewind(flow)
             flow.deferred = True
+            flow.paused_until = now + REFUSED_PAUSE_SECONDS_MAX  # in case the word is lost
             return
         if flow.deferred:
             flow.deferred = False
+            flow.paused_until = 0.0
             flow.acked = flow.cursor = message.size
             return
         flow.acked = max(flow.acked, message.size)
@@ -307,7 +316,7 @@ class Session:
 
     def next_timer(self) -> float:
         """When `pump` has something to do though nothing happened; monotonic seconds."""
-        patience = max(ACK_SECONDS_MAX, 4 * self._unacked_bytes / max(self._rate, 1.0))
+        patience = self._patience()
         timers = [
             flow.flights[0].sent + patience if flow.flights else flow.paused_until
             for flow in self._outflows.values()

@@ -7,7 +7,7 @@ for longer than the grace, and still is not there, is being withheld.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from huying.common.limits import WANT_ENTRIES_MAX, WANTS_IN_FLIGHT_MAX
@@ -85,6 +85,12 @@ class WantBook:
             for (name, row), asking in self._asking.items()
         )
 
-    def next_due(self) -> float:
-        """When the next Want is due; monotonic seconds."""
-        return min((asking.due for asking in self._asking.values()), default=float("inf"))
+    def forget_settled(self, missing: Collection[str]) -> None:
+        """Ask no more of feeds that miss nothing; `missing` are the origins that do."""
+        for key in [key for key in self._asking if key[0] not in missing]:
+            del self._asking[key]
+
+    def next_due(self, origin: str) -> float:
+        """When the next Want of a feed is due; monotonic seconds."""
+        dues = (asking.due for (name, _), asking in self._asking.items() if name == origin)
+        return min(dues, default=float("inf"))
