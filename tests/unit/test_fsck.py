@@ -84,6 +84,10 @@ def test_an_empty_store_is_well():
 
 
 IN_FEED = f"feed_id = (SELECT feed_id FROM feeds WHERE origin = '{VILLAGE_FEED}')"
+FEED_ID = f"(SELECT feed_id FROM feeds WHERE origin = '{VILLAGE_FEED}')"
+FIRST_ENTRY = f"place = {FEED_ID} << 40"
+ENTRY_17 = f"place = ({FEED_ID} << 40) + 17"
+IN_FEED_ENTRIES = f"place >> 40 = {FEED_ID}"
 FEED_ROW = f"origin = '{VILLAGE_FEED}'"
 ONE_EVENT = "record = (SELECT min(record) FROM events)"
 FLIPPED = "CAST(substr({0}, 1, 20) || x'5a' || substr({0}, 22) AS BLOB)"
@@ -96,14 +100,14 @@ def flip(column: str) -> str:
 @pytest.mark.parametrize(
     ("sql", "found"),
     [
-        (f"UPDATE entries SET {flip('leaf')} WHERE {IN_FEED} AND idx = 17", "another root"),
+        (f"UPDATE entries SET {flip('leaf')} WHERE {ENTRY_17}", "another root"),
         (
-            f"UPDATE entries SET {flip('openings')} WHERE {IN_FEED} AND idx = 17",
+            f"UPDATE entries SET {flip('openings')} WHERE {ENTRY_17}",
             "not the one signed",
         ),
-        (f"UPDATE entries SET openings = x'0005' WHERE {IN_FEED} AND idx = 17", "do not parse"),
-        (f"UPDATE entries SET openings = x'' WHERE {IN_FEED} AND idx = 17", "openings held"),
-        (f"DELETE FROM entries WHERE {IN_FEED} AND idx = 17", "1 entries of [0, 302) are gone"),
+        (f"UPDATE entries SET openings = x'0005' WHERE {ENTRY_17}", "do not parse"),
+        (f"UPDATE entries SET openings = x'' WHERE {ENTRY_17}", "openings held"),
+        (f"DELETE FROM entries WHERE {ENTRY_17}", "1 entries of [0, 302) are gone"),
         (f"UPDATE feeds SET size = size - 1 WHERE {FEED_ROW}", "past the size"),
         (f"UPDATE feeds SET {flip('frontier')} WHERE {FEED_ROW}", "frontier is not"),
         (f"UPDATE feeds SET {flip('head_root')} WHERE {FEED_ROW}", "signed root"),
@@ -141,7 +145,7 @@ def test_every_change_is_found_and_named(store, sql, found):
 
 def test_one_damaged_feed_does_not_hide_another(store):
     """The walk along one feed ends where entries are gone; the others are still checked."""
-    tamper(store, f"DELETE FROM entries WHERE {IN_FEED} AND idx = 0")
+    tamper(store, f"DELETE FROM entries WHERE {FIRST_ENTRY}")
     report = tamper(store, f"UPDATE feeds SET {flip('head_root')} WHERE origin LIKE '%{TOWN}%'")
     assert {VILLAGE_FEED, identity(TOWN).origin} <= {p.split(": ")[0] for p in report.problems}
 
@@ -158,7 +162,7 @@ def test_problems_are_counted_beyond_those_kept(store, monkeypatch):
     monkeypatch.setattr("huying.node.fsck.PROBLEMS_SHOWN_MAX", 3)
     with store.reading() as connection:
         raw = database.raw_connection(connection)
-        raw.execute(f"UPDATE entries SET {flip('openings')} WHERE {IN_FEED}")
+        raw.execute(f"UPDATE entries SET {flip('openings')} WHERE {IN_FEED_ENTRIES}")
     report = check(store)
     assert len(report.problems) == 3
     assert report.problem_count > 300

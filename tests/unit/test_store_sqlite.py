@@ -159,7 +159,7 @@ def test_the_migrations_lead_to_the_schema_that_the_program_uses(path):
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, METADATA) == []
         query = text("SELECT name, sql FROM sqlite_master")
-        found = dict(connection.execute(query).tuples().all())
+        found = {row.name: row.sql for row in connection.execute(query)}
     folder = Path(database.__file__).with_name("migrations")
     assert ScriptDirectory(str(folder)).get_current_head() == SCHEMA_REVISION
     for table in METADATA.tables.values():

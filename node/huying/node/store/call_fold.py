@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, select
 from huying.common.calls import SequencedStep, fold
 from huying.common.errors import Code, HuyingError
 from huying.node.store.content import message_bytes
-from huying.node.store.schema import CALL_STEPS, ENTRIES, FEEDS, STEP_RAISE
+from huying.node.store.schema import CALL_STEPS, ENTRIES, FEEDS, STEP_RAISE, stands_at
 from huying.node.store.values import number, text
 from huying.wire.v1 import calls_pb2
 
@@ -25,7 +25,8 @@ def sequencer_steps(
     steps = CALL_STEPS.c
     query = (
         select(steps.epoch, steps.idx, steps.time_micros, ENTRIES.c.openings)
-        .join(ENTRIES, and_(ENTRIES.c.feed_id == steps.feed_id, ENTRIES.c.idx == steps.idx))
+        .select_from(CALL_STEPS)
+        .join(ENTRIES, stands_at(CALL_STEPS))
         .where(steps_of(call, caller, sequencer), steps.step != STEP_RAISE)
         .order_by(steps.epoch, steps.idx)
     )

@@ -21,6 +21,7 @@ from huying.node.store.schema import (
     FEEDS,
     PROPOSAL_PENDING,
     STEP_RAISE,
+    stands_at,
 )
 from huying.wire.v1 import calls_pb2
 
@@ -151,7 +152,7 @@ class CallQueries(Queries):
             )
             .select_from(CALL_STEPS)
             .join(CALLS, _call_of_step())
-            .join(ENTRIES, _entry_of_step())
+            .join(ENTRIES, stands_at(CALL_STEPS))
             .join(FEEDS, FEEDS.c.feed_id == CALL_STEPS.c.feed_id)
             .where(CALL_STEPS.c.state == _PENDING, CALLS.c.sequencer == sequencer)
             .order_by(CALL_STEPS.c.feed_id, CALL_STEPS.c.idx)
@@ -214,7 +215,7 @@ def _calls() -> Select[Any]:
             ENTRIES.c.openings,
         )
         .select_from(CALLS)
-        .join(ENTRIES, and_(ENTRIES.c.feed_id == CALLS.c.feed_id, ENTRIES.c.idx == CALLS.c.idx))
+        .join(ENTRIES, stands_at(CALLS))
         .join(FEEDS, FEEDS.c.feed_id == CALLS.c.feed_id)
     )
 
@@ -229,7 +230,7 @@ def _steps() -> Select[Any]:
     return (
         select(FEEDS.c.origin, *(CALL_STEPS.c[name] for name in names), ENTRIES.c.openings)
         .select_from(CALL_STEPS)
-        .join(ENTRIES, _entry_of_step())
+        .join(ENTRIES, stands_at(CALL_STEPS))
         .join(FEEDS, FEEDS.c.feed_id == CALL_STEPS.c.feed_id)
     )
 
@@ -237,10 +238,6 @@ def _steps() -> Select[Any]:
 def _step_row(row: Any) -> CallStepRow:
     *columns, openings = row
     return CallStepRow(*(*columns, message_bytes(openings)))
-
-
-def _entry_of_step() -> Any:
-    return and_(ENTRIES.c.feed_id == CALL_STEPS.c.feed_id, ENTRIES.c.idx == CALL_STEPS.c.idx)
 
 
 def _call_of_step() -> Any:

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from huying.common.errors import Code, HuyingError
@@ -168,14 +169,15 @@ def _set_pragmas(
 def translated() -> Iterator[None]:
     """The one place where the database's exceptions become ours.
 
-    Raises HuyingError(DISK_FULL, CORRUPT, NODE_RUNNING or STORE_FAILED); never shows a parameter.
+    Raises HuyingError(DISK_FULL, CORRUPT, NODE_RUNNING, BUSY or STORE_FAILED); never shows a
+    parameter.
     """
     try:
         yield
     except DBAPIError as error:
         raise _translate(error.orig) from error
-    except SQLAlchemyError as error:
-        raise HuyingError(Code.STORE_FAILED, type(error).__name__) from error
+    except PoolTimeoutError as error:
+        raise HuyingError(Code.BUSY, "every reading connection is in use") from error
     except (sqlite3.Error, OSError) as error:
         raise _translate(error) from error
 

@@ -22,6 +22,7 @@ from huying.node.store.schema import (
     QUARANTINE,
     REQUESTS,
     SUBTREES,
+    entry_place,
 )
 from huying.node.store.statements import compile_sql
 
@@ -40,14 +41,10 @@ class _Sql:
         )
         self.entries = compile_sql(
             select(entries.leaf, entries.leaf_hash, entries.openings)
-            .where(
-                entries.feed_id == param("feed_id"),
-                entries.idx >= param("start"),
-                entries.idx < param("stop"),
-            )
-            .order_by(entries.idx),
+            .where(entries.place >= param("start"), entries.place < param("stop"))
+            .order_by(entries.place),
             dialect,
-            ["feed_id", "start", "stop"],
+            ["start", "stop"],
         )
         self.subtrees = compile_sql(
             select(subtrees.hash)
@@ -131,7 +128,8 @@ class LogQueries(Queries):
 
     def entries(self, feed_id: int, start: int, stop: int) -> list[StoredEntry]:
         """See `ports.Store`."""
-        return list(map(StoredEntry._make, self._query("entries", feed_id, start, stop)))
+        places = entry_place(feed_id, start), entry_place(feed_id, stop)
+        return list(map(StoredEntry._make, self._query("entries", *places)))
 
     def subtrees(self, feed_id: int, level: int, start: int, stop: int) -> list[bytes]:
         """See `ports.Store`."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import DecodeError
-from sqlalchemy import Select, Table, and_, func, select, tuple_
+from sqlalchemy import Select, Table, func, select, tuple_
 
 from huying.common.codes import ancestors, grid_village
 from huying.common.errors import Code, HuyingError
@@ -21,7 +21,15 @@ from huying.common.state import StoredEntry
 from huying.node.store.content import head_bytes, message_bytes, slot_states
 from huying.node.store.log_queries import LogQueries
 from huying.node.store.queries import Page, pack_token, page_limit, unpack_token
-from huying.node.store.schema import ENTRIES, FEEDS, MEMBERS, QUARANTINE, RECORDS
+from huying.node.store.schema import (
+    ENTRIES,
+    FEEDS,
+    MEMBERS,
+    QUARANTINE,
+    RECORDS,
+    entry_place,
+    stands_at,
+)
 from huying.wire.v1 import feed_pb2
 
 __all__ = ["RecordQueries", "RecordRow"]
@@ -124,30 +132,26 @@ class RecordQueries(LogQueries):
             ).first()
             if feed is None:
                 raise HuyingError(Code.NOT_FOUND, f"no feed {origin}")
-            held = connection.execute(
-                select(ENTRIES.c.idx, ENTRIES.c.leaf, ENTRIES.c.openings, QUARANTINE.c.code)
-                .outerjoin(
-                    QUARANTINE,
-                    and_(
-                        QUARANTINE.c.feed_id == ENTRIES.c.feed_id,
-                        QUARANTINE.c.idx == ENTRIES.c.idx,
-                    ),
+            first = entry_place(feed.feed_id, start)
+            query = select(ENTRIES.c.leaf, ENTRIES.c.openings)
+            places = ENTRIES.c.place >= first, ENTRIES.c.place < first + page_limit(limit)
+            held = connection.execute(query.where(*places).order_by(ENTRIES.c.place)).fetchall()
+            quarantined = connection.execute(
+                select(QUARANTINE.c.idx).where(
+                    QUARANTINE.c.feed_id == feed.feed_id,
+                    QUARANTINE.c.idx >= start,
+                    QUARANTINE.c.idx < start + len(held),
                 )
-                .where(
-                    ENTRIES.c.feed_id == feed.feed_id,
-                    ENTRIES.c.idx >= start,
-                    ENTRIES.c.idx < start + page_limit(limit),
-                )
-                .order_by(ENTRIES.c.idx)
-            ).fetchall()
+            )
+            passed_over = set(quarantined.scalars())
         rows = []
-        for index, leaf, openings, quarantined in held:
-            if leaf is None or not openings or quarantined is not None:
+        for index, (leaf, openings) in enumerate(held, start):
+            if leaf is None or not openings or index in passed_over:
                 continue
             row = entry_row(origin, feed.code, index, StoredEntry(leaf, None, openings))
             if row is not None and (not chosen or row.type in chosen):
                 rows.append(row)
-        return rows, held[-1].idx + 1 if held else start
+        return rows, start + len(held)
 
 
 def entry_row(origin: str, home: str, index: int, entry: StoredEntry) -> RecordRow | None:
@@ -185,7 +189,6 @@ def _table(record_type: int) -> Table:
 
 def _rows(table: Table) -> Select[Any]:
     """The projection's rows with their origin and openings."""
-    place = and_(ENTRIES.c.feed_id == table.c.feed_id, ENTRIES.c.idx == table.c.idx)
     return (
         select(
             table.c.home,
@@ -195,7 +198,7 @@ def _rows(table: Table) -> Select[Any]:
             ENTRIES.c.openings,
         )
         .select_from(table)
-        .join(ENTRIES, place)
+        .join(ENTRIES, stands_at(table))
         .join(FEEDS, FEEDS.c.feed_id == table.c.feed_id)
     )
 

@@ -17,6 +17,7 @@ from typing import Final
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Double,
     Index,
     Integer,
@@ -25,9 +26,11 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Table,
+    literal_column,
     text,
 )
 
+from huying.common.errors import Code, HuyingError
 from huying.common.limits import CLASSES_MAX
 from huying.wire.v1 import feed_pb2
 
@@ -51,6 +54,8 @@ __all__ = [
     "SCHEMA_REVISION",
     "STEP_RAISE",
     "SUBTREES",
+    "entry_place",
+    "stands_at",
 ]
 
 # The alembic revision this program needs; compared by a plain query at every start.
@@ -123,16 +128,41 @@ FEEDS: Final = Table(
     _integer("quarantined"),
 )
 
+# An entry is found by one integer, made of feed and index: `entry_place`. In SQLite that is the
+# rowid, whose pages hold rows of up to 4 KB; a rowid-less table moves whatever is over 1 KB to a
+# page of its own, which made the entries of long reports three times as slow and as large.
 ENTRIES: Final = Table(
     "entries",
     METADATA,
-    _key("feed_id", Integer),
-    _key("idx", BigInteger),
+    Column(
+        "place",
+        BigInteger().with_variant(Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=False,
+    ),
     _blob("leaf", nullable=True),
     _blob("leaf_hash", nullable=True),  # just where the leaf is withheld
     _blob("openings"),
-    sqlite_with_rowid=False,
 )
+
+_FEED_ENTRIES_MAX: Final = 2**40
+_FEEDS_MAX: Final = 2**22
+
+
+def entry_place(feed_id: int, index: int) -> int:
+    """The key of an entry in `entries`.
+
+    Raises HuyingError(LIMIT_EXCEEDED) for the four millionth feed, or the trillionth entry.
+    """
+    if not 0 <= index <= _FEED_ENTRIES_MAX or not 0 <= feed_id <= _FEEDS_MAX:
+        raise HuyingError(Code.LIMIT_EXCEEDED, f"no room for entry {index} of feed {feed_id}")
+    return feed_id * _FEED_ENTRIES_MAX + index
+
+
+def stands_at(table: Table) -> ColumnElement[bool]:
+    """Joins the rows of `entries` that the columns feed_id and idx of another table name."""
+    return ENTRIES.c.place == table.c.feed_id * literal_column(str(_FEED_ENTRIES_MAX)) + table.c.idx
+
 
 SUBTREES: Final = Table(
     "subtrees",

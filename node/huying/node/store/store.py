@@ -29,6 +29,7 @@ from huying.node.store.schema import (
     QUARANTINE,
     REQUESTS,
     SUBTREES,
+    entry_place,
 )
 from huying.node.store.statements import delete_sql, insert_sql, upsert_sql
 
@@ -169,14 +170,15 @@ class SqlStore(Reader):
 
     def add_entries(self, feed_id: int, start: int, entries: Sequence[StoredEntry]) -> None:
         """See `ports.Store`. Raises HuyingError(STORE_FAILED) where an index is taken."""
+        first = entry_place(feed_id, start)
+        entry_place(feed_id, start + len(entries))  # the last one is within the limit, too
         self._write(
-            self._sql.add_entry,
-            [(feed_id, index, *entry) for index, entry in enumerate(entries, start)],
+            self._sql.add_entry, [(place, *entry) for place, entry in enumerate(entries, first)]
         )
 
     def set_entry(self, feed_id: int, index: int, entry: StoredEntry) -> None:
         """See `ports.Store`."""
-        self._write(self._sql.set_entry, [(feed_id, index, *entry)])
+        self._write(self._sql.set_entry, [(entry_place(feed_id, index), *entry)])
 
     def add_subtrees(self, feed_id: int, subtrees: Iterable[tuple[int, int, bytes]]) -> None:
         """See `ports.Store`."""

@@ -110,13 +110,16 @@ def upgrade() -> None:
     )
     op.create_table(
         "entries",
-        sa.Column("feed_id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("idx", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "place",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("leaf", sa.LargeBinary(), nullable=True),
         sa.Column("leaf_hash", sa.LargeBinary(), nullable=True),
         sa.Column("openings", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("feed_id", "idx", name=op.f("pk_entries")),
-        sqlite_with_rowid=False,
+        sa.PrimaryKeyConstraint("place", name=op.f("pk_entries")),
     )
     op.create_table(
         "events",
