@@ -140,7 +140,7 @@ class NodeMetrics:
         )
         self._commit = Histogram(
             f"huying_{_COMMIT}",
-            "Entries under one checkpoint of the own feed.",
+            "Entries that one commit wrote for those who asked.",
             buckets=_COMMIT_ENTRIES,
             registry=self.registry,
         )
@@ -150,7 +150,7 @@ class NodeMetrics:
         self._append.observe(seconds)
 
     def observe_commit(self, entries: int) -> None:
-        """One checkpoint was signed over `entries` new entries."""
+        """One commit wrote `entries` new entries."""
         self._commit.observe(entries)
 
 

@@ -102,6 +102,8 @@ class Runtime:
         self._change = asyncio.Event()
         self.started: asyncio.Future[None] = self._loop.create_future()
         self.ended: asyncio.Future[None] = self._loop.create_future()
+        # Told how many entries each step wrote for those who asked.
+        self.observe_commit: Callable[[int], None] = lambda _entries: None
         self.alarms: Counter[tuple[Code, str, str]] = Counter()  # by (code, feed, peer)
 
     # Life.
@@ -282,6 +284,10 @@ class Runtime:
 
     def _dispatch(self, effects: list[Effect], change_count: int) -> None:
         self._permits.release()
+        appended = [effect for effect in effects if isinstance(effect, Appended)]
+        written = sum(not receipt.repeated for each in appended for receipt in each.receipts)
+        if written:
+            self.observe_commit(written)
         for effect in effects:
             if isinstance(effect, Send):
                 link = self._links.get(effect.link)

@@ -116,6 +116,7 @@ def metrics_component(node: Node) -> Component | None:
 
     metrics = NodeMetrics(observe, node.facts.version, node.facts.code)
     node.observers.append(metrics.observe_append)
+    node.runtime.observe_commit = metrics.observe_commit
     host, port = split_address(node.config.metrics.listen)
     state = functools.partial(_state, node.runtime)
     return _Metrics(MetricsServer(host, port, metrics.registry, state))
