@@ -48,6 +48,8 @@ _UNRECEIVED: Final[dict[str, Any]] = {
     "satisfaction": 0,
 }
 
+_PROPOSALS: Final = (STEP_RAISE, "confirm")
+
 # (call, caller): whoever copies another's call id gets a call of its own.
 _CallKey = tuple[bytes, str]
 
@@ -168,7 +170,11 @@ class CallProjection:
             .where(steps_of(*key, sequencer), steps.step == "took")
             .order_by(steps.epoch, steps.idx)
         )
+        decided: dict[tuple[str, int], tuple[int, int]] = {}
         for origin, index, state, reason in self._connection.execute(query).fetchall():
+            decided.setdefault((origin, index), (state, reason))
+        # An earlier took may become readable after a later one, so a decision can still change.
+        for (origin, index), (state, reason) in decided.items():
             feed = select(FEEDS.c.feed_id).where(FEEDS.c.origin == origin).scalar_subquery()
             self._connection.execute(
                 update(CALL_STEPS)
@@ -176,7 +182,7 @@ class CallProjection:
                     _of_call(key),
                     steps.feed_id == feed,
                     steps.idx == index,
-                    steps.state.in_((PROPOSAL_PENDING, PROPOSAL_ORPHAN)),
+                    steps.step.in_(_PROPOSALS),
                 )
                 .values(state=state, void_reason=reason)
             )
