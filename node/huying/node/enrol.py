@@ -83,11 +83,23 @@ def init_node(
     for ancestor in above:
         pins.write(config.pins_dir / f"{ancestor.code}.toml", ancestor)
     config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _create_store(config)
     if parent is not None:
         pins.write(config_module.load(parent, {}).children_dir / f"{code}.toml", pin)
     # Last, so that a folder with a node.toml is a whole node.
     file.write_text(text, encoding="utf-8")
     return Initialised(config, pin)
+
+
+def _create_store(config: Config) -> None:
+    """An empty database, here and not at the first run: what makes it stays in a process's memory.
+
+    A village's node has little of that, and would keep it for weeks.
+    """
+    from huying.node.store.database import sqlite_url
+    from huying.node.store.store import SqlStore
+
+    SqlStore.open(sqlite_url(config.database_file)).close()
 
 
 def own_pin(config: Config) -> PinFile:
