@@ -6,6 +6,7 @@ behind its length as four bytes, big-endian.
 
 from __future__ import annotations
 
+from io import FileIO
 from pathlib import Path
 
 from huying.common.effects import Direction
@@ -19,8 +20,12 @@ class Capture:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
+        self._files: dict[str, FileIO] = {}
 
     def __call__(self, peer: str, direction: Direction, frame: bytes) -> None:
         """Append one frame. Nothing is buffered, so that a killed node leaves all it sent."""
-        with (self._folder / f"{peer}-{direction.value}.frames").open("ab") as file:
-            file.write(len(frame).to_bytes(4, "big") + frame)
+        name = f"{peer}-{direction.value}.frames"
+        file = self._files.get(name)
+        if file is None:
+            file = self._files[name] = (self._folder / name).open("ab", buffering=0)
+        file.write(len(frame).to_bytes(4, "big") + frame)
