@@ -47,7 +47,7 @@ PLACES = (
 )
 DRAFTS_PER_CALL = 500
 POLL_SECONDS = 0.02
-CATCH_UP_SECONDS_MAX = 600.0
+CATCH_UP_SECONDS_MAX = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +229,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
         fleet.stop()
         snapshot = folder / "snapshot"
         for member in fleet:
-            shutil.copytree(load(member.config_file).data_dir, snapshot / member.code)
+            shutil.copytree(member.folder, snapshot / member.code)
         for name, hops in (("1hop", [VILLAGE, TOWN]), ("2hop", [VILLAGE, TOWN, COUNTY])):
             rates: list[float] = []
             for _ in range(arguments.runs):
@@ -258,11 +258,10 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def _restore(fleet: Fleet, snapshot: Path) -> None:
-    """Put every node's data back to where it was before any of them met another."""
+    """Put every node back to where it was before any of them met another, high-water mark too."""
     for member in fleet:
-        data = load(member.config_file).data_dir
-        shutil.rmtree(data)
-        shutil.copytree(snapshot / member.code, data)
+        shutil.rmtree(member.folder)
+        shutil.copytree(snapshot / member.code, member.folder)
 
 
 def _say(text: str) -> None:
