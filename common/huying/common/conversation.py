@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from huying.common import limits
 from huying.common.codes import parse_origin
 from huying.common.effects import Direction, LinkUp, Received
-from huying.common.errors import Code, HuyingError
+from huying.common.errors import STORE_FAULTS, Code, HuyingError
 from huying.common.outgoing import disclosed_entry
 from huying.common.pulse import open_pulse, peek_pulse
 from huying.common.segment import decode_segment, parse_frame
@@ -130,6 +130,8 @@ class Conversation:
                 origin = frame.segment.origin
             getattr(self, f"_on_{kind}")(session, getattr(frame, kind))
         except HuyingError as error:
+            if error.code in STORE_FAULTS:
+                raise
             self._refuse(session, origin, error)
 
     def _refuse(self, session: Session, origin: str, error: HuyingError) -> None:
@@ -181,6 +183,8 @@ class Conversation:
             try:
                 engine.replica.adopt_cosignature(session.peer, held.cosigned)
             except HuyingError as error:  # the greeting stands without it
+                if error.code in STORE_FAULTS:
+                    raise
                 engine.alarm(error.code, held.origin, session.peer, error.detail)
 
     def _on_segment(self, session: Session, message: feed_pb2.Segment) -> None:
@@ -258,6 +262,8 @@ class Conversation:
             try:
                 engine.replica.receive_disclosed(message.origin, disclosed.index, disclosed.entry)
             except HuyingError as error:
+                if error.code in STORE_FAULTS:
+                    raise
                 engine.breaches += error.code is Code.BREACH
                 engine.alarm(error.code, message.origin, session.peer, error.detail)
         if message.last:

@@ -14,7 +14,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from huying.common import limits
 from huying.common.codes import parse_origin
@@ -34,10 +33,10 @@ from huying.common.effects import (
     Received,
     Send,
 )
-from huying.common.errors import Code, HuyingError
+from huying.common.errors import STORE_FAULTS, Code, HuyingError
 from huying.common.merkle import EMPTY_ROOT
 from huying.common.observation import Observation
-from huying.common.ports import Clock, Entropy, HighWaterMark, Store
+from huying.common.ports import Clock, Entropy, HighWaterMark, Sequencer, Store
 from huying.common.pulse import make_pulse
 from huying.common.pulse_board import PulseBoard
 from huying.common.replica import Replica
@@ -69,14 +68,6 @@ class Settings:
     def stale_seconds(self) -> float:
         """After so long without a pulse nobody knows how far an origin has come."""
         return self.pulse_seconds * limits.PULSES_MISSED_MAX
-
-
-class Sequencer(Protocol):
-    """Orders the proposals of other nodes; the hub brings one."""
-
-    def take(self, limit: int) -> list[DraftEntry]:
-        """What the own feed must say now of proposals in the store, at most `limit` drafts."""
-        ...
 
 
 class Engine:
@@ -202,6 +193,7 @@ class Engine:
         except HuyingError as error:
             if error.code is not Code.DISK_FULL:
                 raise
+            self._waiting = waiting
             self._give_up(inputs, error)
         except Exception as error:
             self._waiting = waiting
@@ -276,6 +268,8 @@ class Engine:
         try:
             return Appended(one.token, self.replica.append(one.drafts))
         except HuyingError as error:
+            if error.code in STORE_FAULTS:
+                raise
             return Appended(one.token, error=error)
 
     def _sequence(self) -> None:
@@ -288,8 +282,14 @@ class Engine:
             return
         drafts = self._sequencer.take(SEQUENCED_MAX)
         self._sequence_due = len(drafts) >= SEQUENCED_MAX
-        if drafts:
-            self.replica.append(drafts)
+        for draft in drafts:
+            try:
+                self.replica.append((draft,))
+            except HuyingError as error:
+                if error.code in STORE_FAULTS:
+                    raise
+                # A proposal that can't be answered must not keep the others waiting.
+                self.alarm(error.code, feed=self.identity.origin, detail=error.detail)
 
     def _drain(self, one: Drain) -> None:
         self.state = "draining"

@@ -11,7 +11,16 @@ import enum
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["ADVICE", "EXIT_INTERNAL", "EXIT_OK", "EXIT_USAGE", "Advice", "Code", "HuyingError"]
+__all__ = [
+    "ADVICE",
+    "EXIT_INTERNAL",
+    "EXIT_OK",
+    "EXIT_USAGE",
+    "STORE_FAULTS",
+    "Advice",
+    "Code",
+    "HuyingError",
+]
 
 EXIT_OK: Final = 0
 EXIT_INTERNAL: Final = 1
@@ -68,6 +77,13 @@ class Code(enum.IntEnum):
     UNREACHABLE = 66
     CORRUPT = 67
     NODE_RUNNING = 68
+
+
+# The store's own faults. Whatever a transaction wrote before one is half done, so it must be rolled
+# back: nobody may answer one of these and go on inside the same transaction.
+STORE_FAULTS: Final = frozenset(
+    {Code.STORE_FAILED, Code.DISK_FULL, Code.CORRUPT, Code.NODE_RUNNING}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from huying.common.effects import DraftEntry
 from huying.common.errors import Code
 from huying.common.roster import Pin
 from huying.common.state import Applied, FeedState, Missing, StoredCheckpoint, StoredEntry
 
-__all__ = ["Clock", "Entropy", "HighWaterMark", "Store"]
+__all__ = ["Clock", "Entropy", "HighWaterMark", "Sequencer", "Store"]
 
 
 class Clock(Protocol):
@@ -53,6 +54,14 @@ class HighWaterMark(Protocol):
 
     def write(self, origin: str, size: int, root: bytes) -> None:
         """Durable when it returns."""
+        ...
+
+
+class Sequencer(Protocol):
+    """Orders the proposals of other nodes; the hub brings one."""
+
+    def take(self, limit: int) -> list[DraftEntry]:
+        """What the own feed must say now of proposals in the store, at most `limit` drafts."""
         ...
 
 
