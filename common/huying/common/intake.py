@@ -35,7 +35,7 @@ from huying.common.records import decode
 from huying.common.state import Applied, ClassMark, Missing, StoredEntry
 from huying.wire.v1 import feed_pb2
 
-__all__ = ["Intake", "Judgement", "Reader", "judge", "judge_entry"]
+__all__ = ["Intake", "Judgement", "Reader", "count_number", "judge", "judge_entry"]
 
 
 _NEVER = ClassMark(0, -1)
@@ -259,7 +259,8 @@ def judge(
         if seen_by.class_position >= 0:
             name = seen_by.classes[seen_by.class_position]
             mark = moved.get(name) or classes.get(name) or _NEVER
-            fresh = _count(result, name, mark, head.seen[seen_by.class_position], index, now)
+            number = head.seen[seen_by.class_position]
+            fresh = count_number(result, name, mark, number, index, now)
         if verdict.message is not None and fresh:
             result.applied.append(
                 Applied(
@@ -276,7 +277,9 @@ def judge(
     return result
 
 
-def _count(result: Intake, name: str, mark: ClassMark, number: int, index: int, now: float) -> bool:
+def count_number(
+    result: Intake, name: str, mark: ClassMark, number: int, index: int, now: float
+) -> bool:
     """Move the class's running number on; False where the number was used before."""
     if number > index + 1:
         detail = f"number {number} of class {name} in the entry at index {index}"

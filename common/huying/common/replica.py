@@ -20,10 +20,10 @@ from huying.common.checkpoint import (
     sign_checkpoint,
 )
 from huying.common.codes import parse_origin
-from huying.common.disclosure import view
 from huying.common.effects import AppendReceipt, DraftEntry
 from huying.common.errors import Code, HuyingError
 from huying.common.intake import Intake, Reader, judge, judge_entry
+from huying.common.late import settle
 from huying.common.leaf import unpack_openings
 from huying.common.limits import COMMIT_ENTRIES_MAX
 from huying.common.merkle import CompactRange, append, leaf_hash, range_hashes, root
@@ -292,13 +292,25 @@ class Replica:
         if gained <= 0 and held.leaf is not None:
             return False
         self.store.set_entry(feed.feed_id, index, verdict.entry)
-        self._settle(feed, index, verdict.present, before == [], verdict.head, verdict.slots)
+        settlement = settle(
+            self.missing.get(origin, ()),
+            feed.classes,
+            index,
+            verdict,
+            newly_headed=not before,
+            now=self._clock.now(),
+        )
+        if settlement.old or settlement.new:
+            self._change_missing(feed, settlement.old, settlement.new)
         hidden = held.leaf is None
         shown = len(verdict.slots) - len(verdict.present)
         was_shown = 0 if hidden else len(verdict.slots) - len(before)
+        quarantined = list(settlement.quarantine)
         if verdict.quarantine is not None:
-            self.store.quarantine(feed.feed_id, index, *verdict.quarantine, self._clock.now())
-        if verdict.head is not None and verdict.message is not None:
+            quarantined.append((index, *verdict.quarantine))
+        for place, code, detail in quarantined:
+            self.store.quarantine(feed.feed_id, place, code, detail, self._clock.now())
+        if verdict.head is not None and verdict.message is not None and settlement.counts:
             self._applied.append(
                 Applied(
                     feed.feed_id,
@@ -313,48 +325,15 @@ class Replica:
             )
         self._set(
             replace(
-                self.feeds[origin],
+                feed,
+                classes={**feed.classes, **settlement.classes},
                 openings_held=feed.openings_held + gained,
                 openings_withheld=feed.openings_withheld + shown - was_shown,
                 entries_hidden=feed.entries_hidden - hidden,
-                quarantined=feed.quarantined + (verdict.quarantine is not None),
+                quarantined=feed.quarantined + len(quarantined),
             )
         )
         return gained > 0
-
-    def _settle(
-        self,
-        feed: FeedState,
-        index: int,
-        present: bytes,
-        newly_headed: bool,
-        head: feed_pb2.Head | None,
-        slots: bytes,
-    ) -> None:
-        """Take what an answer brought off the list of what is missing."""
-        old: list[Missing] = []
-        new: list[Missing] = []
-        name, number = "", 0
-        if head is not None and newly_headed:
-            seen_by = view(
-                self.identity.code, parse_origin(feed.origin).code, slots, tuple(head.to)
-            )
-            if seen_by.class_position >= 0:
-                name, number = seen_by.class_name, head.seen[seen_by.class_position]
-        for row in self.missing.get(feed.origin, ()):
-            if row.slots and row.start == index:
-                old.append(row)
-                wanted = bytes(slot for slot in row.slots if slot not in present)
-                if wanted:
-                    new.append(row._replace(slots=wanted))
-            elif name and row.name == name and row.first <= number <= row.last:
-                old.append(row)
-                if row.first < number:
-                    new.append(row._replace(stop=index, last=number - 1))
-                if number < row.last:
-                    new.append(row._replace(start=index + 1, first=number + 1))
-        if old:
-            self._change_missing(feed, old, new)
 
     def add_gap(self, origin: str, row: Missing) -> None:
         """Note a gap at the end of a feed, which a pulse showed; later numbers go on behind it."""
