@@ -1,0 +1,294 @@
+"""What must hold in every run, said independently of the code that should make it so.
+
+Stored entries are taken apart by hand, roots are computed by the recursion of RFC 6962, and who may
+read what comes from `rule.py`. Two oracles watch all along: the wire, and what is cosigned; the
+others look at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+
+from huying.common.calls import CallState
+from huying.common.errors import Code
+from huying.common.state import FeedState, StoredEntry
+from huying.common.status import FeedHealth
+from huying.wire.v1 import feed_pb2
+from tests.simulator import rule
+from tests.simulator.workload import (
+    COUNTY_CANARY,
+    TOWN_CANARY,
+    TOWN_PHONE,
+    VILLAGE_CANARY,
+    VILLAGE_PHONE,
+    Workload,
+    call_state,
+)
+from tests.simulator.world import COUNTY, LEVEL, PARENT, TOWNS, VILLAGES, SimNode, World
+
+_COUNTY_ONLY = (COUNTY_CANARY.encode(),)
+_TOWN_ONLY = (TOWN_CANARY.encode(), TOWN_PHONE.encode())
+_VILLAGE_ONLY = (VILLAGE_CANARY.encode(), VILLAGE_PHONE.encode())
+
+
+# The bytes, read by hand.
+
+
+def slots_of(leaf: bytes) -> bytes:
+    """0x01, count, then 33 bytes each: the slot and its commitment."""
+    return bytes(leaf[2 + 33 * i] for i in range(leaf[1]))
+
+
+def openings_of(entry: StoredEntry) -> dict[int, bytes]:
+    """Each is stored behind its length in two bytes, and begins with its slot."""
+    found = {}
+    rest = entry.openings
+    while rest:
+        length = rest[0] * 256 + rest[1]
+        opening, rest = rest[2 : 2 + length], rest[2 + length :]
+        found[opening[0]] = opening
+    return found
+
+
+def head_of(entry: StoredEntry) -> feed_pb2.Head:
+    return feed_pb2.Head.FromString(openings_of(entry)[0][17:])
+
+
+def hash_of(entry: StoredEntry) -> bytes:
+    if entry.leaf is None:
+        assert entry.leaf_hash is not None
+        return entry.leaf_hash
+    return sha256(b"\x00" + entry.leaf).digest()
+
+
+def tree_root(hashes: list[bytes]) -> bytes:
+    """RFC 6962, 2.1: MTH over leaf hashes."""
+    if not hashes:
+        return sha256(b"").digest()
+    if len(hashes) == 1:
+        return hashes[0]
+    split = 1
+    while split * 2 < len(hashes):
+        split *= 2
+    return sha256(b"\x01" + tree_root(hashes[:split]) + tree_root(hashes[split:])).digest()
+
+
+def should_hold(reader: str, origin: str) -> bool:
+    """Feeds travel along the line of the tree: up to every ancestor, down to every descendant."""
+    return (
+        reader == origin
+        or origin in rule.above(PARENT, reader)
+        or reader in rule.above(PARENT, origin)
+    )
+
+
+def held_feed(node: SimNode, origin: str) -> FeedState | None:
+    """What is durable, not what an engine remembers."""
+    return node.store.inner.feed(origin)
+
+
+def entries_of(node: SimNode, origin: str) -> list[StoredEntry]:
+    feed = held_feed(node, origin)
+    return node.store.inner.entries(feed.feed_id, 0, feed.size) if feed is not None else []
+
+
+@dataclass(slots=True)
+class Cosigned:
+    size: int
+    root: bytes
+
+
+class Watch:
+    """The oracles that look at every frame and after every step."""
+
+    def __init__(self, world: World) -> None:
+        self.cosigned: dict[tuple[str, str], Cosigned] = {}
+        self.cosignatures = 0
+        world.wiretaps.append(self._tap)
+        world.watchers.append(self._after_step)
+
+    def _tap(self, sender: str, receiver: str, frame: bytes) -> None:
+        """A canary on the wire has left its home, even where the receiver would drop it."""
+        banned: tuple[bytes, ...] = _VILLAGE_ONLY + _COUNTY_ONLY
+        if not (sender in VILLAGES and receiver in TOWNS):
+            banned += _TOWN_ONLY
+        for canary in banned:
+            assert canary not in frame, f"{canary!r} on the wire from {sender} to {receiver}"
+
+    def _after_step(self, node: SimNode) -> None:
+        """Whatever was cosigned is held whole, goes forward, and is what the origin signed."""
+        assert node.engine is not None
+        for feed in node.engine.replica.feeds.values():
+            signed = feed.cosigned
+            last = self.cosigned.get((node.code, feed.origin))
+            if signed is None or (last is not None and last.root == signed.root):
+                continue
+            self.cosignatures += 1
+            code = feed.origin.split("/")[2]
+            assert PARENT[node.code] == code or PARENT[code] == node.code
+            assert last is None or last.size < signed.size, "a cosignature went back"
+            held = node.store.inner.entries(feed.feed_id, 0, signed.size)
+            assert len(held) == signed.size, "cosigned more than is held"
+            assert tree_root([hash_of(entry) for entry in held]) == signed.root
+            self.cosigned[node.code, feed.origin] = Cosigned(signed.size, signed.root)
+
+
+# The end of a run.
+
+
+def is_level(world: World) -> bool:
+    """Whether every node holds what it should, with nothing missing; quick, for waiting."""
+    heads = {}
+    for node in world.nodes.values():
+        engine = node.engine
+        if engine is None or engine.state != "live" or not engine.confirmed_by_parent:
+            return False
+        heads[node.origin] = engine.replica.own.size
+    for node in world.nodes.values():
+        assert node.engine is not None
+        replica = node.engine.replica
+        if replica.missing or any(seen.withheld for seen in node.engine.observations.values()):
+            return False
+        for other in world.nodes.values():
+            if should_hold(node.code, other.code):
+                feed = replica.feeds.get(other.origin)
+                if feed is None or feed.size != heads[other.origin] or feed.rest:
+                    return False
+    return True
+
+
+def unlevel(world: World) -> str:
+    """What keeps the network from being level, for a failure's message."""
+    found = []
+    for node in world.nodes.values():
+        engine = node.engine
+        if engine is None or engine.state != "live":
+            found.append(f"{node.code} is {engine.state if engine else 'down'}")
+            continue
+        for other in world.nodes.values():
+            own = held_feed(other, other.origin)
+            feed = engine.replica.feeds.get(other.origin)
+            if not should_hold(node.code, other.code) or own is None:
+                continue
+            missing = engine.replica.missing.get(other.origin, ())
+            size = feed.size if feed is not None else None
+            if size != own.size or missing or engine.observation(other.origin).withheld:
+                found.append(f"{node.code} holds {size} of {own.size} of {other.code}, {missing}")
+    return "; ".join(found)
+
+
+def check_feeds(world: World) -> None:
+    """Same size, same root, computed anew from what each database holds."""
+    for origin_node in world.nodes.values():
+        origin = origin_node.origin
+        own = held_feed(origin_node, origin)
+        assert own is not None
+        for node in world.nodes.values():
+            feed = held_feed(node, origin)
+            if not should_hold(node.code, origin_node.code):
+                assert feed is None, f"{node.code} holds the feed of {origin_node.code}"
+                continue
+            assert feed is not None
+            entries = entries_of(node, origin)
+            assert feed.size == own.size == len(entries), f"{origin} at {node.code}"
+            assert feed.head is not None
+            assert own.head is not None
+            assert feed.head.root == own.head.root == tree_root([hash_of(e) for e in entries])
+
+
+def check_openings(world: World) -> None:
+    """Exactly what the rule allows: nothing that it denies, everything that it permits."""
+    for origin_node in world.nodes.values():
+        written = entries_of(origin_node, origin_node.origin)
+        allowed = []
+        for entry in written:
+            assert entry.leaf is not None
+            slots = slots_of(entry.leaf)
+            assert bytes(openings_of(entry)) == slots, "the origin holds all its own"
+            to = tuple(head_of(entry).to)
+            allowed.append(rule.readers(PARENT, LEVEL, origin_node.code, slots, to))
+        for node in world.nodes.values():
+            for index, entry in enumerate(entries_of(node, origin_node.origin)):
+                expected = allowed[index][node.code]
+                held = openings_of(entry)
+                where = f"entry {index} of {origin_node.code} at {node.code}"
+                assert bytes(held) == expected, f"{where}: {list(held)}, not {list(expected)}"
+                truth = openings_of(written[index])
+                assert all(held[slot] == truth[slot] for slot in held), where
+
+
+def check_canaries(world: World) -> None:
+    """No page of any database holds what was not meant for it, not even in an index."""
+    for code, node in world.nodes.items():
+        image = node.store.inner.image()
+        banned: tuple[bytes, ...] = ()
+        if code != COUNTY:
+            banned += _COUNTY_ONLY
+        else:
+            banned += _TOWN_ONLY
+        if code not in VILLAGES:
+            banned += _VILLAGE_ONLY
+        assert not [canary for canary in banned if canary in image], code
+
+
+def check_acknowledged(workload: Workload) -> None:
+    """Every draft that was acknowledged is in its feed once, where its receipt says."""
+    records = {
+        code: [head_of(entry).record for entry in entries_of(node, node.origin)]
+        for code, node in workload.world.nodes.items()
+    }
+    for node, index, record in workload.acknowledged():
+        assert records[node.code][index] == record, f"entry {index} of {node.code}"
+    for request in workload.requests:
+        for draft in request.append.drafts:
+            times = records[request.node.code].count(draft.record)
+            assert times <= 1, f"written {times} times at {request.node.code}"
+            assert times == 1 or request.answered is None
+
+
+def check_calls(workload: Workload) -> None:
+    """Whoever is party to a call sees the same state, and the same row in the list of calls."""
+    nodes = workload.world.nodes
+    for call, (caller, village) in workload.calls.items():
+        states: list[CallState] = []
+        rows = []
+        for code in filter(None, (COUNTY, caller, village)):
+            states.append(call_state(nodes[code], call, caller))
+            found = nodes[code].store.inner.get_call(call, caller)
+            assert found is not None, f"{code} does not know the call"
+            rows.append((found[0].stage, found[0].department, found[0].satisfaction))
+        assert all(state == states[0] for state in states), "a call has two states"
+        assert len(set(rows)) == 1
+        assert rows[0][0] == int(states[0].stage)
+
+
+def check_health(world: World, tolerated: frozenset[FeedHealth] = frozenset()) -> None:
+    """Nobody believes that anything is wrong, and everybody knows how far behind it is."""
+    for node in world.nodes.values():
+        assert node.engine is not None
+        for feed in node.engine.status().feeds:
+            healthy = feed.health is FeedHealth.LIVE or feed.health in tolerated
+            assert healthy, f"{feed.origin} at {node.code}: {feed}"
+            assert feed.lag_seconds is not None
+            assert feed.lag_seconds < 100
+            assert feed.quarantined == 0
+            assert feed.missing == 0
+
+
+def check_all(workload: Workload) -> None:
+    check_feeds(workload.world)
+    check_openings(workload.world)
+    check_canaries(workload.world)
+    check_acknowledged(workload)
+    check_calls(workload)
+
+
+def check_alarms(
+    world: World, tolerated: frozenset[Code], codes: Iterable[str] = tuple(PARENT)
+) -> None:
+    """Honest nodes accuse nobody. What bad lines may cause is `tolerated`."""
+    for node in (world.nodes[code] for code in codes):
+        accused = [alarm for alarm in node.alarms if alarm.code not in tolerated]
+        assert not accused, f"{node.code}: {accused[:3]}"

@@ -1,0 +1,231 @@
+"""What people do at the nodes: villages report, towns call, the county answers, towns confirm.
+
+Every personal field carries a canary that names how far it may travel, so that one search over a
+frame or a database tells whether it went further. People are stubborn: whoever got no answer asks
+again with the same request id, so that an entry must be neither lost nor doubled.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from functools import partial
+
+from google.protobuf.message import Message
+
+from huying.common.call_drafts import answer_draft, confirm_draft, dispatch_draft, raise_draft
+from huying.common.calls import CallStage, CallState, fold
+from huying.common.effects import Append, DraftEntry
+from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2
+from tests.simulator.world import COUNTY, PARENT, TOWNS, VILLAGES, Request, SimNode, World
+
+VILLAGE_CANARY = "KANARI-CUN"
+TOWN_CANARY = "KANARI-ZHEN"
+COUNTY_CANARY = "KANARI-XIAN"
+VILLAGE_PHONE = "424242424242"
+TOWN_PHONE = "535353535353"
+
+_PATIENCE_SECONDS = 8.0
+_LOOK_SECONDS = 2.0
+
+
+class Workload:
+    """Plans who does what when, and keeps what they were told."""
+
+    def __init__(self, world: World, *, seconds: float) -> None:
+        self.world = world
+        self.random = random.Random(f"workload {world.seed}")
+        self.requests: list[Request] = []
+        self.calls: dict[bytes, tuple[str, str]] = {}  # id -> caller, village
+        self._acted: set[tuple[str, bytes, int, int | None]] = set()  # whose turn was taken
+        self._seen: dict[str, int] = {}
+        self._numbers = 0
+        chance = self.random
+        for village in VILLAGES:
+            for _ in range(chance.randint(2, 6)):
+                world.at(chance.uniform(0, seconds), partial(self._village, village))
+        for town in TOWNS:
+            for _ in range(chance.randint(1, 2)):
+                world.at(chance.uniform(0, seconds), partial(self._town, town))
+            for _ in range(chance.randint(0, 2)):
+                world.at(chance.uniform(0, seconds), partial(self._division, town))
+        for _ in range(chance.randint(0, 3)):
+            world.at(chance.uniform(0, seconds), partial(self._division, COUNTY))
+        for code in (COUNTY, *TOWNS):
+            world.after(_LOOK_SECONDS, partial(self._look, code))
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everybody has an answer, and every call has come to its end."""
+        return all(request.answered is not None for request in self.requests) and all(
+            self._stage(call) is CallStage.CONFIRMED for call in self.calls
+        )
+
+    def acknowledged(self) -> list[tuple[SimNode, int, bytes]]:
+        """(node, index, record) of every draft that somebody was told is durable."""
+        return [
+            (request.node, receipt.index, receipt.record)
+            for request in self.requests
+            if request.answered is not None
+            for receipt in request.answered.receipts
+        ]
+
+    # Asking a node to write.
+
+    def submit(self, code: str, *drafts: DraftEntry) -> Request:
+        """Have it written; every draft gets an id of its own, so that it can be counted."""
+        named = tuple(
+            replace(
+                draft,
+                record=draft.record or self.random.randbytes(16),
+                request_id=self.random.randbytes(16),
+            )
+            for draft in drafts
+        )
+        request = Request(self.world.nodes[code], Append(None, named))
+        request.append = Append(request, named)
+        self.requests.append(request)
+        self._ask(request)
+        return request
+
+    def _ask(self, request: Request) -> None:
+        """Ask until there is an answer; the ones who ask may be faster than the node."""
+        if request.answered is None:
+            request.node.give(request.append)
+            pause = self.random.uniform(0.5, 2.0) * _PATIENCE_SECONDS
+            self.world.after(pause, partial(self._ask, request))
+
+    # What is written.
+
+    def _number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    def _village(self, code: str) -> None:
+        drafts = [self._report(code) for _ in range(self.random.choice((1, 1, 2, 4)))]
+        self.submit(code, *drafts)
+
+    def _report(self, code: str) -> DraftEntry:
+        number = self._number()
+        grid = f"{code}{self.random.randint(1, 3):03d}"
+        secret = f"{VILLAGE_CANARY} {number}"
+        phone = f"{VILLAGE_PHONE}{number:04d}"
+        kind = self.random.choice(("event", "event", "event", "household", "resident", "worker"))
+        if kind == "household":
+            household = records_pb2.Household(
+                grid=grid, resident_count=3, address=secret, head_name=secret, phone=phone
+            )
+            return _put(feed_pb2.RECORD_TYPE_HOUSEHOLD, household)
+        if kind == "resident":
+            resident = records_pb2.Resident(
+                grid=grid, name=secret, id_number=phone, health=secret, key_population=secret
+            )
+            return _put(feed_pb2.RECORD_TYPE_RESIDENT, resident)
+        if kind == "worker":
+            worker = records_pb2.GridWorker(
+                grid=grid,
+                role=records_pb2.GRID_ROLE_WORKER,
+                name=f"{TOWN_CANARY} {number}",
+                phone=f"{TOWN_PHONE}{number:04d}",
+                id_number=phone,
+            )
+            return _put(feed_pb2.RECORD_TYPE_GRID_WORKER, worker)
+        event = records_pb2.Event(
+            category="噪声",
+            descriptor=f"event {number}",
+            grid=grid,
+            status=records_pb2.EVENT_STATUS_REPORTED,
+            reported_micros=1,
+            description_public="夜间施工",
+            address=f"{TOWN_CANARY} {number}",
+            description_full=secret,
+            reporter_name=secret,
+            reporter_phone=phone,
+        )
+        return _put(feed_pb2.RECORD_TYPE_EVENT, event)
+
+    def _town(self, code: str) -> None:
+        village = self.random.choice([v for v in VILLAGES if PARENT[v] == code] + [""])
+        number = self._number()
+        call = calls_pb2.Call(
+            sequencer=COUNTY,
+            category="噪声",
+            title=f"call {number}",
+            village=village,
+            contact_name=f"{TOWN_CANARY} {number}",
+            contact_phone=f"{TOWN_PHONE}{number:04d}",
+        )
+        request = self.submit(code, raise_draft(code, call))
+        self.calls[request.append.drafts[0].record] = (code, village)
+
+    def _division(self, code: str) -> None:
+        """The node speaks of itself, to everybody below or to a few."""
+        below = [c for c in PARENT if c != code and _is_below(c, code)]
+        audiences = [(), (), (f"={self.random.choice(below)}",)]
+        if code == COUNTY:
+            town, village = self.random.choice(TOWNS), self.random.choice(VILLAGES)
+            audiences += [(f"{town}/*",), (f"{town}/*", f"={village}"), (f"={town}",)]
+        division = records_pb2.Division(code=code, name=f"division {self._number()}")
+        draft = DraftEntry(feed_pb2.KIND_PUT, feed_pb2.RECORD_TYPE_DIVISION, division)
+        self.submit(code, replace(draft, to=self.random.choice(audiences)))
+
+    # What is answered.
+
+    def _look(self, code: str) -> None:
+        """The desk looks at its calls, when something has changed, and does what is its turn."""
+        node = self.world.nodes[code]
+        if node.engine is not None and self._seen.get(code) != node.engine.change_count:
+            self._seen[code] = node.engine.change_count
+            for call, (caller, village) in self.calls.items():
+                if code in (COUNTY, caller):
+                    self._act(node, call, caller, village)
+        self.world.after(_LOOK_SECONDS, partial(self._look, code))
+
+    def _act(self, node: SimNode, call: bytes, caller: str, village: str) -> None:
+        state = call_state(node, call, caller)
+        turn = (node.code, call, int(state.stage), state.answered_index)
+        if turn in self._acted:
+            return
+        draft = None
+        if node.code == COUNTY and state.stage is CallStage.RECEIVED:
+            note = f"{COUNTY_CANARY} {self._number()}"
+            draft = dispatch_draft(COUNTY, state, call, department="环境局", actor="desk")
+            assert isinstance(draft.message, calls_pb2.CallStep)
+            draft.message.internal_note = note
+        elif node.code == COUNTY and state.stage in (CallStage.DISPATCHED, CallStage.UNRESOLVED):
+            draft = answer_draft(COUNTY, state, call, text=f"answer {self._number()}")
+        elif node.code == caller and state.stage is CallStage.ANSWERED:
+            resolved = self.random.random() < 0.75
+            confirm = calls_pb2.Confirm(resolved=resolved, satisfaction=4)
+            draft = confirm_draft(caller, COUNTY, state, call, confirm)
+            assert isinstance(draft.message, calls_pb2.CallStep)
+            draft.message.internal_note = f"{TOWN_CANARY} {self._number()}"
+        if draft is None:
+            return
+        drafts = [draft]
+        if node.code == caller and self.random.random() < 0.2:
+            drafts.append(draft)  # two windows at once: one of the two is void
+        self._acted.add(turn)
+        self.submit(node.code, *drafts)
+
+    def _stage(self, call: bytes) -> CallStage:
+        caller, _ = self.calls[call]
+        return call_state(self.world.nodes[COUNTY], call, caller).stage
+
+
+def call_state(node: SimNode, call: bytes, caller: str) -> CallState:
+    """The call as one node sees it."""
+    return fold(node.store.inner.sequenced_steps(COUNTY, caller, call))
+
+
+def _put(record_type: int, message: Message) -> DraftEntry:
+    return DraftEntry(feed_pb2.KIND_PUT, record_type, message)
+
+
+def _is_below(code: str, region: str) -> bool:
+    above = PARENT[code]
+    while above is not None:
+        if above == region:
+            return True
+        above = PARENT[above]
+    return False
