@@ -41,7 +41,9 @@ WANT_ENTRIES_MAX: Final = 1024  # entries one Want may span
 WANTS_IN_FLIGHT_MAX: Final = 16
 HELLO_FEEDS_MAX: Final = 4096
 CLOCK_OFFSET_WARN_SECONDS: Final = 60.0
-ENGINE_BATCH_BYTES_MAX: Final = 8 * MIB  # received in one transaction behind a backlog
+# Received in one transaction behind a backlog. Well under a window of UNACKED_BYTES_MAX, so that
+# the next batch is on its way while this one is verified.
+ENGINE_BATCH_BYTES_MAX: Final = 1 * MIB
 ENGINE_BATCH_INPUTS_MAX: Final = 4096
 APPEND_QUEUE_MAX: Final = 8192
 
@@ -70,7 +72,7 @@ INPUT_QUEUE_MAX: Final = 16384
 # Requests.
 LIST_ENTRIES_DEFAULT: Final = 100
 LIST_ENTRIES_MAX: Final = 1000
-CALL_STEPS_SHOWN_MAX: Final = 1000  # an honest call has ten; a forger may write on and on
+CALL_STEPS_MAX: Final = 1000  # shown of one call; an honest one has ten
 TEXT_CHARACTERS_MAX: Final = 4000
 NAME_CHARACTERS_MAX: Final = 200
 

@@ -39,8 +39,8 @@ PROTOCOL_MAX: Final = 1
 ACK_SECONDS_MAX: Final = 5.0  # a segment unacknowledged for longer is sent again
 REFUSED_PAUSE_SECONDS_MIN: Final = 1.0
 REFUSED_PAUSE_SECONDS_MAX: Final = 60.0
-# A window of four segments keeps the link busy while the first is being verified.
-WINDOW_SEGMENTS: Final = 4
+# A window of eight segments keeps the link busy while the first are being verified.
+WINDOW_SEGMENTS: Final = 8
 _RATE_WEIGHT: Final = 0.3
 
 

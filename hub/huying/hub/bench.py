@@ -46,6 +46,7 @@ PLACES = (
     Place(VILLAGE, "义桥村", TOWN),
 )
 DRAFTS_PER_CALL = 500
+IN_FLIGHT_MAX = 128  # requests at one time; what waits for room counts as waiting
 POLL_SECONDS = 0.02
 CATCH_UP_SECONDS_MAX = 180.0
 
@@ -155,8 +156,11 @@ async def offer(member: Member, rate: int, seconds: float) -> list[float]:
     async with grpc.aio.insecure_channel(config.api.listen) as channel:
         stub = api_pb2_grpc.NodeStub(channel)
 
+        room = asyncio.Semaphore(IN_FLIGHT_MAX)
+
         async def one(number: int, due: float) -> None:
-            await stub.Append(api_pb2.AppendRequest(drafts=[_draft(number)]), metadata=metadata)
+            async with room:
+                await stub.Append(api_pb2.AppendRequest(drafts=[_draft(number)]), metadata=metadata)
             took.append(time.perf_counter() - due)
 
         begin = time.perf_counter()

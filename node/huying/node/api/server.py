@@ -24,7 +24,7 @@ from huying.wire.v1 import api_pb2, api_pb2_grpc
 __all__ = ["SERVICE_NAME", "ApiServer"]
 
 SERVICE_NAME: Final = api_pb2.DESCRIPTOR.services_by_name["Node"].full_name
-RPCS_MAX: Final = 64  # at one time; more are refused at once, as BUSY
+RPCS_MAX: Final = 256  # at one time; more are refused at once, as BUSY
 REQUEST_BYTES_MAX: Final = TRANSPORT_BYTES_MAX
 HEALTH_SECONDS: Final = 0.5  # between two looks at the node's state
 
