@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, literal_column, 
 
 from huying.common.calls import CallStage, Proposal, SequencedStep
 from huying.common.errors import Code, HuyingError
-from huying.common.limits import CALL_STEPS_SHOWN_MAX
+from huying.common.limits import CALL_STEPS_MAX
 from huying.node.store.call_fold import sequencer_steps
 from huying.node.store.content import message_bytes
 from huying.node.store.queries import Page, Queries, pack_token, page_limit, unpack_token
@@ -81,7 +81,7 @@ class CallQueries(Queries):
     """Lists go from the newest call to the oldest."""
 
     def get_call(self, call: bytes, caller: str = "") -> tuple[CallRow, list[CallStepRow]] | None:
-        """A call and its first CALL_STEPS_SHOWN_MAX steps, feed by feed; None where it is unknown.
+        """A call and its first CALL_STEPS_MAX steps, feed by feed; None where it is unknown.
 
         `caller` chooses among calls of one id, which only a forger makes; empty takes the first.
         """
@@ -97,7 +97,7 @@ class CallQueries(Queries):
                 _steps()
                 .where(CALL_STEPS.c.call == call, CALL_STEPS.c.caller == found.caller)
                 .order_by(CALL_STEPS.c.feed_id, CALL_STEPS.c.idx)
-                .limit(CALL_STEPS_SHOWN_MAX)
+                .limit(CALL_STEPS_MAX)
             )
             return found, [_step_row(step) for step in steps]
 
@@ -222,7 +222,8 @@ def _calls() -> Select[Any]:
 
 def _call_row(row: Any) -> CallRow:
     *columns, openings = row
-    return CallRow(*(*columns, message_bytes(openings)))
+    columns.append(message_bytes(openings))
+    return CallRow(*columns)
 
 
 def _steps() -> Select[Any]:
@@ -237,7 +238,8 @@ def _steps() -> Select[Any]:
 
 def _step_row(row: Any) -> CallStepRow:
     *columns, openings = row
-    return CallStepRow(*(*columns, message_bytes(openings)))
+    columns.append(message_bytes(openings))
+    return CallStepRow(*columns)
 
 
 def _call_of_step() -> Any:
