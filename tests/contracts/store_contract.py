@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -50,11 +52,9 @@ class BrokenOnPurposeError(Exception):
 class StoreContract:
     """Inherit as `class TestX(StoreContract)` and override `make_store`."""
 
-    @contextmanager
-    def make_store(self) -> Iterator[Store]:
+    def make_store(self) -> AbstractContextManager[Store]:
         """A new, empty store, closed at the end."""
         raise NotImplementedError
-        yield
 
     @pytest.fixture
     def store(self) -> Iterator[Store]:
@@ -292,7 +292,10 @@ class StoreContract:
     def test_values_beyond_any_column_fail_no_transaction(self, store: Store, feed: FeedState):
         """A peer chose them, and one bad entry must never stop a feed."""
         event = records_pb2.Event(
-            category="c" * 5000, grid="g\0" * 900, reported_micros=2**64 - 1, status=2**31 - 1
+            category="c" * 5000,
+            grid="g\0" * 900,
+            reported_micros=2**64 - 1,
+            status=cast("Any", 2**31 - 1),
         )
         household = records_pb2.Household(resident_count=2**32 - 1)
         applied = [
@@ -328,10 +331,16 @@ class StoreContract:
 ONE_OF_EACH = (
     (feed_pb2.RECORD_TYPE_DIVISION, records_pb2.Division(code=VILLAGE, name="村")),
     (feed_pb2.RECORD_TYPE_GRID, records_pb2.Grid(code=VILLAGE + "001", grid_level=3)),
-    (feed_pb2.RECORD_TYPE_GRID_WORKER, records_pb2.GridWorker(grid=VILLAGE + "001", role=2)),
+    (
+        feed_pb2.RECORD_TYPE_GRID_WORKER,
+        records_pb2.GridWorker(grid=VILLAGE + "001", role=records_pb2.GRID_ROLE_WORKER),
+    ),
     (feed_pb2.RECORD_TYPE_HOUSEHOLD, records_pb2.Household(grid=VILLAGE + "001")),
     (feed_pb2.RECORD_TYPE_RESIDENT, records_pb2.Resident(grid=VILLAGE + "001")),
-    (feed_pb2.RECORD_TYPE_EVENT, records_pb2.Event(grid=VILLAGE + "001", status=1)),
+    (
+        feed_pb2.RECORD_TYPE_EVENT,
+        records_pb2.Event(grid=VILLAGE + "001", status=records_pb2.EVENT_STATUS_REPORTED),
+    ),
     (feed_pb2.RECORD_TYPE_MEMBER, records_pb2.Member(code=VILLAGE, feed_key="k")),
 )
 

@@ -25,6 +25,7 @@ from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, identity
 
 CALL, CALL_STEP = feed_pb2.RECORD_TYPE_CALL, feed_pb2.RECORD_TYPE_CALL_STEP
 ID = b"c" * 16
+VOID_NOTHING = calls_pb2.VOID_REASON_UNSPECIFIED
 TOWN_FEED = identity(TOWN).origin
 RAISED = calls_pb2.Call(sequencer=COUNTY, category="道路", village=VILLAGE, raised_micros=3)
 
@@ -33,7 +34,7 @@ def step(caller: str = TOWN, **kind) -> calls_pb2.CallStep:
     return calls_pb2.CallStep(call=ID, caller=caller, **kind)
 
 
-def took(index: int, proposal: dict, *, accepted: bool = True, reason: int = 0):
+def took(index: int, proposal: dict, *, accepted: bool = True, reason=VOID_NOTHING):
     ref = calls_pb2.EntryRef(origin=TOWN_FEED, index=index)
     return step(took=calls_pb2.Took(ref=ref, accepted=accepted, reason=reason, **proposal))
 
@@ -50,11 +51,21 @@ STORY = [
     (TOWN, 2, b"", step(confirm=CONFIRM)),
     (TOWN, 3, b"", step(internal_note="内部")),
     (COUNTY, 0, b"", TAKEN_RAISE),
-    (COUNTY, 1, b"", took(1, {"confirm": CONFIRM}, accepted=False, reason=1)),
+    (
+        COUNTY,
+        1,
+        b"",
+        took(1, {"confirm": CONFIRM}, accepted=False, reason=calls_pb2.VOID_REASON_WRONG_STAGE),
+    ),
     (COUNTY, 2, b"", step(dispatch=DISPATCH)),
     (COUNTY, 3, b"", step(answer=ANSWER)),
     (COUNTY, 4, b"", took(2, {"confirm": CONFIRM})),
-    (COUNTY, 5, b"", took(2, {"confirm": CONFIRM}, accepted=False, reason=3)),
+    (
+        COUNTY,
+        5,
+        b"",
+        took(2, {"confirm": CONFIRM}, accepted=False, reason=calls_pb2.VOID_REASON_DUPLICATE),
+    ),
     (VILLAGE, 0, b"", took(1, {"confirm": CONFIRM})),  # not the sequencer: counts for nothing
     (VILLAGE, 1, ID, RAISED),  # the same id from another home is another call
 ]
@@ -105,7 +116,9 @@ def expected() -> list:
 def test_the_story_folds_to_its_end():
     """The order of the sequencer decides: one confirm came too early, the other closed the call."""
     store = told(IN_ORDER, set())
-    row, steps = store.get_call(ID)
+    found = store.get_call(ID)
+    assert found is not None
+    row, steps = found
     assert row.caller == TOWN
     assert row.stage == CallStage.CONFIRMED
     assert (row.department, row.deadline_micros, row.satisfaction) == ("住建局", 77, 4)
@@ -123,7 +136,9 @@ def test_the_story_folds_to_its_end():
     assert store.overdue_calls(10**18) == {}
     counts = store.call_counts()
     assert (counts.raised, counts.answered, counts.confirmed) == (2, 1, 1)
-    assert store.get_call(ID, VILLAGE)[0].stage == CallStage.RAISED
+    other = store.get_call(ID, VILLAGE)
+    assert other is not None
+    assert other[0].stage == CallStage.RAISED
     store.close()
 
 

@@ -53,7 +53,7 @@ def fill(store: SqlStore, rows: list[tuple[str, str, bytes]]) -> None:
         }
         sizes = dict.fromkeys(feeds, 0)
         for home, grid, record in rows:
-            message = records_pb2.Event(grid=grid, status=1)
+            message = records_pb2.Event(grid=grid)
             one = applied_entry(feeds[home], sizes[home], EVENT, message, record=record, home=home)
             store.add_entries(feeds[home], sizes[home], [stored(one)])
             store.apply([one])
@@ -125,6 +125,7 @@ def test_a_newer_put_replaces_and_an_older_one_does_not():
         for version in (versions[2], versions[0], versions[1]):
             store.apply([version])
     found = store.get_record(EVENT, VILLAGE, record)
+    assert found is not None
     assert records_pb2.Event.FromString(found.message).status == 3
     assert found.origin.endswith("/e2")
 
@@ -143,7 +144,9 @@ def test_a_deleted_record_leaves_the_lists_and_can_still_be_asked_for():
         store.apply(entries)
     assert store.list_records(EVENT).rows == ()
     assert store.count_records(EVENT) == 0
-    assert store.get_record(EVENT, VILLAGE, record).kind == feed_pb2.KIND_DELETE
+    found = store.get_record(EVENT, VILLAGE, record)
+    assert found is not None
+    assert found.kind == feed_pb2.KIND_DELETE
 
 
 def test_what_is_not_there_is_none_and_what_can_not_be_asked_is_refused(network):
