@@ -14,10 +14,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import Final, Self
 
 from huying.common.errors import Code, HuyingError
 from huying.node.api.client import Client
@@ -56,7 +56,6 @@ class Member:
     place: Place
     folder: Path
     process: subprocess.Popen[bytes] | None = None
-    _log: IO[bytes] | None = field(default=None, repr=False)
 
     @property
     def code(self) -> str:
@@ -76,14 +75,14 @@ class Member:
     def start(self) -> None:
         """Start the process; `wait_ready` says when it answers."""
         assert self.process is None or self.process.poll() is not None, "still running"
-        self._log = self.log_file.open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "huying.hub.cli", "--config", str(self.config_file), "run"],
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # a Ctrl-C at the terminal is the fleet's to handle
-        )
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "huying.hub.cli", "--config", str(self.config_file), "run"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a Ctrl-C at the terminal is the fleet's to handle
+            )
 
     def client(self) -> Client:
         """A client of the node's API."""
@@ -123,8 +122,6 @@ class Member:
         except subprocess.TimeoutExpired:
             self.kill()
             code = self.process.wait()
-        if self._log is not None:
-            self._log.close()
         return code
 
     def stop(self) -> int:

@@ -147,7 +147,8 @@ def _spellings(value: bytes) -> Iterator[tuple[str, bytes]]:
     """The value, and what of it stands in any hex or base64 text that holds it."""
     yield "raw", value
     yield "hex", value.hex().encode()
-    yield "HEX", value.hex().upper().encode()
+    if value.hex().upper() != value.hex():
+        yield "HEX", value.hex().upper().encode()
     for offset in range(3):
         encoded = base64.b64encode(bytes(offset) + value)
         # The first characters also hold bits of what comes before, the last ones of what follows.

@@ -151,6 +151,7 @@ class Outcome:
             "canaries_found_at_home": self.scan.permitted,
             "canary_leaks": len(self.scan.leaks),
             "scanned_bytes": self.scan.scanned_bytes,
+            "cpu_seconds": round(sum(s.cpu_seconds for s in self.statuses.values()), 1),
             "resident_bytes_max": max(s.resident_bytes for s in self.statuses.values()),
             "roots_equal": self.roots_equal,
         }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -23,7 +23,7 @@ from huying.hub.demo.requests import Request, read_requests, shift_micros
 from huying.hub.demo.story import Story
 from huying.hub.demo.town import TownClerk, is_unresolved
 from huying.hub.demo.village import VillageWorker
-from huying.hub.fleet import Fleet
+from huying.hub.fleet import Fleet, Member
 
 __all__ = ["Play", "check_alive"]
 
@@ -33,9 +33,22 @@ _CHECK_SECONDS: Final = 0.5
 
 
 class Play:
-    """One run over a fleet whose nodes are up."""
+    """One run over a fleet whose nodes are up.
 
-    def __init__(self, fleet: Fleet, sizes: Sizes) -> None:
+    `make_api` makes each person's client; with one that is patient, and `nodes_may_end`, nodes may
+    be killed and started again meanwhile.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        sizes: Sizes,
+        *,
+        make_api: Callable[[Member], NodeApi] = NodeApi,
+        nodes_may_end: bool = False,
+    ) -> None:
+        self._make_api = make_api
+        self._nodes_may_end = nodes_may_end
         everything = read_requests()
         self._requests = everything[: sizes.requests]
         self._sizes = sizes
@@ -52,7 +65,7 @@ class Play:
 
     async def run(self) -> None:
         """Raises HuyingError where a node refuses, dies or does not come to an end."""
-        apis = {member.code: NodeApi(member) for member in self._fleet}
+        apis = {member.code: self._make_api(member) for member in self._fleet}
         try:
             async with asyncio.TaskGroup() as tasks:
                 background = [
@@ -134,7 +147,7 @@ class Play:
             await asyncio.sleep(_CHECK_SECONDS)
 
     async def _watch_processes(self) -> None:
-        while True:
+        while not self._nodes_may_end:
             check_alive(self._fleet)
             await asyncio.sleep(_CHECK_SECONDS)
 
