@@ -62,7 +62,7 @@ class Writer:
         Raises HuyingError(INVALID_ARGUMENT) naming the field, or ENTRY_TOO_LARGE.
         """
         check_write(draft.type, draft.kind, draft.message, self.code)
-        record = draft.record or self._entropy.token(RECORD_ID_BYTES)
+        record = draft.record or _record_id(time_micros, self._entropy)
         if len(record) != RECORD_ID_BYTES:
             raise HuyingError(
                 Code.INVALID_ARGUMENT, f"record: {len(record)} bytes, an id has {RECORD_ID_BYTES}"
@@ -96,6 +96,19 @@ class Writer:
             openings=len(openings),
         )
         return composed, moved
+
+
+def _record_id(time_micros: int, entropy: Entropy) -> bytes:
+    """A UUID of version 7 (RFC 9562, section 5.7): milliseconds, then 74 random bits.
+
+    Ids that ascend keep neighbours in time neighbours in the store, which halves what a commit
+    writes. They tell nothing that the head does not say.
+    """
+    drawn = bytearray(entropy.token(RECORD_ID_BYTES))
+    drawn[:6] = (time_micros // 1000).to_bytes(8, "big")[2:]
+    drawn[6] = 0x70 | drawn[6] & 0x0F
+    drawn[8] = 0x80 | drawn[8] & 0x3F
+    return bytes(drawn)
 
 
 def _number(marks: Mapping[str, ClassMark], name: str) -> int:
