@@ -50,13 +50,22 @@ def test_the_mark_lies_outside_the_folder_of_the_database(tmp_path):
         (GOOD + '[api]\nlisten = "0.0.0.0:7401"\n', "[api] listen", "loopback"),
         (GOOD + '[api]\nlisten = "127.0.0.1"\n', "[api] listen", "HOST:PORT"),
         (GOOD + '[sync]\nlisten = "0.0.0.0:70000"\n', "[sync] listen", "HOST:PORT"),
-        (GOOD + "[timing]\npulse_seconds = 0\n", "[timing] pulse_seconds", "greater than 0"),
-        (GOOD + "[timing]\npulse_seconds = nan\n", "[timing] pulse_seconds", "finite"),
+        (GOOD + "[timing]\npulse_seconds = 0\n", "[timing] pulse_seconds", "over 0"),
+        (GOOD + "[timing]\npulse_seconds = nan\n", "[timing] pulse_seconds", "number of seconds"),
         (
             GOOD + '[parent]\ncode = "370830100000"\naddress = "h:1"\n',
             "[parent] code",
             "not a division above",
         ),
+        (
+            GOOD + '[timing]\npulse_seconds = "soon"\n',
+            "[timing] pulse_seconds",
+            "number of seconds",
+        ),
+        (GOOD + "[timing]\npulse_seconds = true\n", "[timing] pulse_seconds", "number of seconds"),
+        (GOOD + '[log]\nlevel = "loud"\n', "[log] level", "one of"),
+        (GOOD.replace('"义桥镇"', '"a\\nb"'), "[node] name", "printable"),
+        ("node = 1\n", "node", "section"),
         ("[node\n", "", "not valid TOML"),
     ],
 )
@@ -72,7 +81,7 @@ def test_a_fault_is_named_by_file_section_key_and_remedy(tmp_path, text, where, 
 def test_every_fault_is_told_at_once(tmp_path):
     """One run, one list: nobody likes to mend a file line by line."""
     detail = refusal("[node]\nnetwork = 'X'\ncode = '1'\n", tmp_path / "node.toml")
-    assert len(detail.splitlines()) == 3
+    assert len(detail.splitlines()) == 3 + 1
 
 
 def test_the_environment_overrides_the_file(tmp_path):

@@ -30,7 +30,8 @@ from huying.node.services import (
 )
 
 if TYPE_CHECKING:
-    from huying.common.engine import Engine, Sequencer
+    from huying.common.engine import Engine
+    from huying.common.ports import Sequencer
     from huying.node.pins import PinFile
     from huying.node.store.store import SqlStore
     from huying.node.transport.downlink import Downlink

@@ -1,227 +1,42 @@
-"""The node's settings: one TOML file per node, overridden by environment variables.
+"""The node's configuration: one TOML file per node, overridden by environment variables.
 
 `HUYING_SECTION__KEY` overrides `key` of `[section]`. The file holds no secret: keys and the access
 token lie in files of their own, and the settings name them. Relative paths count from the folder
-of the file. Every setting carries its help text, from which docs/CONFIGURATION.md is checked.
+of the file. docs/CONFIGURATION.md lists every setting, and a test holds it to the code.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import re
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from huying.common import codes, limits
+from huying.common import codes
 from huying.common.errors import Code, HuyingError
+from huying.node.settings import (
+    SECTIONS,
+    ApiSection,
+    DebugSection,
+    LogSection,
+    MetricsSection,
+    NodeSection,
+    ParentSection,
+    SyncSection,
+    TimingSection,
+    TrustSection,
+    build,
+    help_of,
+    split_address,
+)
 
 __all__ = ["ENV_PREFIX", "Config", "Setting", "load", "parse", "settings", "show", "split_address"]
 
 ENV_PREFIX: Final = "HUYING_"
 _DELIMITER: Final = "__"
-
-
-def split_address(value: str) -> tuple[str, int]:
-    """(host, port) of `HOST:PORT`; an IPv6 host stands in brackets. Raises ValueError."""
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
-        raise ValueError("must be HOST:PORT, e.g. 127.0.0.1:7401")
-    return host.strip("[]"), int(port)
-
-
-def _address(value: str) -> str:
-    split_address(value)
-    return value
-
-
-def _loopback(value: str) -> str:
-    host, _ = split_address(value)
-    if host != "localhost":
-        try:
-            local = ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            local = False
-        if not local:
-            raise ValueError("must be a loopback address: what is served here has no TLS")
-    return value
-
-
-def _by(check: Callable[[str], str]) -> Callable[[str], str]:
-    """One of the core's checks, in the form pydantic expects: it raises ValueError."""
-
-    def checked(value: str) -> str:
-        try:
-            return check(value)
-        except HuyingError as error:
-            raise ValueError(error.detail.partition(": ")[2]) from None
-
-    return checked
-
-
-def _name(value: str) -> str:
-    if not 1 <= len(value) <= limits.NAME_CHARACTERS_MAX or not value.isprintable():
-        raise ValueError(f"must be 1 to {limits.NAME_CHARACTERS_MAX} printable characters")
-    return value
-
-
-Address = Annotated[str, AfterValidator(_address)]
-Loopback = Annotated[str, AfterValidator(_loopback)]
-DivisionCode = Annotated[str, AfterValidator(_by(codes.parse_code))]
-Network = Annotated[str, AfterValidator(_by(codes.parse_network))]
-Name = Annotated[str, AfterValidator(_name)]
-Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
-Text = Annotated[str, Field(min_length=1)]
-
-
-class Section(BaseModel):
-    """A table of the file: unknown keys are refused, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class NodeSection(Section):
-    """Who this node is."""
-
-    network: Network = Field(description="Name of the network; part of every feed's origin.")
-    code: DivisionCode = Field(description="Division code of this node, 12 digits.")
-    name: Name = Field(description="Name of the division, as people read it.")
-    data: Text = Field("data", description="Folder of the database.")
-    keys: Text = Field("keys", description="Folder of the private keys; mode 0700.")
-    mark: Text = Field(
-        "highwater.mark",
-        description="File of the high-water mark; outside the data folder and its backups.",
-    )
-
-
-class SyncSection(Section):
-    """The link to the children."""
-
-    listen: Address | None = Field(
-        None, description="Where the children dial in; absent: this node takes no children."
-    )
-    advertise: Address | None = Field(
-        None, description="The address children are told to dial; absent: the one listened on."
-    )
-
-
-class ParentSection(Section):
-    """The link to the parent; the section is absent at the root."""
-
-    code: DivisionCode = Field(description="Division code of the parent.")
-    address: Address = Field(description="Where the parent listens for its children.")
-
-
-class ApiSection(Section):
-    """The API for people and programs on this machine."""
-
-    listen: Loopback = Field(
-        "127.0.0.1:7401", description="Where the gRPC API listens; a loopback address."
-    )
-    token_file: Text = Field("keys/api.token", description="File of the access token; mode 0600.")
-
-
-class MetricsSection(Section):
-    """Metrics and health over HTTP."""
-
-    listen: Address | None = Field(
-        None, description="Where /metrics and /healthz listen; absent: nowhere."
-    )
-
-
-class TimingSection(Section):
-    """How long things wait. The defaults suit a real network."""
-
-    pulse_seconds: Seconds = Field(
-        limits.PULSE_SECONDS, description="Between two pulses of the own feed."
-    )
-    confirm_seconds: Seconds = Field(
-        limits.CONFIRM_SECONDS,
-        description="How long a start waits for the parent to confirm the own feed.",
-    )
-    withheld_grace_seconds: Seconds = Field(
-        limits.WITHHELD_GRACE_SECONDS,
-        description="Asked for this long and still not there: the feed is marked withheld.",
-    )
-    want_retry_seconds: Seconds = Field(
-        limits.WANT_RETRY_SECONDS_MIN, description="First wait before asking again."
-    )
-    retry_seconds_min: Seconds = Field(
-        limits.RETRY_SECONDS_MIN, description="First wait before dialling the parent again."
-    )
-    retry_seconds_max: Seconds = Field(
-        limits.RETRY_SECONDS_MAX, description="Longest wait before dialling the parent again."
-    )
-    stream_age_seconds: Seconds = Field(
-        limits.STREAM_AGE_SECONDS_MAX, description="Age at which a child dials its parent anew."
-    )
-    drain_seconds: Seconds = Field(
-        limits.DRAIN_SECONDS, description="How long a stop waits for the last acknowledgements."
-    )
-
-
-class TrustSection(Section):
-    """Whose keys and certificates this node trusts; public data, one file per node."""
-
-    pins: Text = Field("pins", description="Folder of the ancestors' pins, CODE.toml each.")
-    children: Text = Field("children", description="Folder of the children's pins, CODE.toml each.")
-
-
-class LogSection(Section):
-    """The log, on standard error."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The least level that is written."
-    )
-    format: Literal["auto", "console", "json"] = Field(
-        "auto", description="auto: console on a terminal, JSON elsewhere."
-    )
-
-
-class DebugSection(Section):
-    """Never in production."""
-
-    capture_dir: Text | None = Field(
-        None, description="Folder that every frame is copied to, for tests; absent: off."
-    )
-
-
-class _File(Section):
-    """The whole file."""
-
-    node: NodeSection
-    sync: SyncSection = SyncSection.model_validate({})
-    parent: ParentSection | None = None
-    api: ApiSection = ApiSection.model_validate({})
-    metrics: MetricsSection = MetricsSection.model_validate({})
-    timing: TimingSection = TimingSection.model_validate({})
-    trust: TrustSection = TrustSection.model_validate({})
-    log: LogSection = LogSection.model_validate({})
-    debug: DebugSection = DebugSection.model_validate({})
-
-    @model_validator(mode="after")
-    def _parent_is_above(self) -> _File:
-        if self.parent is not None and self.parent.code not in codes.ancestors(self.node.code):
-            raise ValueError("[parent] code: not a division above this node's")
-        return self
-
-
-_SECTIONS: Final[dict[str, type[Section]]] = {
-    "node": NodeSection,
-    "sync": SyncSection,
-    "parent": ParentSection,
-    "api": ApiSection,
-    "metrics": MetricsSection,
-    "timing": TimingSection,
-    "trust": TrustSection,
-    "log": LogSection,
-    "debug": DebugSection,
-}
+_DOCUMENT: Final = "docs/CONFIGURATION.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,25 +125,42 @@ def parse(text: str, path: Path, environ: Mapping[str, str] | None = None) -> Co
     except tomllib.TOMLDecodeError as error:
         raise HuyingError(Code.CONFIG, f"{file}: not valid TOML: {error}") from None
     overrides = _overrides(environ or {})
-    for section, keys in overrides.items():
+    for section, values in overrides.items():
         present = table.setdefault(section, {})
         if isinstance(present, dict):
-            present.update(keys)
-    try:
-        loaded = _File.model_validate(table)
-    except ValidationError as error:
-        raise HuyingError(Code.CONFIG, _explain(file, error, overrides)) from None
-    return Config(file=file, **{name: getattr(loaded, name) for name in _SECTIONS})
+            present.update(values)
+    built: dict[str, Any] = {}
+    faults = [f"[{name}]: unknown section" for name in sorted(table.keys() - SECTIONS.keys())]
+    for name, model in SECTIONS.items():
+        built[name] = None
+        given = table.get(name, {})
+        if name == "parent" and not given:
+            continue
+        if not isinstance(given, dict):
+            faults.append(f"{name}: must be a section, [{name}]")
+            continue
+        made = build(model, given)
+        if isinstance(made, list):
+            for key, remedy in made:
+                place = f"[{name}] {key}"
+                if key in overrides.get(name, {}):
+                    place = f"{_env_name(name, key)} in the environment"
+                faults.append(f"{place}: {remedy}")
+        else:
+            built[name] = made
+    node, above = built["node"], built["parent"]
+    if node is not None and above is not None and above.code not in codes.ancestors(node.code):
+        faults.append("[parent] code: not a division above this node's")
+    if faults:
+        lines = [f"{file}: {fault}" for fault in faults]
+        raise HuyingError(Code.CONFIG, "\n".join([*lines, f"see {_DOCUMENT}"]))
+    return Config(file=file, **built)
 
 
 def show(config: Config) -> dict[str, dict[str, Any]]:
     """The settings in force, by section and key. They hold no secret, just names of files."""
-    shown: dict[str, dict[str, Any]] = {}
-    for name in _SECTIONS:
-        section = getattr(config, name)
-        if section is not None:
-            shown[name] = section.model_dump(mode="json")
-    return shown
+    sections = {name: getattr(config, name) for name in SECTIONS}
+    return {name: asdict(section) for name, section in sections.items() if section is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,17 +177,16 @@ class Setting:
 def settings() -> list[Setting]:
     """Every setting, in the order of the file."""
     found: list[Setting] = []
-    for section, model in _SECTIONS.items():
-        for key, field in model.model_fields.items():
-            if field.is_required():
+    for section, model in SECTIONS.items():
+        for field in fields(model):
+            if field.default is MISSING:
                 default = "required"
             elif field.default is None:
                 default = "absent"
             else:
                 default = repr(field.default).replace("'", '"')
-            found.append(
-                Setting(section, key, _env_name(section, key), default, field.description or "")
-            )
+            env = _env_name(section, field.name)
+            found.append(Setting(section, field.name, env, default, help_of(field)))
     return found
 
 
@@ -372,31 +203,6 @@ def _overrides(environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
             continue
         setting = known.get(name)
         if setting is None:
-            raise HuyingError(
-                Code.CONFIG, f"environment: {name} is no setting; see docs/CONFIGURATION.md"
-            )
+            raise HuyingError(Code.CONFIG, f"environment: {name} is no setting; see {_DOCUMENT}")
         found.setdefault(setting.section, {})[setting.key] = value
     return found
-
-
-def _explain(file: Path, error: ValidationError, overrides: Mapping[str, Mapping[str, str]]) -> str:
-    """Every fault on a line of its own: where it is, what is wrong, what to do."""
-    lines = []
-    for fault in error.errors(include_url=False, include_input=False, include_context=False):
-        location = [str(part) for part in fault["loc"]]
-        section, key = ([*location, "", ""])[:2]
-        place = f"[{section}] {key}".strip() if section else ""
-        if key and key in overrides.get(section, {}):
-            place = f"{_env_name(section, key)} in the environment"
-        lines.append(
-            f"{file}: {place}{': ' if place else ''}{_advise(fault['type'], fault['msg'])}"
-        )
-    return "\n".join(lines)
-
-
-def _advise(kind: str, message: str) -> str:
-    if kind == "extra_forbidden":
-        return "unknown; correct the spelling or remove it (docs/CONFIGURATION.md lists all)"
-    if kind == "missing":
-        return "missing; add it (docs/CONFIGURATION.md)"
-    return message.removeprefix("Value error, ")

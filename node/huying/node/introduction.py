@@ -9,8 +9,8 @@ from hashlib import sha256
 from huying.common.effects import DraftEntry
 from huying.common.errors import HuyingError
 from huying.node import logs
-from huying.node.config import NodeSection
 from huying.node.runtime import Runtime
+from huying.node.settings import NodeSection
 from huying.wire.v1 import feed_pb2, records_pb2
 
 __all__ = ["Introduction", "introduction_draft"]

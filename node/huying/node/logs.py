@@ -16,7 +16,6 @@ import structlog
 __all__ = ["MESSAGES", "configure", "say"]
 
 Level = Literal["debug", "info", "warning", "error"]
-Format = Literal["auto", "console", "json"]
 
 # Event name -> (level, Chinese, English). The event name is what a collector searches for.
 MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
@@ -46,7 +45,7 @@ MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
 }
 
 
-def configure(level: Level = "info", format_: Format = "auto") -> None:
+def configure(level: str = "info", format_: str = "auto") -> None:
     """Set up the process's log. `auto` is console on a terminal and JSON elsewhere."""
     console = format_ == "console" or (format_ == "auto" and sys.stderr.isatty())
     renderer: Any

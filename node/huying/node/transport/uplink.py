@@ -183,11 +183,10 @@ class Uplink:
         async with asyncio.timeout(DIAL_SECONDS_MAX):
             await call.wait_for_connection()
         logs.say("uplink_up", peer=self._code, address=self._address)
-        age_seconds = self._stream_age_seconds * self._entropy.uniform(
-            1 - STREAM_AGE_JITTER, 1 + STREAM_AGE_JITTER
-        )
+        jitter = self._entropy.uniform(1 - STREAM_AGE_JITTER, 1 + STREAM_AGE_JITTER)
+        age = asyncio.timeout(self._stream_age_seconds * jitter)
         try:
-            async with asyncio.timeout(age_seconds) as age:
+            async with age:
                 await link.run(read, call.write, call.done_writing)
                 return False
         except TimeoutError:

@@ -1,0 +1,287 @@
+"""Every setting as data: its section, key, check, default and help text.
+
+The sections are plain dataclasses, so that reading them costs neither time nor memory: each command
+does it, and a village's node counts its megabytes. A check takes what stood in the file and returns
+the value, or raises ValueError with what to do.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, Final
+
+from huying.common import codes, limits
+from huying.common.errors import HuyingError
+
+__all__ = [
+    "SECTIONS",
+    "ApiSection",
+    "DebugSection",
+    "LogSection",
+    "MetricsSection",
+    "NodeSection",
+    "ParentSection",
+    "Section",
+    "SyncSection",
+    "TimingSection",
+    "TrustSection",
+    "build",
+    "help_of",
+    "split_address",
+]
+
+SECONDS_MAX: Final = 86400.0
+_DECIMAL: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_CHECK: Final = "check"
+_HELP: Final = "help"
+
+
+def split_address(value: str) -> tuple[str, int]:
+    """(host, port) of `HOST:PORT`; an IPv6 host stands in brackets. Raises ValueError."""
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError("must be HOST:PORT, e.g. 127.0.0.1:7401")
+    return host.strip("[]"), int(port)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise ValueError("must be a string of printable characters, and not empty")
+    return value
+
+
+def _address(value: object) -> str:
+    text = _text(value)
+    split_address(text)
+    return text
+
+
+def _loopback(value: object) -> str:
+    text = _text(value)
+    host, _ = split_address(text)
+    if host != "localhost":
+        try:
+            local = ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            local = False
+        if not local:
+            raise ValueError("must be a loopback address: what is served here has no TLS")
+    return text
+
+
+def _name(value: object) -> str:
+    text = _text(value)
+    if len(text) > limits.NAME_CHARACTERS_MAX:
+        raise ValueError(f"must be at most {limits.NAME_CHARACTERS_MAX} characters")
+    return text
+
+
+def _by(check: Callable[[str], str]) -> Callable[[object], str]:
+    """One of the core's checks as a check here."""
+
+    def checked(value: object) -> str:
+        try:
+            return check(_text(value))
+        except HuyingError as error:
+            raise ValueError(error.detail.partition(": ")[2]) from None
+
+    return checked
+
+
+def _seconds(value: object) -> float:
+    """A number; from the environment it comes as text."""
+    number = 0.0
+    if isinstance(value, str):
+        number = float(value) if _DECIMAL.fullmatch(value) else 0.0
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        number = float(value)
+    if not 0 < number <= SECONDS_MAX:
+        raise ValueError(f"must be a number of seconds over 0 and at most {SECONDS_MAX:.0f}")
+    return number
+
+
+def _one_of(*words: str) -> Callable[[object], str]:
+    def checked(value: object) -> str:
+        if value not in words:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return str(value)
+
+    return checked
+
+
+def _setting(check: Callable[[object], object], help_: str, default: Any = MISSING) -> Any:
+    """A field of a section. Without a default the setting is required; None means absent."""
+    found: Field[Any] = field(default=default, metadata={_CHECK: check, _HELP: help_})
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSection:
+    """Who this node is."""
+
+    network: str = _setting(
+        _by(codes.parse_network), "Name of the network; part of every feed's origin."
+    )
+    code: str = _setting(_by(codes.parse_code), "Division code of this node, 12 digits.")
+    name: str = _setting(_name, "Name of the division, as people read it.")
+    data: str = _setting(_text, "Folder of the database.", "data")
+    keys: str = _setting(_text, "Folder of the private keys; mode 0700.", "keys")
+    mark: str = _setting(
+        _text,
+        "File of the high-water mark; outside the data folder and its backups.",
+        "highwater.mark",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SyncSection:
+    """The link to the children."""
+
+    listen: str | None = _setting(
+        _address, "Where the children dial in; absent: this node takes no children.", None
+    )
+    advertise: str | None = _setting(
+        _address, "The address children are told to dial; absent: the one listened on.", None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ParentSection:
+    """The link to the parent; the section is absent at the root."""
+
+    code: str = _setting(_by(codes.parse_code), "Division code of the parent.")
+    address: str = _setting(_address, "Where the parent listens for its children.")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSection:
+    """The API for people and programs on this machine."""
+
+    listen: str = _setting(
+        _loopback, "Where the gRPC API listens; a loopback address.", "127.0.0.1:7401"
+    )
+    token_file: str = _setting(_text, "File of the access token; mode 0600.", "keys/api.token")
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSection:
+    """Metrics and health over HTTP."""
+
+    listen: str | None = _setting(
+        _address, "Where /metrics and /healthz listen; absent: nowhere.", None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TimingSection:
+    """How long things wait, in seconds. The defaults suit a real network."""
+
+    pulse_seconds: float = _setting(
+        _seconds, "Between two pulses of the own feed.", limits.PULSE_SECONDS
+    )
+    confirm_seconds: float = _setting(
+        _seconds,
+        "How long a start waits for the parent to confirm the own feed.",
+        limits.CONFIRM_SECONDS,
+    )
+    withheld_grace_seconds: float = _setting(
+        _seconds,
+        "Asked for this long and still not there: the feed is marked withheld.",
+        limits.WITHHELD_GRACE_SECONDS,
+    )
+    want_retry_seconds: float = _setting(
+        _seconds, "First wait before asking again.", limits.WANT_RETRY_SECONDS_MIN
+    )
+    retry_seconds_min: float = _setting(
+        _seconds, "First wait before dialling the parent again.", limits.RETRY_SECONDS_MIN
+    )
+    retry_seconds_max: float = _setting(
+        _seconds, "Longest wait before dialling the parent again.", limits.RETRY_SECONDS_MAX
+    )
+    stream_age_seconds: float = _setting(
+        _seconds, "Age at which a child dials its parent anew.", limits.STREAM_AGE_SECONDS_MAX
+    )
+    drain_seconds: float = _setting(
+        _seconds, "How long a stop waits for the last acknowledgements.", limits.DRAIN_SECONDS
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TrustSection:
+    """Whose keys and certificates this node trusts; public data, one file per node."""
+
+    pins: str = _setting(_text, "Folder of the ancestors' pins, CODE.toml each.", "pins")
+    children: str = _setting(_text, "Folder of the children's pins, CODE.toml each.", "children")
+
+
+@dataclass(frozen=True, slots=True)
+class LogSection:
+    """The log, on standard error."""
+
+    level: str = _setting(
+        _one_of("debug", "info", "warning", "error"), "The least level that is written.", "info"
+    )
+    format: str = _setting(
+        _one_of("auto", "console", "json"),
+        "auto: console on a terminal, JSON elsewhere.",
+        "auto",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DebugSection:
+    """Never in production."""
+
+    capture_dir: str | None = _setting(
+        _text, "Folder that every frame is copied to, for tests; absent: off.", None
+    )
+
+
+Section = (
+    NodeSection
+    | SyncSection
+    | ParentSection
+    | ApiSection
+    | MetricsSection
+    | TimingSection
+    | TrustSection
+    | LogSection
+    | DebugSection
+)
+
+SECTIONS: Final[dict[str, type[Section]]] = {
+    "node": NodeSection,
+    "sync": SyncSection,
+    "parent": ParentSection,
+    "api": ApiSection,
+    "metrics": MetricsSection,
+    "timing": TimingSection,
+    "trust": TrustSection,
+    "log": LogSection,
+    "debug": DebugSection,
+}
+
+
+def build(model: type[Section], table: dict[str, object]) -> Section | list[tuple[str, str]]:
+    """The section of these keys and values, or every fault as (key, what to do)."""
+    values: dict[str, Any] = {}
+    known = {found.name: found for found in fields(model)}
+    unknown = table.keys() - known.keys()
+    faults = [(key, "unknown; correct the spelling or remove it") for key in unknown]
+    for key, found in known.items():
+        if key in table:
+            try:
+                values[key] = found.metadata[_CHECK](table[key])
+            except ValueError as error:
+                faults.append((key, str(error)))
+        elif found.default is MISSING:
+            faults.append((key, "missing; add it"))
+    return sorted(faults) if faults else model(**values)
+
+
+def help_of(found: Field[Any]) -> str:
+    """The help text of a section's field."""
+    return str(found.metadata[_HELP])
