@@ -97,7 +97,7 @@ class Head(_message.Message):
     kind: Global___Kind.ValueType
     type: Global___RecordType.ValueType
     record: _builtins.bytes
-    """16 random bytes (UUID); with the home's code it is the record's key"""
+    """16 bytes, a UUID; with the home's code it is the record's key"""
     schema_version: _builtins.int
     time_micros: _builtins.int
     """when the origin committed it, by the origin's clock"""
