@@ -16,6 +16,7 @@ formats back to the very same bytes.
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -51,6 +52,7 @@ _TIME_MAX: Final = 2**63 - 1  # tlog-cosignature's own limit
 _DASH: Final = "— ".encode()
 # One per key in the network that this process meets; a key object is about 1 KiB.
 _KEYS_CACHED_MAX: Final = 4096
+_CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")  # all of C0 but the line feed
 
 
 class KeyType(enum.IntEnum):
@@ -223,7 +225,7 @@ def parse_note(data: bytes) -> Note:
         decoded = data.decode()
     except UnicodeDecodeError:
         raise HuyingError(Code.BAD_NOTE, "note: not UTF-8") from None
-    if any(c < " " and c != "\n" for c in decoded):
+    if _CONTROL.search(decoded):
         raise HuyingError(Code.BAD_NOTE, "note: a control character")
     blank = data.rfind(b"\n\n")
     if blank < 0 or not data.endswith(b"\n") or blank + 2 == len(data):
