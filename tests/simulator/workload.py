@@ -38,7 +38,8 @@ class Workload:
         self.requests: list[Request] = []
         self.calls: dict[bytes, tuple[str, str]] = {}  # id -> caller, village
         self._acted: set[tuple[str, bytes, int, int | None]] = set()  # whose turn was taken
-        self._seen: dict[str, int] = {}
+        self._seen: dict[str, int] = {}  # by desk, size of the county's feed
+        self._confirmed: set[bytes] = set()
         self._numbers = 0
         chance = self.random
         for village in VILLAGES:
@@ -57,9 +58,8 @@ class Workload:
     @property
     def is_done(self) -> bool:
         """Whether everybody has an answer, and every call has come to its end."""
-        return all(request.answered is not None for request in self.requests) and all(
-            self._stage(call) is CallStage.CONFIRMED for call in self.calls
-        )
+        answered = all(request.answered is not None for request in self.requests)
+        return answered and self._confirmed == set(self.calls)
 
     def acknowledged(self) -> list[tuple[SimNode, int, bytes]]:
         """(node, index, record) of every draft that somebody was told is durable."""
@@ -172,17 +172,22 @@ class Workload:
     # What is answered.
 
     def _look(self, code: str) -> None:
-        """The desk looks at its calls, when something has changed, and does what is its turn."""
+        """The desk looks at its calls, when the county has spoken, and does what is its turn."""
         node = self.world.nodes[code]
-        if node.engine is not None and self._seen.get(code) != node.engine.change_count:
-            self._seen[code] = node.engine.change_count
+        size = node.held(self.world.nodes[COUNTY].origin)
+        if self._seen.get(code) != size:
+            self._seen[code] = size
             for call, (caller, village) in self.calls.items():
                 if code in (COUNTY, caller):
                     self._act(node, call, caller, village)
         self.world.after(_LOOK_SECONDS, partial(self._look, code))
 
     def _act(self, node: SimNode, call: bytes, caller: str, village: str) -> None:
+        if call in self._confirmed:
+            return
         state = call_state(node, call, caller)
+        if node.code == COUNTY and state.stage is CallStage.CONFIRMED:
+            self._confirmed.add(call)
         turn = (node.code, call, int(state.stage), state.answered_index)
         if turn in self._acted:
             return
@@ -207,10 +212,6 @@ class Workload:
             drafts.append(draft)  # two windows at once: one of the two is void
         self._acted.add(turn)
         self.submit(node.code, *drafts)
-
-    def _stage(self, call: bytes) -> CallStage:
-        caller, _ = self.calls[call]
-        return call_state(self.world.nodes[COUNTY], call, caller).stage
 
 
 def call_state(node: SimNode, call: bytes, caller: str) -> CallState:

@@ -167,6 +167,11 @@ class SimNode:
         for line in self.world.lines_of(self.code):
             self.world.dial_soon(line)
 
+    def held(self, origin: str) -> int:
+        """How many entries of a feed the running engine holds."""
+        feed = self.engine.replica.feeds.get(origin) if self.engine is not None else None
+        return feed.size if feed is not None else 0
+
     def give(self, one: Input) -> None:
         """Something for the engine; a machine without power hears nothing."""
         if self.engine is None:
