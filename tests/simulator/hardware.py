@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from huying.common.merkle import EMPTY_ROOT
 from huying.node.store.store import SqlStore
 
 
@@ -70,8 +71,8 @@ class FragileStore:
 class FragileMark:
     """The high-water mark; the power may go just before or just after it is written."""
 
-    def __init__(self, fuse: Fuse) -> None:
-        self.value: tuple[str, int, bytes] | None = None
+    def __init__(self, fuse: Fuse, origin: str) -> None:
+        self.value: tuple[str, int, bytes] | None = (origin, 0, EMPTY_ROOT)
         self._fuse = fuse
 
     def read(self) -> tuple[str, int, bytes] | None:

@@ -131,7 +131,7 @@ class SimNode:
         self.pins = pins
         self.fuse = Fuse()
         self.store = FragileStore(SqlStore.open(), self.fuse)
-        self.mark = FragileMark(self.fuse)
+        self.mark = FragileMark(self.fuse, identity.origin)
         self.clock = VirtualClock(world, world.random.uniform(-600, 600))
         self.entropy = SeededEntropy(f"{world.seed} {code}")
         self.engine: Engine | None = None

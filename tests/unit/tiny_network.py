@@ -17,6 +17,7 @@ from huying.common.effects import (
     Send,
 )
 from huying.common.engine import Engine
+from huying.common.merkle import EMPTY_ROOT
 from huying.common.note import KeyType, Signer
 from huying.common.roster import Identity, Pin
 from huying.hub.sequencer import CallSequencer
@@ -53,8 +54,8 @@ class SeededEntropy:
 
 
 class MemoryMark:
-    def __init__(self) -> None:
-        self._mark: tuple[str, int, bytes] | None = None
+    def __init__(self, origin: str) -> None:
+        self._mark: tuple[str, int, bytes] | None = (origin, 0, EMPTY_ROOT)
 
     def read(self) -> tuple[str, int, bytes] | None:
         return self._mark
@@ -99,7 +100,7 @@ class TinyNetwork:
                 store=store,
                 clock=self.clock,
                 entropy=SeededEntropy(int(code)),
-                mark=MemoryMark(),
+                mark=MemoryMark(identity(code).origin),
                 sequencer=CallSequencer(code, store) if code == COUNTY else None,
             )
         for code, engine in self.engines.items():

@@ -152,9 +152,8 @@ class Conversation:
         now = engine.clock.now()
         engine.clock_offsets[session.peer] = hello.time_micros / 1e6 - now
         for origin in session.conflicts:
-            engine.alarm(
-                Code.FORK, feed=origin, peer=session.peer, detail="the peer holds another history"
-            )
+            detail = "the peer says that it holds another history; nothing is sent to it"
+            engine.alarm(Code.BAD_PROOF, feed=origin, peer=session.peer, detail=detail)
         for held in hello.held:
             feed = engine.replica.feeds.get(held.origin)
             if session.accepts(held.origin):
@@ -175,17 +174,20 @@ class Conversation:
         engine.pulse_soon()
 
     def _compare_own(self, session: Session, held: sync_pb2.Held) -> None:
-        """What a peer holds of the own feed can't be more than was written."""
+        """Stop writing where the peer shows a note that this node signed and no longer knows.
+
+        Only a note counts: a peer that just says that it holds more could stop any neighbour.
+        """
         engine = self._engine
-        if held.size > engine.replica.own.size or held.origin in session.conflicts:
-            engine.recover(f"{session.peer} holds {held.size} entries of this feed, or others")
-        elif held.cosigned:
-            try:
+        try:
+            if held.newest and not engine.replica.signed_and_held(held.newest):
+                engine.recover(f"{session.peer} shows a checkpoint of this feed that is not here")
+            elif held.cosigned:
                 engine.replica.adopt_cosignature(session.peer, held.cosigned)
-            except HuyingError as error:  # the greeting stands without it
-                if error.code in STORE_FAULTS:
-                    raise
-                engine.alarm(error.code, held.origin, session.peer, error.detail)
+        except HuyingError as error:  # the greeting stands without it
+            if error.code in STORE_FAULTS:
+                raise
+            engine.alarm(error.code, held.origin, session.peer, error.detail)
 
     def _on_segment(self, session: Session, message: feed_pb2.Segment) -> None:
         engine = self._engine

@@ -34,7 +34,6 @@ from huying.common.effects import (
     Send,
 )
 from huying.common.errors import STORE_FAULTS, Code, HuyingError
-from huying.common.merkle import EMPTY_ROOT
 from huying.common.observation import Observation
 from huying.common.ports import Clock, Entropy, HighWaterMark, Sequencer, Store
 from huying.common.pulse import make_pulse
@@ -122,14 +121,14 @@ class Engine:
     def start(self) -> list[Effect]:
         """Compare the store with the high-water mark, and learn the keys that its feeds brought.
 
-        Where the mark is ahead of the store, of another host, or missing though there are entries,
-        the node is recovering: it follows and relays, and writes nothing.
+        Where the mark is ahead of the store, of another host, or missing (a new node is made with
+        one), the node is recovering: it follows and relays, and writes nothing.
         """
         own = self.replica.own
         mark = self._mark.read()
-        if mark is None and own.size == 0:
-            self._mark.write(own.origin, 0, EMPTY_ROOT)
-        elif mark is None or not self._stands(mark):
+        if mark is None:
+            self.recover("the high-water mark is missing, or another host's")
+        elif not self._stands(mark):
             self.recover("the store is behind its high-water mark")
         elif mark[1] < own.size:
             self._write_mark()

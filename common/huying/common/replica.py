@@ -408,6 +408,15 @@ class Replica:
 
     # Reading.
 
+    def signed_and_held(self, note: bytes) -> bool:
+        """Whether a checkpoint note of the own feed stands in what is held.
+
+        Raises HuyingError(BAD_NOTE or BAD_SIGNATURE) for one that this node never signed.
+        """
+        signed = open_checkpoint(note, self.identity.feed_signer.key).checkpoint
+        own = self.own
+        return signed.size <= own.size and self.root_at(own, signed.size) == signed.root
+
     def root_at(self, feed: FeedState, size: int) -> bytes:
         """The root of the first `size` entries, which must be held."""
         if feed.head is not None and feed.head.size == size:

@@ -64,8 +64,9 @@ class Roster:
     def add(self, pin: Pin) -> bool:
         """Trust a node's keys; True where they are news.
 
-        Raises HuyingError(KEY) for a weak or malformed key, a name that is not the node's, or
-        another key for an origin already known.
+        Raises HuyingError(KEY) for a weak or malformed key, a name that is not the node's, another
+        key for an origin already known, or another epoch of a node already known: whoever stands
+        above a node could make one up.
         """
         feed_key = VerifierKey.parse(pin.feed_key)
         witness_key = VerifierKey.parse(pin.witness_key)
@@ -77,6 +78,10 @@ class Roster:
             if known != feed_key:
                 raise HuyingError(Code.KEY, f"another key for {feed_key.name} than the one known")
             return False
+        if pin.code in self._by_code:
+            raise HuyingError(
+                Code.KEY, f"a key for {feed_key.name}, and another epoch of {pin.code} is known"
+            )
         self._feed_keys[feed_key.name] = feed_key
         self._witness_keys[pin.code] = witness_key
         self._names[pin.code] = pin.name

@@ -127,12 +127,12 @@ class Session:
         )
         for feed in list(replica.feeds.values())[:HELLO_FEEDS_MAX]:
             if self.serves(feed.origin) or self.accepts(feed.origin):
-                message.held.add(
-                    origin=feed.origin,
-                    size=feed.size,
-                    root=replica.root_at(feed, feed.size),
-                    cosigned=feed.cosigned.note if feed.cosigned is not None else b"",
+                held = message.held.add(
+                    origin=feed.origin, size=feed.size, root=replica.root_at(feed, feed.size)
                 )
+                if parse_origin(feed.origin).code == self.peer:
+                    held.cosigned = feed.cosigned.note if feed.cosigned is not None else b""
+                    held.newest = feed.head.note if feed.head is not None else b""
         return message
 
     def on_hello(self, message: sync_pb2.Hello) -> None:

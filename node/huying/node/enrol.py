@@ -13,9 +13,11 @@ from pathlib import Path
 
 from huying.common import codes
 from huying.common.errors import Code, HuyingError
+from huying.common.merkle import EMPTY_ROOT
 from huying.node import config as config_module
 from huying.node import keys, pins
 from huying.node.config import Config
+from huying.node.highwater import FileMark, host_id
 from huying.node.pins import PinFile
 
 __all__ = ["OWN_PIN_FILE", "Initialised", "init_node", "own_pin"]
@@ -84,6 +86,8 @@ def init_node(
         pins.write(config.pins_dir / f"{ancestor.code}.toml", ancestor)
     config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     _create_store(config)
+    # From now on a missing mark means that something was lost.
+    FileMark(config.mark_file, host_id()).write(made.identity.origin, 0, EMPTY_ROOT)
     if parent is not None:
         pins.write(config_module.load(parent, {}).children_dir / f"{code}.toml", pin)
     # Last, so that a folder with a node.toml is a whole node.

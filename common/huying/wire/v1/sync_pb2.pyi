@@ -117,11 +117,15 @@ class Held(_message.Message):
     SIZE_FIELD_NUMBER: _builtins.int
     ROOT_FIELD_NUMBER: _builtins.int
     COSIGNED_FIELD_NUMBER: _builtins.int
+    NEWEST_FIELD_NUMBER: _builtins.int
     origin: _builtins.str
     size: _builtins.int
     root: _builtins.bytes
     cosigned: _builtins.bytes
-    """the newest note of the receiver's feed that the sender cosigned"""
+    """Of the receiver's own feed alone: the newest note that the sender cosigned, and the newest that
+    it has seen. The receiver signed both, so it can believe them.
+    """
+    newest: _builtins.bytes
     def __init__(
         self,
         *,
@@ -129,10 +133,11 @@ class Held(_message.Message):
         size: _builtins.int = ...,
         root: _builtins.bytes = ...,
         cosigned: _builtins.bytes = ...,
+        newest: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cosigned", b"cosigned", "origin", b"origin", "root", b"root", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cosigned", b"cosigned", "newest", b"newest", "origin", b"origin", "root", b"root", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
