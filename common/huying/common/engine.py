@@ -172,9 +172,13 @@ class Engine:
         )
 
     def recover(self, reason: str) -> None:
-        """Write nothing more: somebody may hold entries of this feed that the store has not."""
+        """Sign nothing more: somebody may hold entries of this feed that the store has not.
+
+        Nor cosign: what this witness signed for may be forgotten, too.
+        """
         if self.state != "recovering":
             self.state = "recovering"
+            self.replica.may_cosign = False
             self.alarm(Code.RECOVERING, feed=self.identity.origin, detail=reason)
 
     # Stepping.

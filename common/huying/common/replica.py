@@ -70,6 +70,7 @@ class Replica:
             with store.transaction():
                 self.feeds[identity.origin] = store.create_feed(identity.origin)
         self._writer = Writer(identity.origin, self.own.feed_id, entropy)
+        self.may_cosign = True
         self._readers: dict[int, Reader] = {}
         self._saved: _Saved | None = None
         self._composed: list[Composed] = []
@@ -364,6 +365,8 @@ class Replica:
         feed = self.feeds[origin]
         head = feed.head
         if head is None or feed.frozen or head.size != feed.size or feed.rest:
+            return
+        if not self.may_cosign:
             return
         if not self.roster.is_witness_of(parse_origin(origin).code):
             return
