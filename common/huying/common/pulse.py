@@ -65,13 +65,14 @@ def peek_pulse(message: feed_pb2.Pulse) -> Pulse:
     try:
         body = feed_pb2.PulseBody.FromString(message.body)
         parse_code(body.reader)
+        own = all(_covers(total.name, body.reader) for total in body.totals)
     except (DecodeError, HuyingError):
         raise HuyingError(Code.FRAME_MALFORMED, "a pulse that does not parse") from None
     if len(body.root) != _ROOT_BYTES or body.size > TREE_SIZE_MAX:
         raise HuyingError(Code.FRAME_MALFORMED, "a pulse with an impossible root or size")
     if len(body.totals) > CLASSES_MAX or any(t.total > body.size for t in body.totals):
         raise HuyingError(Code.FRAME_MALFORMED, "a pulse with impossible totals")
-    if not all(_covers(t.name, body.reader) for t in body.totals):
+    if not own:
         raise HuyingError(Code.FRAME_MALFORMED, "a pulse with another reader's totals")
     return Pulse(
         origin=body.origin,
