@@ -69,6 +69,7 @@ def _feed_status(engine: Engine, feed: FeedState) -> FeedStatus:
         quarantined=feed.quarantined,
         missing=len(engine.replica.missing.get(feed.origin, ())),
         delay=seen.delay if seen else None,
+        name=engine.roster.name(code),
     )
 
 

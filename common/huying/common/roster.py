@@ -97,6 +97,10 @@ class Roster:
         pin = self._by_code.get(code)
         return (self._feed_keys[VerifierKey.parse(pin.feed_key).name],) if pin else ()
 
+    def name(self, code: str) -> str:
+        """What a node's division is called; empty where nobody said."""
+        return self._names.get(code, "")
+
     def witness_keys(self) -> tuple[VerifierKey, ...]:
         """The keys of all known witnesses."""
         return tuple(self._witness_keys.values())

@@ -81,6 +81,7 @@ class FeedStatus:
     quarantined: int
     missing: int
     delay: DelayHistogram | None  # None for the own feed
+    name: str = ""  # of the division, where the roster tells
 
 
 @dataclass(frozen=True, slots=True)

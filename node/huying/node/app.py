@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from huying.common.errors import EXIT_OK, Code, HuyingError
-from huying.node import keys, logs, pins
+from huying.node import keys, logs, memory, pins
 from huying.node.api.ports import Facts
 from huying.node.clock import SystemClock, SystemEntropy
 from huying.node.config import Config
@@ -62,6 +62,7 @@ def run(
     Raises HuyingError where the node can't start: CONFIG, KEY, NODE_RUNNING, CORRUPT, STORE_FAILED
     or DISK_FULL.
     """
+    memory.limit_heaps()
     logs.configure(config.log.level, config.log.format)
     return asyncio.run(_until_signal(config, sequencer_factory, components))
 
@@ -109,7 +110,7 @@ async def serve(
         store = _open_store(config)
         stack.callback(store.close)
         engine = _engine(config, store, [*ancestors, *children], sequencer_factory)
-        runtime = Runtime(engine, clock)
+        runtime = Runtime(engine, clock, on_idle=lambda: _rest(store))
         stack.push_async_callback(runtime.stop)
         await runtime.start()
         tap = _tap(config)
@@ -138,6 +139,12 @@ async def serve(
         stack.push_async_callback(_drain, config, runtime)
         logs.say("node_running", code=config.node.code, api=config.api.listen)
         yield node
+
+
+def _rest(store: SqlStore) -> None:
+    """After a burst: the page cache and freed memory go back to the system."""
+    store.release_memory()
+    memory.trim()
 
 
 async def _drain(config: Config, runtime: Runtime) -> None:

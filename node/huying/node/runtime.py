@@ -48,6 +48,8 @@ T = TypeVar("T")
 
 STATUS_SECONDS: Final = 0.25  # between snapshots while busy: one costs as much as a small commit
 STATUS_IDLE_SECONDS: Final = 1.0  # and while idle, so that an age in it goes on growing
+REST_SECONDS: Final = 5.0  # without a batch of work: time to give memory back
+FEW_INPUTS: Final = 2  # pulses and their like come at rest, too
 DISPATCHES_MAX: Final = 8  # steps whose effects the loop has not carried out yet
 QUIET_SECONDS: Final = 0.2  # of silence on every link: the last acknowledgements are through
 RETRY_AFTER_SECONDS: Final = 1.0  # what a drain tells the peers
@@ -81,8 +83,12 @@ class EngineLike(Protocol):
 class Runtime:
     """Runs one engine. Everything here is called on the loop, unless it says otherwise."""
 
-    def __init__(self, engine: EngineLike, clock: Clock) -> None:
+    def __init__(
+        self, engine: EngineLike, clock: Clock, on_idle: Callable[[], None] = lambda: None
+    ) -> None:
+        """`on_idle` is called on the engine's thread once the node has rested for a while."""
         self._engine = engine
+        self._on_idle = on_idle
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._queue = InputQueue(self._loop)
@@ -245,8 +251,8 @@ class Runtime:
             self._post(_resolve, self.ended, None, None)
 
     def _cycle(self) -> None:
-        snapshot_at = self._clock.monotonic()
-        dirty = False
+        snapshot_at = worked_at = self._clock.monotonic()
+        dirty, rested = False, False
         while True:
             idle_seconds = STATUS_SECONDS if dirty else STATUS_IDLE_SECONDS
             wake = min(self._engine.next_wake(), snapshot_at + idle_seconds)
@@ -260,6 +266,11 @@ class Runtime:
                 effects = self._engine.step(inputs)
                 dirty = True
             now = self._clock.monotonic()
+            if sum(isinstance(one, Append | Received) for one in inputs) > FEW_INPUTS:
+                worked_at, rested = now, False
+            elif not rested and now - worked_at >= REST_SECONDS:
+                rested = True
+                self._on_idle()
             if now >= snapshot_at + (STATUS_SECONDS if dirty else STATUS_IDLE_SECONDS):
                 self._take_snapshot()
                 snapshot_at, dirty = now, False
