@@ -269,19 +269,38 @@ class Engine:
         if self.state == "draining":
             return Appended(one.token, error=HuyingError(Code.DRAINING, self.identity.code))
         try:
+            self._check_own_steps(one.drafts)
             return Appended(one.token, self.replica.append(one.drafts))
         except HuyingError as error:
             if error.code in STORE_FAULTS:
                 raise
             return Appended(one.token, error=error)
 
+    def _check_own_steps(self, drafts: Sequence[DraftEntry]) -> None:
+        """Of two who move one call at once, the first wins and the second is told why.
+
+        Whoever drafted the step read the call before; only here does nothing come in between.
+        Raises as `Sequencer.check`.
+        """
+        for draft in drafts:
+            if draft.type != feed_pb2.RECORD_TYPE_CALL_STEP or self._sequencer is None:
+                continue
+            if not self.replica.is_known(draft.request_id):
+                self._project()
+                self._sequencer.check(draft)
+
+    def _project(self) -> None:
+        """Bring the projections up to date within the transaction."""
+        calls = (feed_pb2.RECORD_TYPE_CALL, feed_pb2.RECORD_TYPE_CALL_STEP)
+        if any(entry.head.type in calls for entry in self.replica.flush()):
+            self._sequence_due = True
+
     def _sequence(self) -> None:
         """Let the sequencer answer the proposals that this transaction brought."""
-        applied = self.replica.flush()
+        self._project()
         if self._sequencer is None or self.state != "live" or not self.confirmed:
             return
-        calls = (feed_pb2.RECORD_TYPE_CALL, feed_pb2.RECORD_TYPE_CALL_STEP)
-        if not self._sequence_due and not any(entry.head.type in calls for entry in applied):
+        if not self._sequence_due:
             return
         drafts = self._sequencer.take(SEQUENCED_MAX)
         self._sequence_due = len(drafts) >= SEQUENCED_MAX

@@ -64,6 +64,14 @@ class Sequencer(Protocol):
         """What the own feed must say now of proposals in the store, at most `limit` drafts."""
         ...
 
+    def check(self, draft: DraftEntry) -> None:
+        """Let a step of this node's own pass, if the call stands where it applies.
+
+        Called inside the transaction, after everything before it was projected. Raises
+        HuyingError(WRONG_STAGE, NOT_A_PARTY or INVALID_ARGUMENT).
+        """
+        ...
+
 
 class Store(Protocol):
     """Durable state. One writer; every method that writes is called inside `transaction`.

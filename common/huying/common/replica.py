@@ -187,6 +187,10 @@ class Replica:
         self._marks = marks
         return tuple(receipts)
 
+    def is_known(self, request_id: bytes) -> bool:
+        """Whether a request was written before, in this transaction or an earlier one."""
+        return self._known_request(request_id) is not None
+
     def _known_request(self, request_id: bytes) -> tuple[int, bytes] | None:
         if not request_id:
             return None

@@ -11,7 +11,15 @@ from __future__ import annotations
 from typing import Protocol
 
 from huying.common.call_drafts import answer_draft, dispatch_draft, took_draft
-from huying.common.calls import CallState, Proposal, SequencedStep, advance, fold, judge
+from huying.common.calls import (
+    CallState,
+    Proposal,
+    SequencedStep,
+    advance,
+    check_own_step,
+    fold,
+    judge,
+)
 from huying.common.effects import DraftEntry
 from huying.wire.v1 import calls_pb2
 
@@ -64,3 +72,16 @@ class CallSequencer:
                 state = advance(state, SequencedStep(-1, draft.message))
             states[key] = state
         return drafts
+
+    def check(self, draft: DraftEntry) -> None:
+        """Let the node's own dispatch or answer pass, if the call stands where it applies.
+
+        Raises HuyingError as `check_own_step`; what others propose is judged when it is taken.
+        """
+        step = draft.message
+        if isinstance(step, calls_pb2.CallStep) and step.WhichOneof("step") in (
+            "dispatch",
+            "answer",
+        ):
+            steps = self._store.sequenced_steps(self._code, step.caller, step.call)
+            check_own_step(fold(steps), step)
