@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -266,6 +267,29 @@ def test_a_call_goes_its_whole_way_through_the_api_of_three_nodes(
     status = county.status()
     counts = (status.calls_raised, status.calls_answered, status.calls_confirmed)
     assert min(counts) >= 1
+
+
+def test_a_step_asked_for_twice_with_one_request_id_is_taken_once(
+    town: Client, county: Client
+) -> None:
+    """The node was killed between its commit and its answer; the clerk's program asks again.
+
+    By then the step itself has moved the call on, so it is out of place.
+    """
+    call = calls_pb2.Call(category="道路", title="井盖缺失", village=VILLAGE)
+    raised = town.raise_call(api_pb2.RaiseCallRequest(call=call))
+    step = calls_pb2.CallStep(call=raised.call, dispatch=calls_pb2.Dispatch(department="水务局"))
+    request = api_pb2.TakeCallStepRequest(step=step, request_id=secrets.token_bytes(16))
+    first, second = county.take_call_step(request), county.take_call_step(request)
+    assert not first.receipt.repeated_request
+    assert second.receipt.repeated_request
+    assert (second.receipt.index, second.receipt.record) == (
+        first.receipt.index,
+        first.receipt.record,
+    )
+    request.request_id = secrets.token_bytes(16)
+    with refusal(Code.WRONG_STAGE):
+        county.take_call_step(request)
 
 
 def test_a_took_is_never_a_persons_to_write(county: Client) -> None:

@@ -103,6 +103,10 @@ class Reads(Protocol):
         """How many calls are raised, answered at least once, and confirmed."""
         ...
 
+    def request(self, request_id: bytes) -> tuple[int, bytes] | None:
+        """The index and record that a request was answered with, where it was written."""
+        ...
+
     def feeds(self) -> list[FeedState]:
         """Every feed."""
         ...

@@ -76,6 +76,10 @@ class StoreReads:
         counts = self._reader.call_counts()
         return counts.raised, counts.answered, counts.confirmed
 
+    def request(self, request_id: bytes) -> tuple[int, bytes] | None:
+        """See `Reads`."""
+        return self._reader.request(request_id)
+
     def feeds(self) -> list[FeedState]:
         """See `Reads`."""
         return self._reader.feeds()

@@ -134,8 +134,8 @@ class NodeService(api_pb2_grpc.NodeServicer):
         self, request: api_pb2.TakeCallStepRequest, context: Context
     ) -> api_pb2.CallStepResponse:
         """Write a step of a call."""
-        draft = await self._read(lambda: self._calls.step(request.step, request.request_id))
-        (receipt,) = await self._append([draft])
+        found = await self._read(lambda: self._step_draft(request))
+        receipt = found if isinstance(found, api_pb2.Receipt) else (await self._append([found]))[0]
         return api_pb2.CallStepResponse(call=request.step.call, receipt=receipt)
 
     @guarded
@@ -170,6 +170,19 @@ class NodeService(api_pb2_grpc.NodeServicer):
         return status_view(
             self._facts, self._runtime.status(), self._retry_next(), counts, self._clock.now()
         )
+
+    def _step_draft(self, request: api_pb2.TakeCallStepRequest) -> DraftEntry | api_pb2.Receipt:
+        """The draft of a step, or where it stands: one that was taken moved the call on itself."""
+        try:
+            return self._calls.step(request.step, request.request_id)
+        except HuyingError:
+            known = self._reads.request(request.request_id) if request.request_id else None
+            if known is None:
+                raise
+            index, record = known
+            return api_pb2.Receipt(
+                origin=self._facts.origin, index=index, record=record, repeated_request=True
+            )
 
     async def _append(self, drafts: list[DraftEntry]) -> list[api_pb2.Receipt]:
         began = self._clock.monotonic()
