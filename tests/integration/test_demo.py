@@ -16,6 +16,7 @@ import pytest
 from huying.common.errors import Code, HuyingError
 from huying.hub.demo import run
 from huying.hub.demo.report import examples
+from huying.node.config import load
 
 SMALL = ("--households", "30", "--requests", "120", "--rate", "30")
 COUNTY, TOWN, VILLAGE = "370830000000", "370830108000", "370830108201"
@@ -86,7 +87,9 @@ def test_the_demo_leaves_a_node_in_a_folder_of_its_code(finished):
     folder, _, _ = finished
     for code in (COUNTY, TOWN, VILLAGE):
         assert (folder / code / "node.toml").is_file()
-        assert (folder / code / "data" / "store.db").is_file()
+        database = load(folder / code / "node.toml", {}).database_file
+        assert database.is_file()
+        assert folder / code in database.parents
 
 
 def test_ctrl_c_drains_every_node(tmp_path):
@@ -105,6 +108,7 @@ def test_ctrl_c_drains_every_node(tmp_path):
             break
     process.send_signal(signal.SIGINT)
     output = process.stdout.read()
+    process.stdout.close()
     assert process.wait(30) == 130
     assert "draining the nodes" in output
     assert "Traceback" not in output

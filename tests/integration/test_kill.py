@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-import time
 from collections import Counter
 
 import pytest
@@ -60,6 +59,7 @@ class Killer(threading.Thread):
         self._random = random.Random(seed)
         self.killed: list[str] = []
         self.failure: Exception | None = None
+        self.stop = threading.Event()
 
     def run(self) -> None:
         tiers = [[COUNTY], list(TOWNS), villages()]
@@ -67,7 +67,8 @@ class Killer(threading.Thread):
         self._random.shuffle(plan)
         try:
             for code in plan:
-                time.sleep(self._random.uniform(0.3, 2.0))
+                if self.stop.wait(self._random.uniform(0.3, 2.0)):
+                    return
                 member = self._fleet[code]
                 member.kill()
                 self.killed.append(code)
@@ -97,8 +98,13 @@ def test_nothing_acknowledged_is_lost_or_doubled_by_kill_9(fleet):
         nodes_may_end=True,
     )
     killer.start()
-    asyncio.run(play.run())
-    killer.join()
+    try:
+        asyncio.run(play.run())
+    except BaseException:
+        killer.stop.set()
+        raise
+    finally:
+        killer.join()
     assert killer.failure is None
     assert len(killer.killed) == 3 * KILLS_PER_TIER
     statuses, agreed = asyncio.run(_converge(fleet))

@@ -15,7 +15,7 @@ from huying.hub.demo.canary import Scan
 from huying.hub.demo.story import Counted
 from huying.wire.v1 import api_pb2
 
-__all__ = ["Delays", "Outcome", "agree", "converge", "delays_of"]
+__all__ = ["Delays", "Outcome", "converge", "delays_of", "disagreements"]
 
 POLL_SECONDS: Final = 0.3  # over the age that a node's snapshot of itself may have
 
@@ -57,12 +57,13 @@ def delays_of(statuses: Iterable[api_pb2.StatusResponse]) -> Delays:
     return Delays(tuple(total))
 
 
-def agree(statuses: Statuses) -> bool:
-    """Whether every node holds each feed on its line whole, with the size and root of its origin.
+def disagreements(statuses: Statuses) -> list[str]:
+    """Where a node does not hold a feed on its line whole, with the size and root of its origin.
 
     On a node's line are its ancestors, itself and all below it.
     """
-    heads = {}
+    found = []
+    heads: dict[str, tuple[int, bytes]] = dict.fromkeys(statuses, (0, b""))
     for status in statuses.values():
         for feed in status.feeds:
             if feed.origin == status.origin:
@@ -73,11 +74,17 @@ def agree(statuses: Statuses) -> bool:
             if not (is_within(origin, code) or is_within(code, origin)):
                 continue
             if origin not in held:
-                return False
+                found.append(f"{code} holds nothing of {origin}")
+                continue
             feed = held[origin]
-            if feed.missing or heads.get(origin) != (feed.size, feed.root):
-                return False
-    return True
+            if feed.missing or feed.size != heads[origin][0]:
+                found.append(
+                    f"{code} holds {feed.size} of {heads[origin][0]} entries of {origin}, "
+                    f"{feed.missing} openings are missing, the feed is {feed.state} {feed.reason}"
+                )
+            elif feed.root != heads[origin][1]:
+                found.append(f"{code} holds another root of {origin} at size {feed.size}")
+    return found
 
 
 async def converge(apis: Sequence[NodeApi], seconds: float) -> tuple[Statuses, bool]:
@@ -88,7 +95,7 @@ async def converge(apis: Sequence[NodeApi], seconds: float) -> tuple[Statuses, b
         found = await asyncio.gather(*(api.status() for api in apis))
         statuses = {status.code: status for status in found}
         sizes = {feed.origin: feed.size for status in found for feed in status.feeds}
-        if agree(statuses) and sizes == before:
+        if sizes == before and not disagreements(statuses):
             return statuses, True
         if time.monotonic() > deadline:
             return statuses, False

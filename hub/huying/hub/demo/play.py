@@ -16,7 +16,6 @@ from huying.common.errors import Code, HuyingError
 from huying.hub.demo.api import NodeApi
 from huying.hub.demo.canary import Canaries
 from huying.hub.demo.county import CountyCentre
-from huying.hub.demo.divisions import division_draft, read_divisions
 from huying.hub.demo.outcome import Delays, Statuses, converge, delays_of
 from huying.hub.demo.plan import COUNTY, TOWNS, Duties, Sizes, record_id, villages
 from huying.hub.demo.requests import Request, read_requests, shift_micros
@@ -95,10 +94,7 @@ class Play:
             await asyncio.gather(*(api.close() for api in apis.values()))
 
     async def _load(self, apis: dict[str, NodeApi], workers: dict[str, VillageWorker]) -> None:
-        """Every division and register, all villages at once; until every node holds them."""
-        rows = read_divisions()
-        for code in (COUNTY, *TOWNS):
-            await apis[code].append([division_draft(rows[code])])
+        """Every register, all villages at once; until every node holds them."""
         today = datetime.now(UTC).date()
         registers = {code: worker.register(today) for code, worker in workers.items()}
         self.story.totals["loaded"] = sum(len(drafts) for drafts in registers.values())

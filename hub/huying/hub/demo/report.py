@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from huying.common.codes import parse_origin
-from huying.hub.demo.outcome import Outcome
+from huying.hub.demo.outcome import Outcome, disagreements
 from huying.hub.demo.plan import COUNTY, TOWNS
 from huying.hub.demo.story import tier
 from huying.wire.v1 import api_pb2
@@ -113,6 +113,8 @@ def _sums(outcome: Outcome) -> Iterator[Text]:
         if outcome.roots_equal
         else ("不一致 NOT equal", "bold red"),
     )
+    for line in disagreements(outcome.statuses):
+        yield Text(f"  {line}")
 
 
 def examples(folder: Path, outcome: Outcome | None = None) -> list[tuple[str, str]]:

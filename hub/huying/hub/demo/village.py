@@ -11,7 +11,6 @@ from typing import Final
 from huying.common.effects import DraftEntry
 from huying.hub.demo.api import NodeApi
 from huying.hub.demo.canary import Canaries
-from huying.hub.demo.divisions import division_draft, read_divisions
 from huying.hub.demo.people import grid_codes, village_drafts
 from huying.hub.demo.plan import Sizes, record_id
 from huying.hub.demo.requests import Request, event_of, settled
@@ -50,18 +49,15 @@ class VillageWorker:
         self._ended: set[bytes] = set()  # calls whose end came before themselves
 
     def register(self, today: date) -> list[DraftEntry]:
-        """The division, and all its grids, workers, households and residents."""
-        drafts = [division_draft(read_divisions()[self._api.code])]
-        drafts += self._marked(
-            village_drafts(
-                self._api.code,
-                households=self._sizes.households,
-                seed=1,
-                today=today,
-                grid_households=GRID_HOUSEHOLDS,
-            )
+        """All grids, workers, households and residents."""
+        drafts = village_drafts(
+            self._api.code,
+            households=self._sizes.households,
+            seed=1,
+            today=today,
+            grid_households=GRID_HOUSEHOLDS,
         )
-        return drafts
+        return list(self._marked(drafts))
 
     def _marked(self, drafts: Iterator[DraftEntry]) -> Iterator[DraftEntry]:
         """With canaries in every grid worker, and in some households and their residents."""
