@@ -145,7 +145,8 @@ class Engine:
             self._waiting.append(Append(None, tuple(drafts)))
         if self.state == "starting":
             self.state = "live"
-        return self.step(())
+        found = self._effects
+        return [*found, *self.step(())]
 
     def _stands(self, mark: tuple[str, int, bytes]) -> bool:
         """Whether the store holds what the mark says has left this node."""
