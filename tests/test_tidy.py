@@ -236,7 +236,7 @@ def limit_items() -> list[tuple[str, float]]:
 QUALIFIERS = {"DEFAULT", "IN", "FLIGHT", "MAX", "MIN", "MISSED", "WARN"}
 # KIB and MIB are units; a jitter is a ratio; a size counts entries, as in RFC 6962; an epoch is a
 # number of its own kind; children need no S.
-UNITS_BY_CUSTOM = {"CHILDREN", "EPOCH", "JITTER", "KIB", "MIB", "QUEUE", "SIZE"}
+UNITS_BY_CUSTOM = {"CHILDREN", "EPOCH", "INTEGER", "JITTER", "KIB", "MIB", "QUEUE", "SIZE"}
 
 
 @pytest.mark.parametrize(("name", "value"), limit_items())

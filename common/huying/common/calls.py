@@ -27,7 +27,7 @@ from typing import Final, NamedTuple
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from huying.common.errors import Code, HuyingError
-from huying.common.limits import PROPOSAL_BYTES_MAX, RECORD_ID_BYTES, SATISFACTION_MAX
+from huying.common.limits import PROPOSAL_BYTES_MAX, RECORD_ID_BYTES, SATISFACTION_STARS_MAX
 from huying.common.record_rules import check_fields
 from huying.wire.v1 import calls_pb2
 
@@ -230,7 +230,7 @@ def _advance_took(state: CallState, step: SequencedStep) -> CallState:
         following = _TRANSITIONS.get((state.stage, _confirm_action(confirm)))
         if following is None:
             return void
-        rated = confirm.satisfaction if confirm.satisfaction <= SATISFACTION_MAX else 0
+        rated = confirm.satisfaction if confirm.satisfaction <= SATISFACTION_STARS_MAX else 0
         return replace(
             state,
             stage=following,
@@ -341,6 +341,6 @@ def check_proposal(state: CallState, code: str, step: calls_pb2.CallStep) -> Non
         raise HuyingError(
             Code.INVALID_ARGUMENT,
             f"step: a confirm with the call's id of {RECORD_ID_BYTES} bytes, its caller, "
-            f"satisfaction from 0 to {SATISFACTION_MAX}, and {PROPOSAL_BYTES_MAX} bytes at most, "
+            f"satisfaction from 0 to {SATISFACTION_STARS_MAX}, and {PROPOSAL_BYTES_MAX} bytes at most, "
             "is needed",
         )

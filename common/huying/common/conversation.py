@@ -171,7 +171,7 @@ class Conversation:
         engine.pulses.link_opened(behind)
         served = [origin for origin in engine.replica.missing if session.accepts(origin)]
         engine.wants.link_opened(served, engine.clock.monotonic())
-        engine.pulse_soon()
+        engine.rounds.pulse_soon()
 
     def _compare_own(self, session: Session, held: sync_pb2.Held) -> None:
         """Stop writing where the peer shows a note that this node signed and no longer knows.

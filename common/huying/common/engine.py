@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from huying.common import limits
-from huying.common.codes import parse_origin
 from huying.common.conversation import Conversation
 from huying.common.effects import (
     Alarm,
@@ -36,11 +35,11 @@ from huying.common.effects import (
 from huying.common.errors import STORE_FAULTS, Code, HuyingError
 from huying.common.observation import Observation
 from huying.common.ports import Clock, Entropy, HighWaterMark, Sequencer, Store
-from huying.common.pulse import make_pulse
 from huying.common.pulse_board import PulseBoard
 from huying.common.replica import Replica
 from huying.common.report import node_status
 from huying.common.roster import Identity, Pin, Roster
+from huying.common.rounds import Rounds
 from huying.common.session import Session
 from huying.common.status import NodeStatus
 from huying.common.wants import WantBook
@@ -49,7 +48,6 @@ from huying.wire.v1 import feed_pb2, records_pb2, sync_pb2
 __all__ = ["Engine", "Sequencer", "Settings"]
 
 SEQUENCED_MAX = 1024  # steps a sequencer writes in one transaction
-HELLO_SECONDS_MAX = 10.0
 REPORTED_ALARMS_MAX = 64  # in one step; the counters count them all
 
 
@@ -104,16 +102,15 @@ class Engine:
         self.wants = WantBook(settings.want_retry_seconds_min, settings.want_retry_seconds_max)
         self.pulses = PulseBoard()
         self._store = store
-        self._entropy = entropy
         self._mark = mark
         self._sequencer = sequencer
         self._sequence_due = sequencer is not None
         self._waiting: list[Append] = []
+        self.rounds = Rounds(self, entropy)
         self._conversation = Conversation(self)
         self._effects: list[Effect] = []
         self._alarms = 0  # in this step
         self._confirm_by = 0.0
-        self._pulse_due = 0.0
         self._wake: float | None = None
 
     # Starting.
@@ -139,7 +136,7 @@ class Engine:
                 self.alarm(error.code, detail=error.detail)
         now = self.clock.monotonic()
         self._confirm_by = now + self.settings.confirm_seconds
-        self._pulse_due = now
+        self.rounds.pulse_soon()
         drafts = [self._member_draft(pin) for pin in self.roster.children.values()]
         if drafts and self.state != "recovering":
             self._waiting.append(Append(None, tuple(drafts)))
@@ -209,7 +206,8 @@ class Engine:
                 raise
             detail = f"{type(error).__name__} in {type(inputs[0]).__name__}"
             self._give_up(inputs, HuyingError(Code.UNKNOWN, detail), error)
-        self._send_what_is_due()
+        self.rounds.go()
+        self._wake = None
         effects, self._effects = self._effects, []
         return effects
 
@@ -365,73 +363,6 @@ class Engine:
                 return session
         return None
 
-    def _send_what_is_due(self) -> None:
-        now = self.clock.monotonic()
-        pulsing = now >= self._pulse_due
-        if pulsing:
-            self._pulse(now)
-        for session in list(self.sessions.values()):
-            if not session.greeted and now >= session.opened + HELLO_SECONDS_MAX:
-                self.close(session.link, Code.UNEXPECTED_FRAME, "no Hello came")
-                continue
-            for frame in session.pump(now):
-                self.send(session, frame)
-        self._send_pulses()
-        self.wants.forget_settled(self.replica.missing)
-        for origin, rows in self.replica.missing.items():
-            towards = self.session_towards(parse_origin(origin).code)
-            if towards is not None:
-                for want in self.wants.due(origin, rows, now):
-                    self.send(towards, sync_pb2.Frame(want=want))
-        self._mark_withheld()
-        self._wake = None
-
-    def _pulse(self, now: float) -> None:
-        """Sign a pulse for every reader of the own feed."""
-        jitter = self._entropy.uniform(1 - limits.PULSE_JITTER, 1 + limits.PULSE_JITTER)
-        self._pulse_due = now + self.settings.pulse_seconds * jitter
-        own = self.replica.own
-        wall = self.clock.now()
-        for session in self.sessions.values():
-            session.flush()
-        if own.size == 0 or self.state == "recovering":
-            return
-        digest = self.replica.root_at(own, own.size)
-        for reader in self.roster.readers():
-            pulse = make_pulse(
-                self.identity.feed_signer, reader, own.size, digest, wall, own.classes
-            )
-            self.pulses.post(own.origin, reader, own.size, pulse)
-
-    def pulse_soon(self) -> None:
-        """A link opened: have its peer know at once how far the own feed has come."""
-        self._pulse_due = self.clock.monotonic()
-
-    def _send_pulses(self) -> None:
-        routes = {
-            reader: session
-            for reader in self.pulses.readers()
-            if (session := self.session_towards(reader)) is not None
-        }
-        for session, frame in self.pulses.due(routes):
-            self.send(session, frame)
-
-    def _mark_withheld(self) -> None:
-        """Name the feeds of which something is being kept from this node, and clear the others."""
-        for origin, seen in self.observations.items():
-            feed = self.replica.feeds.get(origin)
-            settled = feed is None or feed.head is None or feed.size >= feed.head.size
-            hidden = settled and self.wants.withheld(
-                origin, self.clock.now(), self.settings.withheld_grace_seconds
-            )
-            withheld = origin in self.replica.missing if seen.withheld else hidden
-            withheld = withheld or seen.tail_is_cut()
-            if withheld and not seen.withheld:
-                self.withheld_gaps += 1
-                detail = "the tail is cut" if seen.tail_is_cut() else "asked for, and not given"
-                self.alarm(Code.WITHHELD, feed=origin, detail=detail)
-            seen.withheld = withheld
-
     # Looking.
 
     def observation(self, origin: str) -> Observation:
@@ -448,14 +379,9 @@ class Engine:
         return self._wake
 
     def _timers(self) -> Iterator[float]:
-        yield self._pulse_due
         if not self.confirmed:
             yield self._confirm_by
-        for origin in self.replica.missing:
-            if self.session_towards(parse_origin(origin).code) is not None:
-                yield self.wants.next_due(origin)
-        for session in self.sessions.values():
-            yield session.next_timer() if session.greeted else session.opened + HELLO_SECONDS_MAX
+        yield from self.rounds.timers()
 
     def status(self) -> NodeStatus:
         """The node as it stands now."""

@@ -26,7 +26,7 @@ from huying.common.limits import (
     NAME_CHARACTERS_MAX,
     PHONE_CHARACTERS_MAX,
     RECORD_ID_BYTES,
-    SATISFACTION_MAX,
+    SATISFACTION_STARS_MAX,
     TEXT_CHARACTERS_MAX,
 )
 from huying.common.masking import mask
@@ -283,7 +283,7 @@ _RULES: Final[Mapping[str, Mapping[str, _Rule]]] = {
     "Raise": {"village": _Rule(_here_or_below)},
     "Confirm": {
         "resolved": _Rule(_flag),
-        "satisfaction": _Rule(_upto(SATISFACTION_MAX)),
+        "satisfaction": _Rule(_upto(SATISFACTION_STARS_MAX)),
         "comment": _Rule(_text),
     },
     "Dispatch": {

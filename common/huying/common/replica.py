@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 
 from huying.common.checkpoint import (
     Checkpoint,
-    cosign,
-    merge_signatures,
     open_checkpoint,
     parse_checkpoint,
     sign_checkpoint,
@@ -33,6 +31,7 @@ from huying.common.ports import Clock, Entropy, Store
 from huying.common.roster import Identity, Pin, Roster
 from huying.common.segment import ForkError, Segment, verify_segment
 from huying.common.state import Applied, ClassMark, FeedState, Missing, StoredCheckpoint
+from huying.common.witness import countersign, merge_cosignature
 from huying.common.writer import Composed, Writer
 from huying.wire.v1 import feed_pb2, records_pb2
 
@@ -362,50 +361,29 @@ class Replica:
     # Witnessing.
 
     def _cosign(self, origin: str) -> None:
-        """Cosign the newest checkpoint of a parent's or a child's feed, if it is held whole.
-
-        Only forward, and in the transaction that stores what is signed for: a checkpoint whose
-        span is not all held might hide a fork in it.
-        """
+        """Cosign the newest checkpoint of a parent's or a child's feed, if it is held whole."""
         feed = self.feeds[origin]
-        head = feed.head
-        if head is None or feed.frozen or head.size != feed.size or feed.rest:
+        if not self.may_cosign or not self.roster.is_witness_of(parse_origin(origin).code):
             return
-        if not self.may_cosign:
-            return
-        if not self.roster.is_witness_of(parse_origin(origin).code):
-            return
-        if feed.cosigned is not None and head.size <= feed.cosigned.size:
-            return
-        note = cosign(self.identity.witness_signer, head.note, int(self._clock.now()))
-        signed = StoredCheckpoint(head.size, head.root, note)
-        self.store.put_checkpoint(feed.feed_id, signed)
-        self.feeds[origin] = replace(feed, head=signed, cosigned=signed)
+        signed = countersign(feed, self.identity.witness_signer, self._clock.now())
+        if signed is not None:
+            self.store.put_checkpoint(feed.feed_id, signed)
+            self.feeds[origin] = replace(feed, head=signed, cosigned=signed)
 
     def adopt_cosignature(self, peer: str, data: bytes) -> None:
         """Keep the cosignature that witness `peer` returned on a checkpoint of the own feed.
 
-        Raises HuyingError(BAD_NOTE, BAD_SIGNATURE, NOT_FOUND), or FORK where the note is of a root
-        that this node never signed.
+        Raises HuyingError(NOT_ENROLLED, NOT_FOUND), or as `merge_cosignature`.
         """
         witness = self.roster.witness_key(peer)
         if witness is None:
             raise HuyingError(Code.NOT_ENROLLED, f"no witness key of {peer}")
         own = self.own
-        note = parse_note(data)
-        size = parse_checkpoint(note.text).size
+        size = parse_checkpoint(parse_note(data).text).size
         found = self.store.checkpoints(own.feed_id, size - 1, size, newest_first=True, limit=1)
         if not found:
             raise HuyingError(Code.NOT_FOUND, f"no checkpoint of size {size} was kept")
-        if parse_note(found[0].note).text != note.text:
-            open_checkpoint(data, self.identity.feed_signer.key)
-            raise HuyingError(Code.FORK, f"the own feed has two roots at size {size}")
-        if (witness.name, witness.key_id) not in {line.identity for line in note.signatures}:
-            raise HuyingError(Code.BAD_SIGNATURE, f"no cosignature of {peer}")
-        # The text is the one that was signed here, so just the witness's line is to be verified.
-        merged = StoredCheckpoint(
-            size, found[0].root, merge_signatures(found[0].note, data, (witness,))
-        )
+        merged = merge_cosignature(found[0], data, self.identity.feed_signer.key, witness)
         self.store.put_checkpoint(own.feed_id, merged)
         witnessed = own.witnessed
         self._set(

@@ -1,0 +1,122 @@
+"""What a node does after every step, and when nothing happens at all.
+
+One round sends what the links have room for, signs the pulses that are due, asks for what is
+missing, and names the feeds of which something is being kept from this node. It runs after the
+step's transaction, and changes nothing durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from huying.common import limits
+from huying.common.codes import parse_origin
+from huying.common.errors import Code
+from huying.common.ports import Entropy
+from huying.common.pulse import make_pulse
+from huying.wire.v1 import sync_pb2
+
+if TYPE_CHECKING:
+    from huying.common.engine import Engine
+
+__all__ = ["HELLO_SECONDS_MAX", "Rounds"]
+
+HELLO_SECONDS_MAX: Final = 10.0  # a link on which nobody greets is closed
+
+
+class Rounds:
+    """The rounds of one engine."""
+
+    def __init__(self, engine: Engine, entropy: Entropy) -> None:
+        self._engine = engine
+        self._entropy = entropy
+        self._pulse_due = 0.0  # monotonic seconds
+
+    def go(self) -> None:
+        """One round."""
+        now = self._engine.clock.monotonic()
+        if now >= self._pulse_due:
+            self._pulse(now)
+        self._pump(now)
+        self._pass_pulses_on()
+        self._ask(now)
+        self._mark_withheld()
+
+    def pulse_soon(self) -> None:
+        """A link opened: have its peer know at once how far the own feed has come."""
+        self._pulse_due = self._engine.clock.monotonic()
+
+    def timers(self) -> Iterator[float]:
+        """When a round has something to do though nothing came; monotonic seconds."""
+        engine = self._engine
+        yield self._pulse_due
+        for origin in engine.replica.missing:
+            if engine.session_towards(parse_origin(origin).code) is not None:
+                yield engine.wants.next_due(origin)
+        for session in engine.sessions.values():
+            yield session.next_timer() if session.greeted else session.opened + HELLO_SECONDS_MAX
+
+    def _pulse(self, now: float) -> None:
+        """Sign a pulse for every reader of the own feed."""
+        engine = self._engine
+        jitter = self._entropy.uniform(1 - limits.PULSE_JITTER, 1 + limits.PULSE_JITTER)
+        self._pulse_due = now + engine.settings.pulse_seconds * jitter
+        for session in engine.sessions.values():
+            session.flush()
+        own = engine.replica.own
+        if own.size == 0 or engine.state == "recovering":
+            return
+        digest = engine.replica.root_at(own, own.size)
+        wall = engine.clock.now()
+        for reader in engine.roster.readers():
+            pulse = make_pulse(
+                engine.identity.feed_signer, reader, own.size, digest, wall, own.classes
+            )
+            engine.pulses.post(own.origin, reader, own.size, pulse)
+
+    def _pump(self, now: float) -> None:
+        engine = self._engine
+        for session in list(engine.sessions.values()):
+            if not session.greeted and now >= session.opened + HELLO_SECONDS_MAX:
+                engine.close(session.link, Code.UNEXPECTED_FRAME, "no Hello came")
+                continue
+            for frame in session.pump(now):
+                engine.send(session, frame)
+
+    def _pass_pulses_on(self) -> None:
+        engine = self._engine
+        routes = {
+            reader: session
+            for reader in engine.pulses.readers()
+            if (session := engine.session_towards(reader)) is not None
+        }
+        for session, frame in engine.pulses.due(routes):
+            engine.send(session, frame)
+
+    def _ask(self, now: float) -> None:
+        """Ask for what is missing, wherever the line to its origin is up."""
+        engine = self._engine
+        engine.wants.forget_settled(engine.replica.missing)
+        for origin, rows in engine.replica.missing.items():
+            towards = engine.session_towards(parse_origin(origin).code)
+            if towards is not None:
+                for want in engine.wants.due(origin, rows, now):
+                    engine.send(towards, sync_pb2.Frame(want=want))
+
+    def _mark_withheld(self) -> None:
+        """Name the feeds of which something is being kept from this node, and clear the others."""
+        engine = self._engine
+        for origin, seen in engine.observations.items():
+            feed = engine.replica.feeds.get(origin)
+            settled = feed is None or feed.head is None or feed.size >= feed.head.size
+            hidden = settled and engine.wants.withheld(
+                origin, engine.clock.now(), engine.settings.withheld_grace_seconds
+            )
+            withheld = origin in engine.replica.missing if seen.withheld else hidden
+            withheld = withheld or seen.tail_is_cut()
+            if withheld and not seen.withheld:
+                engine.withheld_gaps += 1
+                detail = "the tail is cut" if seen.tail_is_cut() else "asked for, and not given"
+                engine.alarm(Code.WITHHELD, feed=origin, detail=detail)
+            seen.withheld = withheld
