@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from google.protobuf.message import DecodeError
-from sqlalchemy import ColumnElement, Connection, and_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, select
 
 from huying.common.calls import SequencedStep, fold
 from huying.common.errors import Code, HuyingError
@@ -12,7 +14,7 @@ from huying.node.store.schema import CALL_STEPS, ENTRIES, FEEDS, STEP_RAISE, sta
 from huying.node.store.values import number, text
 from huying.wire.v1 import calls_pb2
 
-__all__ = ["folded_columns", "sequencer_steps", "steps_of"]
+__all__ = ["folded_columns", "sequencer_steps", "steps_of_sequencer"]
 
 
 def sequencer_steps(
@@ -22,34 +24,37 @@ def sequencer_steps(
 
     Raises HuyingError(CORRUPT) where a stored step does not read as it did when it was applied.
     """
-    steps = CALL_STEPS.c
-    query = (
-        select(steps.epoch, steps.idx, steps.time_micros, ENTRIES.c.openings)
-        .select_from(CALL_STEPS)
-        .join(ENTRIES, stands_at(CALL_STEPS))
-        .where(steps_of(call, caller, sequencer), steps.step != STEP_RAISE)
-        .order_by(steps.epoch, steps.idx)
-    )
+    parameters = {"of_call": call, "of_caller": caller, "of_sequencer": sequencer}
     sequenced: list[SequencedStep] = []
     time_micros: dict[int | None, int] = {}
-    for epoch, index, micros, openings in connection.execute(query):
+    for epoch, index, micros, openings in connection.execute(_STEPS, parameters):
         sequenced.append(SequencedStep(index, _parse(openings), epoch))
         time_micros[index] = micros
     return sequenced, time_micros
 
 
-def steps_of(call: bytes, caller: str, sequencer: str) -> ColumnElement[bool]:
-    """Selects what stands of a call in the sequencer's feeds.
+def steps_of_sequencer() -> ColumnElement[bool]:
+    """Selects what stands of a call (`of_call`, `of_caller`) in the feeds of `of_sequencer`.
 
     The feeds are named by number, so that the key leads straight to these steps, however many
     others speak of the same call.
     """
-    feeds = select(FEEDS.c.feed_id).where(FEEDS.c.code == sequencer)
+    feeds = select(FEEDS.c.feed_id).where(FEEDS.c.code == bindparam("of_sequencer"))
     return and_(
-        CALL_STEPS.c.call == call,
-        CALL_STEPS.c.caller == caller,
+        CALL_STEPS.c.call == bindparam("of_call"),
+        CALL_STEPS.c.caller == bindparam("of_caller"),
         CALL_STEPS.c.feed_id.in_(feeds),
     )
+
+
+# Built once: to build a query costs more than to run it.
+_STEPS: Final = (
+    select(CALL_STEPS.c.epoch, CALL_STEPS.c.idx, CALL_STEPS.c.time_micros, ENTRIES.c.openings)
+    .select_from(CALL_STEPS)
+    .join(ENTRIES, stands_at(CALL_STEPS))
+    .where(steps_of_sequencer(), CALL_STEPS.c.step != STEP_RAISE)
+    .order_by(CALL_STEPS.c.epoch, CALL_STEPS.c.idx)
+)
 
 
 def folded_columns(

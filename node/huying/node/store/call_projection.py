@@ -6,7 +6,8 @@ rest is derived anew each time one arrives: which proposals were taken, and, whe
 spoke, the call's state by `huying.common.calls.fold`. The result depends on what is here, never on
 the order in which it came.
 
-Calls are few beside events, so this runs plain SQLAlchemy Core, without prepared text.
+Calls are few beside events, so this runs plain SQLAlchemy Core; but its statements are built once,
+which costs more than to run them.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, and_, bindparam, select, update
 
 from huying.common.state import Applied
-from huying.node.store.call_fold import folded_columns, steps_of
+from huying.node.store.call_fold import folded_columns, steps_of_sequencer
 from huying.node.store.content import slot_states
 from huying.node.store.schema import (
     CALL_STEPS,
@@ -49,6 +50,43 @@ _UNRECEIVED: Final[dict[str, Any]] = {
 }
 
 _PROPOSALS: Final = (STEP_RAISE, "confirm")
+
+_OF_CALL: Final = and_(
+    CALL_STEPS.c.call == bindparam("of_call"), CALL_STEPS.c.caller == bindparam("of_caller")
+)
+_THE_CALL: Final = and_(
+    CALLS.c.record == bindparam("of_call"), CALLS.c.home == bindparam("of_caller")
+)
+_ADOPT: Final = (
+    update(CALL_STEPS)
+    .where(_OF_CALL, CALL_STEPS.c.state == PROPOSAL_ORPHAN)
+    .values(state=PROPOSAL_PENDING)
+)
+_SEQUENCER: Final = select(CALLS.c.sequencer).where(_THE_CALL)
+_SET_FOLDED: Final = (
+    update(CALLS).where(_THE_CALL).values({name: bindparam(name) for name in _UNRECEIVED})
+)
+_TAKEN: Final = (
+    select(
+        CALL_STEPS.c.took_origin,
+        CALL_STEPS.c.took_idx,
+        CALL_STEPS.c.state,
+        CALL_STEPS.c.void_reason,
+    )
+    .where(steps_of_sequencer(), CALL_STEPS.c.step == "took")
+    .order_by(CALL_STEPS.c.epoch, CALL_STEPS.c.idx)
+)
+_DECIDE: Final = (
+    update(CALL_STEPS)
+    .where(
+        _OF_CALL,
+        CALL_STEPS.c.feed_id
+        == select(FEEDS.c.feed_id).where(FEEDS.c.origin == bindparam("origin")).scalar_subquery(),
+        CALL_STEPS.c.idx == bindparam("index"),
+        CALL_STEPS.c.step.in_(_PROPOSALS),
+    )
+    .values(state=bindparam("decided"), void_reason=bindparam("reason"))
+)
 
 # (call, caller): whoever copies another's call id gets a call of its own.
 _CallKey = tuple[bytes, str]
@@ -105,11 +143,7 @@ class CallProjection:
         self._connection.exec_driver_sql(self._put_call, row)
         key = head.record, entry.home
         self._put(key, entry, STEP_RAISE, PROPOSAL_PENDING)
-        self._connection.execute(
-            update(CALL_STEPS)
-            .where(_of_call(key), CALL_STEPS.c.state == PROPOSAL_ORPHAN)
-            .values(state=PROPOSAL_PENDING)
-        )
+        self._connection.execute(_ADOPT, {"of_call": key[0], "of_caller": key[1]})
         return key
 
     def _step(self, entry: Applied) -> _CallKey:
@@ -146,8 +180,8 @@ class CallProjection:
         )
 
     def _sequencer(self, key: _CallKey) -> str | None:
-        query = select(CALLS.c.sequencer).where(CALLS.c.record == key[0], CALLS.c.home == key[1])
-        return self._connection.execute(query).scalar()
+        parameters = {"of_call": key[0], "of_caller": key[1]}
+        return self._connection.execute(_SEQUENCER, parameters).scalar()
 
     def _settle(self, key: _CallKey, homes: set[str]) -> None:
         """Mark what was taken; fold again where the sequencer spoke or the call came late."""
@@ -156,37 +190,19 @@ class CallProjection:
             return
         self._mark_taken(key, sequencer)
         if sequencer in homes or key[1] in homes:
+            columns = folded_columns(self._connection, *key, sequencer)
             self._connection.execute(
-                update(CALLS)
-                .where(CALLS.c.record == key[0], CALLS.c.home == key[1])
-                .values(**folded_columns(self._connection, *key, sequencer))
+                _SET_FOLDED, {"of_call": key[0], "of_caller": key[1], **columns}
             )
 
     def _mark_taken(self, key: _CallKey, sequencer: str) -> None:
         """The first took of a proposal, in the sequencer's order, decides it."""
-        steps = CALL_STEPS.c
-        query = (
-            select(steps.took_origin, steps.took_idx, steps.state, steps.void_reason)
-            .where(steps_of(*key, sequencer), steps.step == "took")
-            .order_by(steps.epoch, steps.idx)
-        )
+        of_call = {"of_call": key[0], "of_caller": key[1]}
+        taken = self._connection.execute(_TAKEN, {**of_call, "of_sequencer": sequencer})
         decided: dict[tuple[str, int], tuple[int, int]] = {}
-        for origin, index, state, reason in self._connection.execute(query).fetchall():
+        for origin, index, state, reason in taken.fetchall():
             decided.setdefault((origin, index), (state, reason))
         # An earlier took may become readable after a later one, so a decision can still change.
         for (origin, index), (state, reason) in decided.items():
-            feed = select(FEEDS.c.feed_id).where(FEEDS.c.origin == origin).scalar_subquery()
-            self._connection.execute(
-                update(CALL_STEPS)
-                .where(
-                    _of_call(key),
-                    steps.feed_id == feed,
-                    steps.idx == index,
-                    steps.step.in_(_PROPOSALS),
-                )
-                .values(state=state, void_reason=reason)
-            )
-
-
-def _of_call(key: _CallKey) -> Any:
-    return and_(CALL_STEPS.c.call == key[0], CALL_STEPS.c.caller == key[1])
+            decision = {"origin": origin, "index": index, "decided": state, "reason": reason}
+            self._connection.execute(_DECIDE, {**of_call, **decision})
