@@ -48,7 +48,7 @@ class Sizes:
 
     households: int = 280  # in each village
     requests: int = 1000  # of the whole network
-    requests_per_second: float = 40.0  # on average; they come as unevenly as they did
+    requests_per_second: float = 30.0  # on average; they come as unevenly as they did
 
     @property
     def stream_seconds(self) -> float:

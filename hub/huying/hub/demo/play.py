@@ -28,7 +28,7 @@ __all__ = ["Play", "check_alive"]
 
 CONVERGE_SECONDS_MAX: Final = 30.0
 PATIENCE_SECONDS: Final = 60.0  # past the stream's length
-_CHECK_SECONDS: Final = 0.5
+_CHECK_SECONDS: Final = 1.0
 
 
 class Play:
