@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.message import DecodeError
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal_column, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    select,
+    tuple_,
+)
 
 from huying.common.calls import CallStage, Proposal, SequencedStep
 from huying.common.errors import Code, HuyingError
@@ -140,28 +150,12 @@ class CallQueries(Queries):
 
     def pending_proposals(self, sequencer: str, limit: int) -> list[Proposal]:
         """The oldest proposals to `sequencer` that it has not taken, in feed order."""
-        query = (
-            select(
-                FEEDS.c.origin,
-                CALL_STEPS.c.idx,
-                CALL_STEPS.c.home,
-                CALL_STEPS.c.call,
-                CALL_STEPS.c.caller,
-                CALL_STEPS.c.step,
-                ENTRIES.c.openings,
-            )
-            .select_from(CALL_STEPS)
-            .join(CALLS, _call_of_step())
-            .join(ENTRIES, stands_at(CALL_STEPS))
-            .join(FEEDS, FEEDS.c.feed_id == CALL_STEPS.c.feed_id)
-            .where(CALL_STEPS.c.state == _PENDING, CALLS.c.sequencer == sequencer)
-            .order_by(CALL_STEPS.c.feed_id, CALL_STEPS.c.idx)
-            .limit(limit)
-        )
         with self._reading() as connection:
             return [
                 Proposal(origin, index, home, call, caller, _parse(step, openings))
-                for origin, index, home, call, caller, step, openings in connection.execute(query)
+                for origin, index, home, call, caller, step, openings in connection.execute(
+                    _PENDING_PROPOSALS, {"of_sequencer": sequencer, "most": limit}
+                )
             ]
 
     def call_counts(self) -> CallCounts:
@@ -244,6 +238,27 @@ def _step_row(row: Any) -> CallStepRow:
 
 def _call_of_step() -> Any:
     return and_(CALLS.c.record == CALL_STEPS.c.call, CALLS.c.home == CALL_STEPS.c.caller)
+
+
+# Built once: every transaction of every node asks this.
+_PENDING_PROPOSALS: Final = (
+    select(
+        FEEDS.c.origin,
+        CALL_STEPS.c.idx,
+        CALL_STEPS.c.home,
+        CALL_STEPS.c.call,
+        CALL_STEPS.c.caller,
+        CALL_STEPS.c.step,
+        ENTRIES.c.openings,
+    )
+    .select_from(CALL_STEPS)
+    .join(CALLS, _call_of_step())
+    .join(ENTRIES, stands_at(CALL_STEPS))
+    .join(FEEDS, FEEDS.c.feed_id == CALL_STEPS.c.feed_id)
+    .where(CALL_STEPS.c.state == _PENDING, CALLS.c.sequencer == bindparam("of_sequencer"))
+    .order_by(CALL_STEPS.c.feed_id, CALL_STEPS.c.idx)
+    .limit(bindparam("most"))
+)
 
 
 def _parse(step: str, openings: bytes) -> calls_pb2.Call | calls_pb2.CallStep:
