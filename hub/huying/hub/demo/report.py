@@ -21,6 +21,7 @@ from huying.wire.v1 import api_pb2
 __all__ = ["examples", "print_examples", "print_report"]
 
 _WIDTH_MAX: Final = 100
+_WIDE: Final = 90  # columns from which a feed's code stands beside its name
 _HEADINGS: Final = (
     ("条目", "entries"),
     ("持有", "held"),
@@ -35,19 +36,21 @@ def print_report(console: Console, outcome: Outcome) -> None:
     """All tables and the sums."""
     for status in outcome.statuses.values():
         console.print()
-        console.print(_title(status))
-        console.print(_table(status, min(_WIDTH_MAX, console.width)))
+        width = min(_WIDTH_MAX, console.width)
+        console.print(_title(status, wide=width >= _WIDE))
+        console.print(_table(status, width))
     console.print()
     for line in _sums(outcome):
         console.print(line, soft_wrap=console.width >= _WIDTH_MAX)
 
 
-def _title(status: api_pb2.StatusResponse) -> Text:
+def _title(status: api_pb2.StatusResponse, *, wide: bool) -> Text:
+    raised, answered, confirmed = (" raised", " answered", " confirmed") if wide else ("", "", "")
     return Text.assemble(
         (f"{tier(status.code)} {status.name} ", "bold"),
         (f"{status.code}  ", "dim"),
-        f"呼叫 raised {status.calls_raised} · 答复 answered {status.calls_answered} · "
-        f"确认 confirmed {status.calls_confirmed}",
+        f"呼叫{raised} {status.calls_raised} · 答复{answered} {status.calls_answered} · "
+        f"确认{confirmed} {status.calls_confirmed}",
     )
 
 
@@ -60,7 +63,11 @@ def _table(status: api_pb2.StatusResponse, width: int) -> Table:
         origin = parse_origin(feed.origin)
         own = feed.origin == status.origin
         table.add_row(
-            Text.assemble("● " if own else "  ", f"{feed.name} ", (origin.code, "dim")),
+            Text.assemble(
+                "● " if own else "  ",
+                f"{feed.name} ",
+                (origin.code if width >= _WIDE or not feed.name else "", "dim"),
+            ),
             f"{feed.size:,}",
             f"{feed.size - feed.entries_hidden:,}",
             f"{feed.openings_held:,}",
