@@ -154,7 +154,7 @@ def village_size(member: Member) -> int:
 def test_an_alert_fires_when_a_link_is_cut_and_clears_when_it_heals(
     tmp_path: Path, fleet: Fleet, link: CutLink, require: Callable[[str], str]
 ) -> None:
-    """The whole way an operator is told: node, metrics, scrape, rule, alert; and that it is over."""
+    """The whole way an operator is told: node, metrics, scrape, rule, alert; and of the end."""
     program = require("prometheus")
     fleet.start()
     metrics = {member.code: load(member.config_file).metrics.listen for member in fleet}

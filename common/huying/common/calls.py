@@ -341,6 +341,6 @@ def check_proposal(state: CallState, code: str, step: calls_pb2.CallStep) -> Non
         raise HuyingError(
             Code.INVALID_ARGUMENT,
             f"step: a confirm with the call's id of {RECORD_ID_BYTES} bytes, its caller, "
-            f"satisfaction from 0 to {SATISFACTION_STARS_MAX}, and {PROPOSAL_BYTES_MAX} bytes at most, "
-            "is needed",
+            f"satisfaction from 0 to {SATISFACTION_STARS_MAX}, and at most {PROPOSAL_BYTES_MAX} "
+            "bytes, is needed",
         )
