@@ -143,6 +143,7 @@ def test_a_relay_that_lost_its_copy_rebuilds_it_and_serves(first: int) -> None:
         town = world.nodes[TOWNS[0]]
         town.lose_power(seconds=3.0)
         town.forget([world.nodes[v].origin for v in VILLAGES])
+        world.run_until(BUSY_SECONDS)
         run_until_level(world, workload)
         world.run_until(world.time + SETTLE_SECONDS)
         oracles.check_all(workload)

@@ -27,6 +27,7 @@ TOWN_PHONE = "535353535353"
 
 _PATIENCE_SECONDS = 8.0
 _LOOK_SECONDS = 2.0
+_LEDGER_CHANCE = 0.02
 
 
 class Workload:
@@ -102,8 +103,9 @@ class Workload:
         return self._numbers
 
     def _village(self, code: str) -> None:
-        drafts = [self._report(code) for _ in range(self.random.choice((1, 1, 2, 4)))]
-        self.submit(code, *drafts)
+        # Now and then a whole ledger at once: more than one segment takes, under one checkpoint.
+        count = 90 if self.random.random() < _LEDGER_CHANCE else self.random.choice((1, 1, 2, 4))
+        self.submit(code, *(self._report(code) for _ in range(count)))
 
     def _report(self, code: str) -> DraftEntry:
         number = self._number()

@@ -670,6 +670,9 @@ def test_a_full_disk_answers_everybody_who_waits_and_the_node_goes_on(method: st
     assert answer.error is None
     assert not answer.receipts[0].repeated
     assert events(host) == {"event 0"}
+    (durable,) = store.inner.feeds()
+    assert durable == host.engine.replica.own, "memory and database disagree"
+    assert len(store.inner.entries(1, 0, 99)) == durable.size == answer.receipts[0].index + 1
 
 
 def test_a_fault_of_our_own_costs_its_input_alone(

@@ -175,6 +175,9 @@ def test_a_refused_segment_is_offered_again_after_growing_pauses(village: Host) 
     pauses = [b - a for a, b in pairwise(times)]
     assert pauses == sorted(pauses)
     assert 55 <= pauses[-1] <= 61
+    village.wait(61)
+    ack(village, link, 2)
+    assert village.wait(200), "pulses, and no timer that stays due"
 
 
 def test_a_start_mismatch_is_mended_at_once(village: Host) -> None:
