@@ -163,7 +163,9 @@ def cut_segment(
         if hidden:
             items.add(hidden=b"".join(hidden))
             hidden.clear()
-        items.add(entry=feed_pb2.Entry(leaf=leaf, openings=openings))
+        entry = items.add().entry
+        entry.leaf = leaf
+        entry.openings.extend(openings)
         readable += 1
     if hidden:
         items.add(hidden=b"".join(hidden))

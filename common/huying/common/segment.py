@@ -112,21 +112,23 @@ def decode_segment(message: feed_pb2.Segment) -> Segment:
     entries: list[ReceivedEntry] = []
     hashes: list[bytes] = []
     for item in message.items:
-        if item.HasField("entry"):
-            leaf = item.entry.leaf
-            openings = tuple(item.entry.openings)
+        entry = item.entry
+        leaf = entry.leaf
+        if leaf:
+            openings = tuple(entry.openings)
             if len(openings) > COMPARTMENTS_MAX:
                 raise HuyingError(
                     Code.LIMIT_EXCEEDED, f"{len(openings)} openings, {COMPARTMENTS_MAX} at most"
                 )
-            if len(leaf) + sum(map(len, openings)) > ENTRY_BYTES_MAX:
+            # The encoding adds bytes of its own, so only what looks too large is added up.
+            if item.ByteSize() > ENTRY_BYTES_MAX and len(leaf) + _total(openings) > ENTRY_BYTES_MAX:
                 raise HuyingError(Code.LIMIT_EXCEEDED, f"an entry over {ENTRY_BYTES_MAX} bytes")
             entries.append((leaf, openings))
             hashes.append(sha256(b"\x00" + leaf).digest())
         else:
             run = _split_hashes(item.hidden, "hidden")
             if not run:
-                raise HuyingError(_MALFORMED, "an item without an entry or a hash")
+                raise HuyingError(_MALFORMED, "an item without a leaf or a hash")
             entries.extend([(None, ())] * len(run))
             hashes.extend(run)
         if len(entries) > SEGMENT_ENTRIES_MAX:
@@ -143,6 +145,10 @@ def decode_segment(message: feed_pb2.Segment) -> Segment:
         rest=tuple(_split_hashes(message.rest, "rest")),
         note=message.checkpoint,
     )
+
+
+def _total(openings: Sequence[bytes]) -> int:
+    return sum(map(len, openings))
 
 
 def _split_hashes(data: bytes, field: str) -> list[bytes]:

@@ -37,6 +37,7 @@ PROTOCOL_MIN: Final = 1
 PROTOCOL_MAX: Final = 1
 
 ACK_SECONDS_MAX: Final = 5.0  # a segment unacknowledged for longer is sent again
+SILENCES_MAX: Final = 4  # doublings of that time
 REFUSED_PAUSE_SECONDS_MIN: Final = 1.0
 REFUSED_PAUSE_SECONDS_MAX: Final = 60.0
 # A window of eight segments keeps the link busy while the first are being verified.
@@ -65,6 +66,7 @@ class _Outflow:
     deferred: bool = False  # the peer can't verify this origin yet; it will say when
     paused_until: float = 0.0
     pause_seconds: float = REFUSED_PAUSE_SECONDS_MIN
+    silences: int = 0  # times in a row that nothing was acknowledged in time
     flights: deque[_Flight] = field(default_factory=deque)
 
 
@@ -252,17 +254,19 @@ class Session:
 
     def _retransmit(self, now: float) -> None:
         """Go back to what is acknowledged where the peer has been silent for too long."""
-        patience = self._patience()
         for flow in self._outflows.values():
-            if flow.flights and now >= flow.flights[0].sent + patience:
+            if flow.flights and now >= flow.flights[0].sent + self._patience(flow):
+                # A peer that is just slow must not be sent the same again and again.
+                flow.silences = min(flow.silences + 1, SILENCES_MAX)
                 self._rewind(flow)
             if flow.paused_until <= now:
                 flow.paused_until = 0.0  # or it would be a timer that is always due
                 flow.deferred = False
 
-    def _patience(self) -> float:
+    def _patience(self, flow: _Outflow) -> float:
         """How many seconds an acknowledgement may take."""
-        return max(ACK_SECONDS_MAX, 4 * self._unacked_bytes / max(self._rate, 1.0))
+        expected = max(ACK_SECONDS_MAX, 4 * self._unacked_bytes / max(self._rate, 1.0))
+        return expected * float(1 << flow.silences)
 
     def _rewind(self, flow: _Outflow) -> None:
         self._unacked_bytes -= sum(flight.size_bytes for flight in flow.flights)
@@ -296,6 +300,7 @@ class Session:
             acked_bytes += flight.size_bytes
             sent = min(sent, flight.sent)
         if acked_bytes:
+            flow.silences = 0
             self._unacked_bytes -= acked_bytes
             elapsed = max(now - max(sent, self._acked_at), 1e-3)
             measured = acked_bytes / elapsed
@@ -316,9 +321,8 @@ class Session:
 
     def next_timer(self) -> float:
         """When `pump` has something to do though nothing happened; monotonic seconds."""
-        patience = self._patience()
         timers = [
-            flow.flights[0].sent + patience if flow.flights else flow.paused_until
+            flow.flights[0].sent + self._patience(flow) if flow.flights else flow.paused_until
             for flow in self._outflows.values()
             if flow.flights or flow.paused_until
         ]
