@@ -180,6 +180,21 @@ def test_what_is_asked_for_in_vain_is_withheld_until_it_comes(
     assert host.engine.withheld_gaps == 1
 
 
+def test_nobody_is_asked_who_is_not_linked_and_the_next_link_is_asked_at_once(
+    host: Host, feed: HandmadeFeed
+) -> None:
+    """A node that misses something of a dead peer sleeps; a due Want would keep it awake."""
+    link, _ = host.link(VILLAGE)
+    segment = offer(feed, 0, 8)
+    del segment.items[4].entry.openings[1:]
+    assert of_kind(host.hear(link, segment), "want")
+    host.step(LinkDown(link))
+    assert not of_kind([frame for _, frame in host.wait(300)], "want")
+    held = sync_pb2.Held(origin=feed.origin, size=8, root=feed.root(8))
+    _, frames = host.link(VILLAGE, [held])
+    assert [want.want.start for want in of_kind(frames, "want")] == [4]
+
+
 def test_a_breach_is_dropped_before_storage_and_named(host: Host, feed: HandmadeFeed) -> None:
     """A village that sends too much leaves no trace of it at the town."""
     link, _ = host.link(VILLAGE)
