@@ -285,7 +285,8 @@ class Conversation:
             return
         open_pulse(message, key)
         if pulse.reader != engine.identity.code:
-            if engine.roster.link_towards(pulse.reader) not in (None, session.peer):
+            onward = engine.roster.link_towards(pulse.reader)
+            if engine.roster.is_member(pulse.reader) and onward not in (None, session.peer):
                 engine.pulses.post(pulse.origin, pulse.reader, pulse.size, message)
             return
         feed = engine.replica.feeds.get(pulse.origin) or FeedState(0, pulse.origin)

@@ -97,6 +97,10 @@ class Roster:
         pin = self._by_code.get(code)
         return (self._feed_keys[VerifierKey.parse(pin.feed_key).name],) if pin else ()
 
+    def is_member(self, code: str) -> bool:
+        """Whether the node is known here: what is kept for others is kept for these alone."""
+        return code in self._by_code
+
     def name(self, code: str) -> str:
         """What a node's division is called; empty where nobody said."""
         return self._names.get(code, "")
