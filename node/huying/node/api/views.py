@@ -63,7 +63,7 @@ def status_view(
 def _feed_view(feed: FeedStatus, names: Mapping[str, str]) -> api_pb2.FeedStatus:
     view = api_pb2.FeedStatus(
         origin=feed.origin,
-        name=names.get(feed.code, ""),
+        name=names.get(feed.code) or feed.name,
         size=feed.size,
         root=feed.root,
         state=feed.health.value,
