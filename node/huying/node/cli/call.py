@@ -155,6 +155,7 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """列出呼叫 · List calls, newest first. Works while the node is down."""
+    from huying.node.cli.call_text import stage_text
     from huying.node.cli.offline import open_reads
     from huying.node.cli.output import print_json, print_note, print_table, when
     from huying.node.cli.render import call_document
@@ -185,7 +186,7 @@ def list_(
             (
                 each["call"],
                 each["caller"],
-                each["stage"],
+                stage_text(each["stage"]),
                 each["department"],
                 each["content"].get("title", ""),
                 when(each["raised_micros"]),
@@ -210,8 +211,9 @@ def _stage(name: str) -> int:
 
 def show(ctx: typer.Context, call: CallArgument, *, as_json: JsonOption = False) -> None:
     """查看一件呼叫的全过程 · Show a call with every step. Works while the node is down."""
+    from huying.node.cli.call_text import in_reading_order, stage_text
     from huying.node.cli.offline import open_reads
-    from huying.node.cli.output import print_json, print_pairs, print_table, when
+    from huying.node.cli.output import print_json, print_pairs, print_table, readable, when
     from huying.node.cli.render import call_document
 
     with open_reads(context.config(ctx)) as reads:
@@ -225,28 +227,31 @@ def show(ctx: typer.Context, call: CallArgument, *, as_json: JsonOption = False)
             ("呼叫 · call", document["call"]),
             ("呼叫方 · caller", document["caller"]),
             ("应答方 · sequencer", document["sequencer"]),
-            ("环节 · stage", document["stage"]),
+            ("环节 · stage", stage_text(document["stage"])),
             ("主办 · department", document["department"] or "—"),
             ("呼叫时间 · raised", when(found.raised_micros)),
             ("收到时间 · received", when(found.received_micros)),
             ("期限 · deadline", when(found.deadline_micros)),
-            *document["content"].items(),
+            *readable(
+                (name, value)
+                for name, value in document["content"].items()
+                if name not in ("sequencer", "raised_micros")
+            ),
         ]
     )
     print_table(
-        (">#", "节点 · origin", "时间 · time", "步骤 · step", "结果 · outcome"),
-        [_step_row(step) for step in document["steps"]],
+        ("节点 · origin", ">#", "时间 · time", "步骤 · step", "内容 · content"),
+        [_step_row(step) for step in in_reading_order(document)],
     )
 
 
 def _step_row(step: dict[str, Any]) -> tuple[Any, ...]:
+    from huying.node.cli.call_text import step_name, step_text
     from huying.node.cli.output import when
 
-    outcome = "无效 void: " + str(step["void_reason"]) if step["void"] else ""
-    if step["pending"]:
-        outcome = "已发出,对方尚未收到 sent, not yet received"
     label = "/".join(step["origin"].split("/")[-2:])
-    return (step["index"], label, when(step["time_micros"]), step["step"], outcome)
+    name = step_name(step["step"])
+    return (label, step["index"], when(step["time_micros"]), name, step_text(step))
 
 
 def parse_deadline(text: str) -> int:

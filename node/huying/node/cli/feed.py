@@ -168,7 +168,7 @@ def _code_name(number: int) -> str:
 
 
 def _print_entry(document: dict[str, Any]) -> None:
-    from huying.node.cli.output import print_pairs, print_table, when
+    from huying.node.cli.output import print_pairs, print_table, readable, when
 
     entry = document["entry"] or {}
     found = entry.get("head") or {}
@@ -185,7 +185,7 @@ def _print_entry(document: dict[str, Any]) -> None:
             ("写入 · committed", when(found["time_micros"])),
             ("送达 · to", " ".join(found["to"]) or "—"),
         ]
-    pairs += [(name, value) for name, value in (entry.get("fields") or {}).items()]
+    pairs += readable((entry.get("fields") or {}).items())
     pairs += [
         ("隔离 · quarantined", f"{each['code']} {each['detail']}")
         for each in document["quarantined"]
@@ -198,7 +198,7 @@ def _print_entry(document: dict[str, Any]) -> None:
                 (
                     each["slot"],
                     each["level"] + (" + to" if each["addressed"] else ""),
-                    {"present": "持有 present", "withheld": "未授 withheld"}[each["state"]],
+                    {"present": "可见 present", "withheld": "未授 withheld"}[each["state"]],
                     " ".join(each["fields"]),
                 )
                 for each in entry["slots"]

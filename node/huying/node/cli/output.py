@@ -27,6 +27,7 @@ __all__ = [
     "print_note",
     "print_pairs",
     "print_table",
+    "readable",
     "when",
 ]
 
@@ -56,9 +57,9 @@ def print_note(zh: str, en: str) -> None:
 def print_error(error: HuyingError) -> None:
     """What went wrong and what to do, on standard error: a line in Chinese, one in English."""
     first, *more = error.detail.splitlines() or [""]
-    detail = f"{first}: " if first else ""
+    english = f"{first} ({error.advice.en})" if first else error.advice.en
     print(f"错误:{error.advice.zh}", file=sys.stderr)
-    print(f"error {error.code.name}: {detail}{error.advice.en}", file=sys.stderr)
+    print(f"error {error.code.name}: {english}", file=sys.stderr)
     for line in more:
         print(f"  {line}", file=sys.stderr)
     sys.stderr.flush()
@@ -118,6 +119,16 @@ def when(micros: int) -> str:
     except (OverflowError, ValueError, OSError):
         return f"{micros} µs"
     return at.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def readable(fields: Iterable[tuple[str, Any]]) -> list[tuple[str, object]]:
+    """Fields as people read them: a time in Unix microseconds becomes a time of day."""
+    return [
+        (name.removesuffix("_micros"), when(value))
+        if name.endswith("_micros") and isinstance(value, int)
+        else (name, str(value).lower() if isinstance(value, bool) else value)
+        for name, value in fields
+    ]
 
 
 def _clean(text: str) -> str:

@@ -163,7 +163,7 @@ def get(
     """
     from huying.node.api.types import type_number
     from huying.node.cli.offline import open_reads
-    from huying.node.cli.output import print_json, print_pairs, when
+    from huying.node.cli.output import print_json, print_pairs, readable, when
     from huying.node.cli.render import record_document
 
     loaded = context.config(ctx)
@@ -181,7 +181,7 @@ def get(
             ("属于 · home", document["home"]),
             ("位置 · entry", f"{found.origin} #{found.index}"),
             ("写入 · written", when(found.time_micros)),
-            *(document["fields"] or {}).items(),
+            *readable((document["fields"] or {}).items()),
             *((name, "〔未授予 withheld〕") for name in document["withheld"]),
         ]
     )
@@ -202,11 +202,16 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """列出记录 · List records, a page at a time. Works while the node is down."""
+    from huying.common.codes import parse_code, parse_grid
     from huying.node.api.types import type_number
     from huying.node.cli.offline import open_reads
-    from huying.node.cli.output import print_json, print_note, print_table
+    from huying.node.cli.output import print_json, print_note, print_table, readable
     from huying.node.cli.render import record_document
 
+    if home:
+        parse_code(home, "--home")
+    if grid:
+        parse_grid(grid, "--grid")
     token = _page_token(page)
     with open_reads(context.config(ctx)) as reads:
         found = reads.records(type_number(type_), home, grid, limit, token)
@@ -222,7 +227,7 @@ def list_(
                 each["record"],
                 each["home"],
                 each["index"],
-                "  ".join(f"{name}={value}" for name, value in (each["fields"] or {}).items()),
+                "  ".join(f"{n}={v}" for n, v in readable((each["fields"] or {}).items())),
                 " ".join(each["withheld"]),
             )
             for each in documents

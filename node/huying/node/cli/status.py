@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
@@ -16,6 +16,18 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+_STATES: Final = {
+    "live": "正常",
+    "catching_up": "追赶",
+    "unconfirmed": "未确认",
+    "unwitnessed": "无见证",
+    "unknown": "未知",
+    "withheld": "隐瞒",
+    "recovering": "恢复中",
+    "forked": "分叉",
+    "down": "未运行",
+}
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -23,7 +35,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
-    """节点状态:密钥、数据流、上下级、时延 · Keys, feeds, peers, lag, state.
+    """节点状态:密钥、数据流、上下级、滞后 · Keys, feeds, peers, lag, state.
 
     Asks the running node. While it is down, reads its store: the state is "down", lag unknown.
     """
@@ -39,7 +51,7 @@ def status(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
             raise
         from huying.node.cli.offline import offline_status
 
-        print_note("节点未运行,以下读自数据库,时延未知", "the node is down; read from its store")
+        print_note("节点未运行,以下读自数据库,滞后未知", "the node is down; read from its store")
         found = offline_status(loaded)
     if as_json:
         print_json(status_document(found))
@@ -57,7 +69,7 @@ def _print(loaded: Config, status: api_pb2.StatusResponse) -> None:
     print_pairs(
         [
             ("节点 · node", f"{status.name} {status.code}"),
-            ("状态 · state", status.state),
+            ("状态 · state", _state_text(status.state)),
             ("数据流 · feed", status.origin),
             ("公钥 · verifier key", status.verifier_key),
             ("见证公钥 · witness key", status.witness_key),
@@ -72,12 +84,12 @@ def _print(loaded: Config, status: api_pb2.StatusResponse) -> None:
             "状态 · state",
             ">条目 · entries",
             ">落后 · behind",
-            ">时延 · lag",
+            ">滞后 · lag",
             ">见证 · cosigned",
             ">明文 · openings",
             ">未授 · withheld",
         ),
-        [_feed_row(feed) for feed in status.feeds],
+        [_feed_row(feed, down=status.state == "down") for feed in status.feeds],
     )
     print_table(
         (
@@ -102,15 +114,21 @@ def _print(loaded: Config, status: api_pb2.StatusResponse) -> None:
     )
 
 
-def _feed_row(feed: api_pb2.FeedStatus) -> tuple[Any, ...]:
+def _state_text(state: str, reason: str = "") -> str:
+    """In both languages; the reason on a line of its own, so that the table stays narrow."""
+    text = f"{_STATES.get(state, '')} {state}".strip()
+    return f"{text}\n{reason}" if reason else text
+
+
+def _feed_row(feed: api_pb2.FeedStatus, *, down: bool) -> tuple[Any, ...]:
     behind = max(0, feed.remote_head_size - feed.size)
     known = behind or feed.lag_known
     label = "/".join(feed.origin.split("/")[-2:])
     return (
         f"{feed.name} {label}".strip(),
-        f"{feed.state} ({feed.reason})" if feed.reason else feed.state,
+        _state_text(feed.state, "" if down else feed.reason),  # the note says it once
         feed.size,
-        behind if known else "?",
+        behind if known else "—",
         f"{feed.lag_seconds:.1f} s" if feed.lag_known else "未知 unknown",
         feed.cosigned_size,
         feed.openings_held,
