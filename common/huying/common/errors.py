@@ -119,10 +119,10 @@ ADVICE: Final[dict[Code, Advice]] = {
         "not in the roster yet: wait for the roster entry of its parent",
     ),
     Code.BAD_NOTE: Advice(
-        "INVALID_ARGUMENT", _PEER, "检查点格式不合规", "the checkpoint is not a well-formed note"
+        "INVALID_ARGUMENT", _DATA, "检查点格式不合规", "the checkpoint is not a well-formed note"
     ),
     Code.BAD_SIGNATURE: Advice(
-        "UNAUTHENTICATED", _PEER, "签名不符,已拒收", "the signature does not verify; refused"
+        "UNAUTHENTICATED", _DATA, "签名不符,已拒收", "the signature does not verify; refused"
     ),
     Code.STALE_SIZE: Advice(
         "FAILED_PRECONDITION",
@@ -138,9 +138,9 @@ ADVICE: Final[dict[Code, Advice]] = {
     ),
     Code.BAD_PROOF: Advice(
         "INVALID_ARGUMENT",
-        _PEER,
-        "哈希证明不成立,已拒收,将重试",
-        "the hashes do not fold to the signed root; refused, will be asked for again",
+        _DATA,
+        "哈希证明不成立,已拒收",
+        "the hashes do not fold to the signed root; refused",
     ),
     Code.FORK: Advice(
         "DATA_LOSS",
