@@ -108,7 +108,7 @@ def _sums(outcome: Outcome) -> Iterator[Text]:
     leaks = len(scan.leaks)
     yield Text.assemble(
         ("金丝雀 canaries  ", "bold"),
-        f"{outcome.planted:,} 处标记 planted · 本处找到 found at home {scan.permitted:,} · ",
+        f"{outcome.planted:,} 处标记 planted · 在家 at home {scan.permitted:,} · ",
         (f"泄漏 leaks {leaks}", "bold red" if leaks or not scan.permitted else "bold green"),
         f" · 已查 searched {scan.scanned_bytes / 1e6:,.0f} MB",
     )
@@ -134,8 +134,9 @@ def examples(folder: Path, outcome: Outcome | None = None) -> list[tuple[str, st
         return f"{huying} --config {_shown(folder / code / 'node.toml')}"
 
     proof = _shown(folder / "event.proof")
-    pick = 'sed -n \'s/.*"verifier_key": "\\(.*\\)",/\\1/p\''
-    key = f'"$({config(village)} status --json | {pick})"'
+    residents = f"record list resident --home {village} --limit 3"
+    pick = "sed -n 's/^feed_key = \"\\(.*\\)\"/\\1/p'"
+    key = f'"$({pick} {_shown(folder / village / "pin.toml")})"'
     last = 0
     if outcome is not None:
         feeds = outcome.statuses[village].feeds
@@ -143,8 +144,8 @@ def examples(folder: Path, outcome: Outcome | None = None) -> list[tuple[str, st
     return [
         ("镇的状态 the town's state", f"{config(town)} status"),
         ("县里的呼叫 calls at the county", f"{config(COUNTY)} call list --limit 5"),
-        ("村民,在村里看 residents, at home", f"{config(village)} record list resident --limit 3"),
-        ("同一批人,在县里看 the same, above", f"{config(COUNTY)} record list resident --limit 3"),
+        ("村民,在村里看 residents, at home", f"{config(village)} {residents}"),
+        ("同一批人,在县里看 the same, above", f"{config(COUNTY)} {residents}"),
         ("村的检查点,镇已见证 a checkpoint", f"{config(village)} feed head"),
         ("出具证明 write a proof", f"{config(village)} feed prove {last} -o {proof}"),
         ("离线验证 verify it offline", f"{huying} feed verify {proof} --key {key}"),
