@@ -23,12 +23,12 @@ from tests.simulator.weather import Weather, brew
 from tests.simulator.workload import Workload
 from tests.simulator.world import COUNTY, PARENT, TOWNS, VILLAGES, World
 
-BUSY_SECONDS = 45.0
-SETTLE_SECONDS = 40.0  # longer than a pulse
+BUSY_SECONDS = 35.0
+SETTLE_SECONDS = 35.0  # longer than a pulse
 # After the last fault: a refused feed is offered again within 60 s, what is missing is asked for
 # again within 60 s, and a pulse crosses three tiers in three intervals of 30 s.
 LIVENESS_SECONDS_MAX = 180.0
-CHEATING_SECONDS = 120.0
+CHEATING_SECONDS = 100.0
 CHEATS = cheats([])
 
 

@@ -61,7 +61,7 @@ LEVEL = {COUNTY: 3, **dict.fromkeys(TOWNS, 4), **dict.fromkeys(VILLAGES, 5)}
 # Shorter than in production, so that a run is; their proportions are the same.
 SETTINGS = Settings(pulse_seconds=30.0, confirm_seconds=10.0, withheld_grace_seconds=10.0)
 
-TURN_SECONDS_MAX = 0.05  # a busy node lets inputs gather, and commits them together
+TURN_SECONDS_MAX = 0.2  # a busy node lets inputs gather, and commits them together
 EPOCH_SECONDS = 1_800_000_000.0
 _IDLE_TURNS_MAX = 3  # steps of one node at one instant without any input
 
@@ -98,6 +98,7 @@ class Link:
     number: int
     line: Line
     open_at: set[str]
+    is_broken: bool = False  # a cut swallowed a frame, so nothing behind it may arrive either
     last_arrival: dict[str, float] = field(default_factory=dict)
 
 
@@ -373,7 +374,8 @@ class World:
             self.frames_sent += 1
             for tap in self.wiretaps:
                 tap(sender, receiver, data)
-            if sender not in link.open_at or line.is_cut:
+            link.is_broken |= line.is_cut
+            if sender not in link.open_at or link.is_broken:
                 continue
             quality, chance = line.quality, self.random.random
             if quality.loss and chance() < quality.loss:
@@ -387,7 +389,8 @@ class World:
                 self.at(arrival, partial(self._deliver, link, receiver, data))
 
     def _deliver(self, link: Link, receiver: str, frame: bytes) -> None:
-        if receiver in link.open_at and not link.line.is_cut:
+        link.is_broken |= link.line.is_cut
+        if receiver in link.open_at and not link.is_broken:
             self.nodes[receiver].give(Received(link.number, frame))
 
     def hang_up(self, code: str, number: int) -> None:

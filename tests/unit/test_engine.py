@@ -435,6 +435,28 @@ def test_a_feed_of_an_origin_not_yet_known_waits_for_the_roster() -> None:
     assert county.size(village) == 3
 
 
+def test_keys_that_a_relay_keeps_back_are_learnt_when_they_come_and_never_quarantined() -> None:
+    """Missing is not wrong: the origin is not to blame for its relay."""
+    county = Host(COUNTY)
+    town, village = HandmadeFeed(TOWN), HandmadeFeed(VILLAGE)
+    member = records_pb2.Member(
+        code=VILLAGE,
+        name="义桥村",
+        feed_key=str(village.identity.feed_signer.key),
+        witness_key=str(village.identity.witness_signer.key),
+    )
+    to = (f"{TOWN}/*",)
+    town.put(member, type_=feed_pb2.RECORD_TYPE_MEMBER, kind=feed_pb2.KIND_ROSTER, to=to)
+    link, _ = county.link(TOWN)
+    county.hear(link, town.segment(0, 1, readable=b"\x00"))
+    assert status_of(county, town).missing == 1
+    county.hear(link, town.disclose(0))
+    assert status_of(county, town).missing == 0
+    assert status_of(county, town).quarantined == 0
+    assert not county.store.quarantined(2, 0, 9)  # type: ignore[attr-defined]
+    assert county.engine.roster.feed_key(village.origin) is not None
+
+
 def test_two_histories_freeze_the_feed_and_keep_the_evidence(
     host: Host, feed: HandmadeFeed
 ) -> None:

@@ -134,6 +134,8 @@ class Replica:
     def _learn(self, entry: Applied) -> None:
         member = entry.message
         assert isinstance(member, records_pb2.Member)
+        if not member.feed_key:
+            return  # its opening is missing; when it comes the entry is applied again
         pin = Pin(
             member.code,
             member.name,
