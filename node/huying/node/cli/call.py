@@ -157,7 +157,7 @@ def list_(
     """列出呼叫 · List calls, newest first. Works while the node is down."""
     from huying.node.cli.call_text import stage_text
     from huying.node.cli.offline import open_reads
-    from huying.node.cli.output import print_json, print_note, print_table, when
+    from huying.node.cli.output import print_block, print_json, print_note, when
     from huying.node.cli.render import call_document
 
     try:
@@ -173,27 +173,13 @@ def list_(
     if as_json:
         print_json({"calls": documents, "next_page": following or None})
         return
-    print_table(
-        (
-            "呼叫 · call",
-            "呼叫方 · caller",
-            "环节 · stage",
-            "部门 · department",
-            "标题 · title",
-            "时间 · raised",
-        ),
-        [
-            (
-                each["call"],
-                each["caller"],
-                stage_text(each["stage"]),
-                each["department"],
-                each["content"].get("title", ""),
-                when(each["raised_micros"]),
-            )
-            for each in documents
-        ],
-    )
+    for each in documents:
+        stage = stage_text(each["stage"])
+        title = each["content"].get("title", "")
+        said = (when(each["raised_micros"]), each["department"], title)
+        print_block(f"{each['call']}  {each['caller']}  {stage}", ["  ".join(filter(None, said))])
+    if not documents:
+        print_note("没有这样的呼叫", "no such call here")
     if following:
         print_note(f"还有更多:--page {following}", "there is more")
 
@@ -240,7 +226,7 @@ def show(ctx: typer.Context, call: CallArgument, *, as_json: JsonOption = False)
         ]
     )
     print_table(
-        ("节点 · origin", ">#", "时间 · time", "步骤 · step", "内容 · content"),
+        ("=节点 · origin", ">#", "时间 · time", "步骤 · step", "内容 · content"),
         [_step_row(step) for step in in_reading_order(document)],
     )
 

@@ -21,6 +21,7 @@ PIPE_COLUMNS: Final = 200
 
 __all__ = [
     "console",
+    "print_block",
     "print_bytes",
     "print_error",
     "print_json",
@@ -77,7 +78,8 @@ def console() -> Console:
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table; a heading that begins with > is of numbers, set right.
 
-    Headings are in two languages with a point between: they stand below each other.
+    Headings are in two languages with a point between: they stand below each other. One that
+    begins with = is of identifiers, which are never broken, so that they can be copied.
     """
     from rich import box
     from rich.table import Table
@@ -85,15 +87,26 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> No
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for heading in headings:
-        right = heading.startswith(">")
         table.add_column(
-            Text(heading.removeprefix(">").replace(" · ", "\n")),
-            justify="right" if right else "left",
+            Text(heading.lstrip(">=").replace(" · ", "\n")),
+            justify="right" if heading.startswith(">") else "left",
             overflow="fold",
+            no_wrap=heading.startswith("="),
         )
     for row in rows:
         table.add_row(*(Text(_clean(str(cell))) for cell in row))
     console().print(table)
+
+
+def print_block(heading: str, lines: Iterable[str]) -> None:
+    """One of a list that is too long for a table's row: a heading, and indented lines below."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    out = console()
+    out.print(Text(_clean(heading), style="bold"), soft_wrap=True)
+    for line in lines:
+        out.print(Padding(Text(_clean(line), overflow="fold"), (0, 0, 0, 2)))
 
 
 def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:

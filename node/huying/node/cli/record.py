@@ -205,7 +205,7 @@ def list_(
     from huying.common.codes import parse_code, parse_grid
     from huying.node.api.types import type_number
     from huying.node.cli.offline import open_reads
-    from huying.node.cli.output import print_json, print_note, print_table, readable
+    from huying.node.cli.output import print_json, print_note
     from huying.node.cli.render import record_document
 
     if home:
@@ -220,21 +220,23 @@ def list_(
     if as_json:
         print_json({"records": documents, "next_page": following or None})
         return
-    print_table(
-        ("记录 · record", "属于 · home", ">#", "内容 · content", "未授予 · withheld"),
-        [
-            (
-                each["record"],
-                each["home"],
-                each["index"],
-                "  ".join(f"{n}={v}" for n, v in readable((each["fields"] or {}).items())),
-                " ".join(each["withheld"]),
-            )
-            for each in documents
-        ],
-    )
+    for each in documents:
+        _print_listed(each)
+    if not documents:
+        print_note("没有这样的记录", "no such record here")
     if following:
         print_note(f"还有更多:--page {following}", "there is more")
+
+
+def _print_listed(document: dict[str, Any]) -> None:
+    from huying.node.cli.output import print_block, readable
+
+    fields = "  ".join(f"{n}={v}" for n, v in readable((document["fields"] or {}).items()))
+    withheld = " ".join(document["withheld"])
+    print_block(
+        f"{document['record']}  {document['home']} #{document['index']}",
+        [*filter(None, [fields, withheld and f"未授 withheld: {withheld}"])],
+    )
 
 
 def _page_token(text: str) -> bytes:
