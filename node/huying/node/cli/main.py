@@ -78,6 +78,9 @@ def build_app(
 
 def execute(app: typer.Typer, arguments: Sequence[str]) -> int:
     """Run one command and return the process's exit code. Prints every error that it returns."""
+    # gRPC's own lines about each failed handshake would stand among the log's JSON; the link's
+    # reason is in our log already. It is read when gRPC is loaded, which happens later.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     try:
         app(args=list(arguments), prog_name="huying")
     except HuyingError as error:
