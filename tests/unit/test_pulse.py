@@ -103,7 +103,7 @@ def due(board: PulseBoard, line: Line) -> list[bytes]:
 def test_a_pulse_waits_until_every_entry_it_speaks_of_went_before_it() -> None:
     """So at an honest relay it never runs ahead, and one that does is a sign of withholding."""
     board, line = PulseBoard(), Line(9)
-    board.post(SIGNER.name, VILLAGE, 10, a_pulse())
+    board.post(SIGNER.name, VILLAGE, 10, a_pulse(), 0.0)
     assert due(board, line) == []
     line.at = 10
     assert due(board, line) == [a_pulse().body]
@@ -114,8 +114,8 @@ def test_one_that_waits_is_not_replaced_and_the_newest_follows() -> None:
     """A busy feed would otherwise never get any through."""
     board, line = PulseBoard(), Line(10)
     newer = make_pulse(SIGNER, VILLAGE, 20, bytes(32), 2000.0, CLASSES)
-    board.post(SIGNER.name, VILLAGE, 10, a_pulse())
-    board.post(SIGNER.name, VILLAGE, 20, newer)
+    board.post(SIGNER.name, VILLAGE, 10, a_pulse(), 0.0)
+    board.post(SIGNER.name, VILLAGE, 20, newer, 0.0)
     assert due(board, line) == [a_pulse().body]
     line.at = 20
     assert due(board, line) == [newer.body]
@@ -124,7 +124,7 @@ def test_one_that_waits_is_not_replaced_and_the_newest_follows() -> None:
 def test_a_new_link_gets_the_newest_again() -> None:
     """Whoever reconnects learns at once how far the origin has come."""
     board, line = PulseBoard(), Line(10)
-    board.post(SIGNER.name, VILLAGE, 10, a_pulse())
+    board.post(SIGNER.name, VILLAGE, 10, a_pulse(), 0.0)
     assert len(due(board, line)) == 1
     board.link_opened([TOWN])
     assert due(board, line) == []

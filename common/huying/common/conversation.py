@@ -7,6 +7,7 @@ acknowledgement, an answer) waits for `finish`, after the transaction is durable
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from huying.common import limits
@@ -36,6 +37,14 @@ _FATAL = frozenset(
 )
 
 
+@dataclass(slots=True)
+class _Budget:
+    """What may still be looked up for one peer's wants in one step."""
+
+    bytes: int = limits.UNACKED_BYTES_MAX
+    entries: int = limits.WANTS_IN_FLIGHT_MAX * limits.WANT_ENTRIES_MAX
+
+
 class Conversation:
     """Handles frames for one engine."""
 
@@ -44,8 +53,9 @@ class Conversation:
         self._touched: dict[tuple[int, str], None] = {}  # (link, origin) to acknowledge
         self._replies: list[tuple[Session, sync_pb2.Frame]] = []
         self._committed: dict[str, list[float]] = {}
-        self._deferred: set[tuple[int, str]] = set()
+        self._deferred: dict[int, set[str]] = {}  # by link: origins whose key may yet come
         self._cosigned: dict[str, int] = {}
+        self._budgets: dict[int, _Budget] = {}  # of this step, by link
 
     # Around the transaction.
 
@@ -54,6 +64,7 @@ class Conversation:
         self._touched.clear()
         self._replies.clear()
         self._committed.clear()
+        self._budgets.clear()
         engine = self._engine
         self._cosigned = {
             origin: feed.cosigned.size
@@ -79,12 +90,14 @@ class Conversation:
         for session, frame in self._replies:
             if session.link in engine.sessions:
                 engine.send(session, frame)
-        for link, origin in list(self._deferred):
+        for link, origins in list(self._deferred.items()):
             session = engine.sessions.get(link)
-            if session is None or engine.roster.feed_key(origin) is not None:
-                self._deferred.discard((link, origin))
-                if session is not None:
-                    engine.send(session, self._ack(origin))
+            if session is None:
+                del self._deferred[link]
+                continue
+            for origin in [one for one in origins if engine.roster.feed_key(one) is not None]:
+                origins.remove(origin)
+                engine.send(session, self._ack(origin))
 
     def _ack(self, origin: str) -> sync_pb2.Frame:
         feed = self._engine.replica.feeds.get(origin)
@@ -127,7 +140,7 @@ class Conversation:
             if not session.greeted and kind not in ("hello", "refusal"):
                 raise HuyingError(Code.UNEXPECTED_FRAME, f"{kind} before hello")
             if kind == "segment":
-                origin = frame.segment.origin
+                origin = frame.segment.origin[: limits.ORIGIN_BYTES_MAX]
             getattr(self, f"_on_{kind}")(session, getattr(frame, kind))
         except HuyingError as error:
             if error.code in STORE_FAULTS:
@@ -137,7 +150,10 @@ class Conversation:
     def _refuse(self, session: Session, origin: str, error: HuyingError) -> None:
         engine = self._engine
         if error.code is not Code.START_MISMATCH:
-            engine.alarm(error.code, feed=origin, peer=session.peer, detail=error.detail)
+            known = engine.roster.feed_key(origin) is not None  # others are the peer's invention
+            engine.alarm(
+                error.code, feed=origin if known else "", peer=session.peer, detail=error.detail
+            )
         refusal = sync_pb2.Refusal(code=error.code, detail=error.detail, origin=origin)
         self._replies.append((session, sync_pb2.Frame(refusal=refusal)))
         if origin and error.code is Code.START_MISMATCH:
@@ -157,6 +173,8 @@ class Conversation:
         for held in hello.held:
             feed = engine.replica.feeds.get(held.origin)
             if session.accepts(held.origin):
+                if engine.roster.feed_key(held.origin) is None:
+                    continue
                 size = feed.size if feed is not None else 0
                 engine.observation(held.origin).announced(held.size, size, now)
             elif held.origin == engine.identity.origin:
@@ -195,7 +213,7 @@ class Conversation:
         if not session.accepts(origin):
             raise HuyingError(Code.NOT_SERVED, "a feed that does not travel this link")
         if engine.roster.feed_key(origin) is None:
-            self._deferred.add((session.link, origin))
+            self._defer(session, origin)
             ack = sync_pb2.Ack(origin=origin, deferred=True)
             self._replies.append((session, sync_pb2.Frame(ack=ack)))
             return
@@ -211,6 +229,14 @@ class Conversation:
         if intake.stored:
             times = self._committed.setdefault(origin, [])
             times.extend(_commit_times(intake.applied))
+
+    def _defer(self, session: Session, origin: str) -> None:
+        """Remember to say when the origin's key came. A peer can make up any number of names."""
+        waiting = self._deferred.setdefault(session.link, set())
+        if len(waiting) < limits.HELLO_FEEDS_MAX:
+            known = self._engine.roster.feed_keys_of(parse_origin(origin).code)
+            if not known:  # of a node that is known, no other epoch's key is taken
+                waiting.add(origin)
 
     def _on_ack(self, session: Session, ack: sync_pb2.Ack) -> None:
         session.on_ack(ack, self._engine.clock.monotonic())
@@ -236,6 +262,8 @@ class Conversation:
             raise HuyingError(Code.NOT_SERVED, "a feed that does not travel this link")
         if want.stop < want.start or want.stop - want.start > limits.WANT_ENTRIES_MAX:
             raise HuyingError(Code.LIMIT_EXCEEDED, f"over {limits.WANT_ENTRIES_MAX} entries wanted")
+        if not self._has_budget(session, want):
+            return
         origin = parse_origin(want.origin)
         wanted = frozenset(want.slots)
         entries: list[sync_pb2.DisclosedEntry] = []
@@ -254,12 +282,27 @@ class Conversation:
                         index=index, entry=feed_pb2.Entry(leaf=leaf, openings=openings)
                     )
                 )
-        self._replies.extend((session, frame) for frame in session.answer(want, entries))
+        for frame in session.answer(want, entries):
+            self._budgets[session.link].bytes -= frame.ByteSize()
+            self._replies.append((session, frame))
+
+    def _has_budget(self, session: Session, want: sync_pb2.Want) -> bool:
+        """Whether this step looks up one more answer for the peer; it asks again if not.
+
+        A want is small and its answer is not: thousands in one breath would fill the memory.
+        """
+        budget = self._budgets.setdefault(session.link, _Budget())
+        if budget.bytes <= 0 or budget.entries <= 0:
+            return False
+        budget.entries -= want.stop - want.start
+        return True
 
     def _on_disclose(self, session: Session, message: sync_pb2.Disclose) -> None:
         engine = self._engine
         if not session.accepts(message.origin):
             raise HuyingError(Code.NOT_SERVED, "a feed that does not travel this link")
+        if message.origin not in engine.replica.feeds:
+            raise HuyingError(Code.NOT_SERVED, "an answer of a feed of which nothing is held")
         for disclosed in message.entries:
             try:
                 engine.replica.receive_disclosed(message.origin, disclosed.index, disclosed.entry)
@@ -287,7 +330,9 @@ class Conversation:
         if pulse.reader != engine.identity.code:
             onward = engine.roster.link_towards(pulse.reader)
             if engine.roster.is_member(pulse.reader) and onward not in (None, session.peer):
-                engine.pulses.post(pulse.origin, pulse.reader, pulse.size, message)
+                engine.pulses.post(
+                    pulse.origin, pulse.reader, pulse.size, message, engine.clock.monotonic()
+                )
             return
         feed = engine.replica.feeds.get(pulse.origin) or FeedState(0, pulse.origin)
         seen = engine.observation(pulse.origin)

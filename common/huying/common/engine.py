@@ -194,12 +194,15 @@ class Engine:
         except HuyingError as error:
             if error.code is not Code.DISK_FULL:
                 raise
-            self._waiting = waiting
+            self._waiting, self._sequence_due = waiting, self._sequencer is not None
             self._give_up(inputs, error)
         except Exception as error:
-            self._waiting = waiting
+            self._waiting, self._sequence_due = waiting, self._sequencer is not None
             if len(inputs) > 1:
-                effects = [effect for one in inputs for effect in self.step((one,))]
+                # A link that was ended in the attempt has no session any more, so it must end.
+                effects: list[Effect] = [one for one in self._effects if isinstance(one, Close)]
+                for one in inputs:
+                    effects.extend(self.step((one,)))
                 self._effects = []
                 return effects
             if not inputs:
@@ -240,8 +243,17 @@ class Engine:
         self._conversation.finish(changed)
 
     def _write_mark(self) -> None:
+        """Raises HuyingError(STORE_FAILED): the entries are durable, and may not leave.
+
+        So the node ends, also where the disk is just full; its next start writes the mark.
+        """
         own = self.replica.own
-        self._mark.write(own.origin, own.size, self.replica.root_at(own, own.size))
+        try:
+            self._mark.write(own.origin, own.size, self.replica.root_at(own, own.size))
+        except HuyingError as error:
+            raise HuyingError(
+                Code.STORE_FAILED, f"the high-water mark: {error.code.name}: {error.detail}"
+            ) from error
 
     def _handle(self, one: Input, answers: list[Appended]) -> None:
         if isinstance(one, Received):
@@ -323,7 +335,7 @@ class Engine:
     def _give_up(
         self, inputs: Sequence[Input], error: HuyingError, fault: Exception | None = None
     ) -> None:
-        """Nothing of these inputs was kept: say so to whoever waits, and start the links anew."""
+        """Nothing of these inputs was kept: say so to whoever waits, and start their links anew."""
         self.failures["", error.code] += 1
         self._effects.append(Alarm(error.code, "", "", error.detail, fault))
         for one in (*inputs, *self._waiting):
@@ -331,9 +343,11 @@ class Engine:
                 self._effects.append(Appended(one.token, error=error))
         self._waiting.clear()
         links = {one.link for one in inputs if isinstance(one, (Received, LinkUp))}
-        for link in links | set(self.sessions):
+        if fault is None:  # else it is one input's, and the other links have no part in it
+            links |= set(self.sessions)
+        for link in links:
+            self.sessions.pop(link, None)
             self._effects.append(Close(link, error.code, error.detail))
-        self.sessions.clear()
 
     # Sending.
 

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from huying.common.pulse import Pulse
 from huying.common.status import DelayHistogram
 
 __all__ = ["Observation"]
+
+# A clock that was set back by more leaves observations in the future, whose age nobody knows.
+_SET_BACK_SECONDS_MAX: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -71,7 +75,9 @@ class Observation:
 
     def is_fresh(self, now: float, stale_seconds: float) -> bool:
         """Whether the newest pulse is recent enough to speak for the present."""
-        return self.pulse_observed is not None and now - self.pulse_observed <= stale_seconds
+        if self.pulse_observed is None:
+            return False
+        return -_SET_BACK_SECONDS_MAX <= now - self.pulse_observed <= stale_seconds
 
     def lag_seconds(
         self, held: int, connected: bool, now: float, stale_seconds: float
@@ -80,9 +86,13 @@ class Observation:
         if not connected:
             return None
         if held < self.remote_head_size and self.oldest_unapplied is not None:
-            return max(now - self.oldest_unapplied, 0.0)
+            return _age(self.oldest_unapplied, now)
         if not self.is_fresh(now, stale_seconds):
             return None
         assert self.pulse_observed is not None
-        newest = max(self.pulse_observed, self.last_success or 0.0)
-        return max(now - newest, 0.0)
+        return _age(max(self.pulse_observed, self.last_success or 0.0), now)
+
+
+def _age(then: float, now: float) -> float | None:
+    """Seconds since, or None where the clock was set back in between."""
+    return max(now - then, 0.0) if now - then >= -_SET_BACK_SECONDS_MAX else None

@@ -17,13 +17,13 @@ from huying.common.checkpoint import (
     parse_checkpoint,
     sign_checkpoint,
 )
-from huying.common.codes import parse_origin
+from huying.common.codes import Origin, parse_origin
 from huying.common.effects import AppendReceipt, DraftEntry
 from huying.common.errors import Code, HuyingError
 from huying.common.intake import Intake, Reader, judge, judge_entry
 from huying.common.late import settle
 from huying.common.leaf import unpack_openings
-from huying.common.limits import COMMIT_ENTRIES_MAX
+from huying.common.limits import COMMIT_ENTRIES_MAX, ENTRY_BYTES_MAX
 from huying.common.merkle import CompactRange, append, leaf_hash, range_hashes, root
 from huying.common.note import parse_note
 from huying.common.outgoing import entry_hash, tree_reader
@@ -124,18 +124,23 @@ class Replica:
             self._store_own(self._composed[at : at + COMMIT_ENTRIES_MAX])
         self._composed.clear()
         applied, self._applied = self._applied, []
+        if any(entry.head.type == feed_pb2.RECORD_TYPE_MEMBER for entry in applied):
+            # What is refused is not projected: a start learns from the projection, in its order.
+            applied = [
+                entry
+                for entry in applied
+                if entry.head.type != feed_pb2.RECORD_TYPE_MEMBER or self._learn(entry)
+            ]
         if applied:
             self.store.apply(applied)
-            for entry in applied:
-                if entry.head.type == feed_pb2.RECORD_TYPE_MEMBER:
-                    self._learn(entry)
         return applied
 
-    def _learn(self, entry: Applied) -> None:
+    def _learn(self, entry: Applied) -> bool:
+        """Trust the keys that a parent names; False where they are refused."""
         member = entry.message
         assert isinstance(member, records_pb2.Member)
         if not member.feed_key:
-            return  # its opening is missing; when it comes the entry is applied again
+            return False  # its opening is missing; when it comes the entry is applied again
         pin = Pin(
             member.code,
             member.name,
@@ -149,6 +154,10 @@ class Replica:
             self.store.quarantine(
                 entry.feed_id, entry.index, error.code, error.detail, self._clock.now()
             )
+            feed = self.feeds[str(Origin(self.identity.network, entry.home, entry.epoch))]
+            self._set(replace(feed, quarantined=feed.quarantined + 1))
+            return False
+        return True
 
     # The own feed.
 
@@ -277,12 +286,14 @@ class Replica:
     def receive_disclosed(self, origin: str, index: int, entry: feed_pb2.Entry) -> bool:
         """Fill in one entry from a late answer; True where it brought anything.
 
-        Raises HuyingError(BAD_PROOF) where the leaf is not the one held as a hash, OPENING_MISMATCH
-        or BREACH where an opening does not belong here.
+        Raises HuyingError(BAD_PROOF) where the leaf is not the one held as a hash, LIMIT_EXCEEDED
+        for an entry over 16 KiB, OPENING_MISMATCH or BREACH where an opening does not belong here.
         """
         feed = self.feeds.get(origin)
         if feed is None or index >= feed.size:
             raise HuyingError(Code.NOT_SERVED, f"entry {index} of {origin} is not held")
+        if len(entry.leaf) + sum(map(len, entry.openings)) > ENTRY_BYTES_MAX:
+            raise HuyingError(Code.LIMIT_EXCEEDED, f"an entry over {ENTRY_BYTES_MAX} bytes")
         held = self.store.entries(feed.feed_id, index, index + 1)[0]
         if leaf_hash(entry.leaf) != entry_hash(held):
             raise HuyingError(Code.BAD_PROOF, f"another leaf for entry {index} of {origin}")

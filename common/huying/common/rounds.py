@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["HELLO_SECONDS_MAX", "Rounds"]
 
 HELLO_SECONDS_MAX: Final = 10.0  # a link on which nobody greets is closed
+PULSE_AGE_INTERVALS: Final = 1.5  # an origin that is there has sent another one by then
 
 
 class Rounds:
@@ -39,7 +40,7 @@ class Rounds:
         if now >= self._pulse_due:
             self._pulse(now)
         self._pump(now)
-        self._pass_pulses_on()
+        self._pass_pulses_on(now)
         self._ask(now)
         self._mark_withheld()
 
@@ -73,7 +74,7 @@ class Rounds:
             pulse = make_pulse(
                 engine.identity.feed_signer, reader, own.size, digest, wall, own.classes
             )
-            engine.pulses.post(own.origin, reader, own.size, pulse)
+            engine.pulses.post(own.origin, reader, own.size, pulse, now)
 
     def _pump(self, now: float) -> None:
         engine = self._engine
@@ -84,8 +85,9 @@ class Rounds:
             for frame in session.pump(now):
                 engine.send(session, frame)
 
-    def _pass_pulses_on(self) -> None:
+    def _pass_pulses_on(self, now: float) -> None:
         engine = self._engine
+        engine.pulses.forget_silent(now - engine.settings.pulse_seconds * PULSE_AGE_INTERVALS)
         routes = {
             reader: session
             for reader in engine.pulses.readers()

@@ -38,6 +38,8 @@ PROTOCOL_MAX: Final = 1
 
 ACK_SECONDS_MAX: Final = 5.0  # a segment unacknowledged for longer is sent again
 SILENCES_MAX: Final = 4  # doublings of that time
+# A greeting costs a look at every feed. A batch that is handled again greets again.
+GREETINGS_MAX: Final = 4
 REFUSED_PAUSE_SECONDS_MIN: Final = 1.0
 REFUSED_PAUSE_SECONDS_MAX: Final = 60.0
 # A window of eight segments keeps the link busy while the first are being verified.
@@ -81,9 +83,9 @@ class Session:
         self.direction = direction
         self.opened = now
         self.greeted = False
+        self._greetings = 0
         self.sent_bytes = 0
         self.received_bytes = 0
-        self.held_by_peer: dict[str, int] = {}
         self.conflicts: set[str] = set()  # feeds of which the peer holds another history
         self._replica = replica
         self._serving: tuple[int, list[str]] = (0, [])
@@ -140,7 +142,8 @@ class Session:
     def on_hello(self, message: sync_pb2.Hello) -> None:
         """Take the peer's word on where to resume.
 
-        Raises HuyingError(VERSION_MISMATCH, WRONG_NETWORK, NOT_ENROLLED or LIMIT_EXCEEDED).
+        Raises HuyingError(VERSION_MISMATCH, WRONG_NETWORK, NOT_ENROLLED, LIMIT_EXCEEDED,
+        FRAME_MALFORMED, or UNEXPECTED_FRAME where the peer greets over and over).
         """
         if message.version_min > PROTOCOL_MAX or message.version_max < PROTOCOL_MIN:
             raise HuyingError(
@@ -154,12 +157,16 @@ class Session:
             raise HuyingError(Code.NOT_ENROLLED, "the peer's code is not its certificate's")
         if len(message.held) > HELLO_FEEDS_MAX:
             raise HuyingError(Code.LIMIT_EXCEEDED, f"over {HELLO_FEEDS_MAX} feeds in a Hello")
+        if len({held.origin for held in message.held}) < len(message.held):
+            raise HuyingError(Code.FRAME_MALFORMED, "a Hello names a feed twice")
+        self._greetings += 1
+        if self._greetings > GREETINGS_MAX:
+            raise HuyingError(Code.UNEXPECTED_FRAME, "another Hello on a link that was greeted")
         self.greeted = True
         self._outflows.clear()
         self._unacked_bytes = 0
         self.conflicts.clear()
         for held in message.held:
-            self.held_by_peer[held.origin] = held.size
             if not self.serves_safely(held.origin):
                 continue
             feed = self._replica.feeds.get(held.origin)
@@ -279,7 +286,6 @@ class Session:
         feed = self._replica.feeds.get(message.origin)
         if flow is None or feed is None:
             return
-        self.held_by_peer[message.origin] = message.size
         if message.deferred:
             self._rewind(flow)
             flow.deferred = True
