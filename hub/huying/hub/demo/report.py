@@ -59,7 +59,7 @@ def _table(status: api_pb2.StatusResponse, width: int) -> Table:
     table.add_column("  数据流\n  feed", ratio=1, no_wrap=True, overflow="ellipsis")
     for chinese, english in _HEADINGS:
         table.add_column(f"{chinese}\n{english}", justify="right", width=8, no_wrap=True)
-    for feed in status.feeds:
+    for feed in sorted(status.feeds, key=lambda each: _place(each, status.origin)):
         origin = parse_origin(feed.origin)
         own = feed.origin == status.origin
         table.add_row(
@@ -76,6 +76,11 @@ def _table(status: api_pb2.StatusResponse, width: int) -> Table:
             _milliseconds(feed.delay_p99_seconds, feed.delay_count),
         )
     return table
+
+
+def _place(feed: api_pb2.FeedStatus, own: str) -> tuple[bool, str]:
+    """The own feed first, the others by division code, which is each town before its villages."""
+    return feed.origin != own, parse_origin(feed.origin).code
 
 
 def _milliseconds(seconds: float | None, count: int = 1) -> str:

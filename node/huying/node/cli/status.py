@@ -89,7 +89,10 @@ def _print(loaded: Config, status: api_pb2.StatusResponse) -> None:
             ">明文 · openings",
             ">未授 · withheld",
         ),
-        [_feed_row(feed, down=status.state == "down") for feed in status.feeds],
+        [
+            _feed_row(feed, down=status.state == "down")
+            for feed in sorted(status.feeds, key=lambda each: _place(each, status.origin))
+        ],
     )
     print_table(
         (
@@ -118,6 +121,13 @@ def _state_text(state: str, reason: str = "") -> str:
     """In both languages; the reason on a line of its own, so that the table stays narrow."""
     text = f"{_STATES.get(state, '')} {state}".strip()
     return f"{text}\n{reason}" if reason else text
+
+
+def _place(feed: api_pb2.FeedStatus, own: str) -> tuple[bool, str]:
+    """The own feed first, the others by division code, which is each town before its villages."""
+    from huying.common.codes import parse_origin
+
+    return feed.origin != own, parse_origin(feed.origin).code
 
 
 def _feed_row(feed: api_pb2.FeedStatus, *, down: bool) -> tuple[Any, ...]:
