@@ -106,7 +106,7 @@ def print_block(heading: str, lines: Iterable[str]) -> None:
     out = console()
     out.print(Text(_clean(heading), style="bold"), soft_wrap=True)
     for line in lines:
-        out.print(Padding(Text(_clean(line), overflow="fold"), (0, 0, 0, 2)))
+        out.print(Padding(Text(_clean(line), overflow="fold"), (0, 0, 0, 2), expand=False))
 
 
 def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
