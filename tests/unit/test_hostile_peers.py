@@ -5,15 +5,17 @@ A neighbour is authenticated, and may hold valid keys of its own; it is not trus
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
 
 from huying.common.errors import Code, HuyingError
 from huying.common.leaf import commitment, commitment_prefix, encode_leaf, make_opening
-from huying.common.limits import SEGMENT_BYTES_MAX, UNACKED_BYTES_MAX
+from huying.common.limits import SEGMENT_BYTES_MAX, UNACKED_BYTES_MAX, WANTS_IN_FLIGHT_MAX
 from huying.common.pulse import make_pulse
-from huying.common.state import ClassMark
+from huying.common.state import ClassMark, Missing
+from huying.common.wants import WantBook
 from huying.wire.v1 import feed_pb2, records_pb2, sync_pb2
 from tests.unit.handmade import MICROS, HandmadeFeed, Host, of_kind, refusals
 from tests.unit.tiny_network import (
@@ -234,3 +236,69 @@ def test_hello_over_and_over_ends_the_link(host: Host) -> None:
     said = host.hear(link, *[hello(VILLAGE)] * 9)
     assert Code.UNEXPECTED_FRAME in refusals(said)
     assert link not in host.engine.sessions
+
+
+def test_checkpoints_beyond_what_is_held_take_bounded_memory(host: Host) -> None:
+    """An origin may sign a new size as often as it likes, and send not one entry."""
+    link, _ = host.link(VILLAGE)
+    feed = HandmadeFeed(VILLAGE).put_many(120)
+    host.hear(link, *(feed.segment(0, 0, size=size) for size in range(1, 121)))
+    ahead = host.engine.replica._ahead[feed.origin]
+    assert len(ahead) <= 64
+    assert (ahead[0].size, ahead[-1].size) == (1, 120)
+    host.hear(link, offer(feed, 0, 120))
+    assert host.size(feed) == 120
+    assert host.engine.replica._ahead[feed.origin] == ()
+
+
+def test_what_is_asked_for_in_vain_keeps_nothing_else_waiting() -> None:
+    """A few entries that nobody can open must not hide that others could be had."""
+    book = WantBook(1.0, 60.0)
+    rows = [Missing(at, at + 1, b"\x03", "", 0, 0, 0.0) for at in range(100)]
+    first = list(book.due("o", rows, 0.0))
+    assert len(first) == WANTS_IN_FLIGHT_MAX
+    assert not list(book.due("o", rows, 0.5))
+    for want in first:
+        book.answered("o", want.start, want.stop, 0.5)
+    following = list(book.due("o", rows, 0.6))
+    assert [want.start for want in following] == list(range(16, 32))
+
+
+def test_a_million_missing_rows_cost_a_step_next_to_nothing() -> None:
+    """Every step looks at what is missing; an origin chooses how much that is."""
+    book = WantBook(1.0, 60.0)
+    looked = 0
+
+    def rows() -> Iterator[Missing]:
+        nonlocal looked
+        for at in range(1_000_000):
+            looked += 1
+            yield Missing(at, at + 1, b"\x03", "", 0, 0, 0.0)
+
+    assert list(book.due("o", rows(), 0.0))
+    assert looked <= 1000
+
+
+def test_a_disk_that_is_full_only_at_the_commit_leaves_memory_as_the_store_is(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next entry is signed behind some that were never stored."""
+    host.wait(11)
+    host.write(division())
+    before = host.engine.replica.own
+    honest = host.store.transaction
+
+    @contextlib.contextmanager
+    def transaction() -> Iterator[None]:
+        with honest():
+            yield
+            raise HuyingError(Code.DISK_FULL, "at the commit")
+
+    monkeypatch.setattr(host.store, "transaction", transaction)
+    assert host.write(division()).error is not None
+    assert host.engine.replica.own == before
+    monkeypatch.undo()
+    answer = host.write(division())
+    assert answer.error is None
+    assert answer.receipts[0].index == before.size
+    assert len(host.store.entries(before.feed_id, 0, 99)) == before.size + 1

@@ -222,9 +222,9 @@ class Engine:
         own_size = self.replica.own.size
         answers: list[Appended] = []
         self._conversation.begin()
-        with self._store.transaction():
-            self.replica.begin()
-            try:
+        self.replica.begin()
+        try:
+            with self._store.transaction():
                 for one in inputs:
                     self._handle(one, answers)
                 if self.confirmed and self._waiting:
@@ -232,9 +232,9 @@ class Engine:
                     answers.extend(self._append(one) for one in waiting)
                 self._sequence()
                 changed = self.replica.commit()
-            except BaseException:
-                self.replica.rollback()
-                raise
+        except BaseException:  # also where the store's own commit fails, which is at its exit
+            self.replica.rollback()
+            raise
         if self.replica.own.size > own_size:
             self._write_mark()
         if changed:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from huying.common.checkpoint import (
     Checkpoint,
@@ -37,6 +38,8 @@ from huying.wire.v1 import feed_pb2, records_pb2
 
 __all__ = ["Replica"]
 
+AHEAD_MAX: Final = 64  # signed checkpoints of a feed that are beyond what is held
+
 
 @dataclass(slots=True)
 class _Saved:
@@ -62,7 +65,9 @@ class Replica:
         self._ahead: dict[str, tuple[StoredCheckpoint, ...]] = {}
         for feed in self.feeds.values():
             self._ahead[feed.origin] = tuple(
-                store.checkpoints(feed.feed_id, feed.size, 2**62, newest_first=False, limit=64)
+                store.checkpoints(
+                    feed.feed_id, feed.size, 2**62, newest_first=False, limit=AHEAD_MAX
+                )
             )
             if missing := store.missing(feed.feed_id):
                 self.missing[feed.origin] = tuple(missing)
@@ -107,12 +112,14 @@ class Replica:
         self._saved = None
 
     def commit(self) -> set[str]:
-        """Write what the transaction changed, cosigning what may be; the origins that changed."""
+        """Write what the transaction changed, cosigning what may be; the origins that changed.
+
+        `rollback` still takes all of it back, for the store's commit comes after this and may fail.
+        """
         self.flush()
         for origin in self._dirty:
             self._cosign(origin)
             self.store.put_feed(self.feeds[origin])
-        self._saved = None
         return set(self._dirty)
 
     def flush(self) -> list[Applied]:
@@ -265,8 +272,11 @@ class Replica:
         if intake.missing:
             self._change_missing(feed, (), intake.missing)
         self._applied.extend(intake.applied)
-        ahead = (*self._ahead.get(feed.origin, ()), accepted.head)
-        self._ahead[feed.origin] = tuple(seen for seen in ahead if seen.size > accepted.size)
+        ahead = [*self._ahead.get(feed.origin, ()), accepted.head]
+        ahead = [seen for seen in ahead if seen.size > accepted.size]
+        ahead.sort(key=lambda seen: seen.size)
+        # An origin may sign any number of them: those that are passed next stay, and the newest.
+        self._ahead[feed.origin] = (*ahead[: AHEAD_MAX - 1], *ahead[AHEAD_MAX - 1 :][-1:])
         self._set(
             replace(
                 feed,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from huying.common.limits import WANT_ENTRIES_MAX, WANTS_IN_FLIGHT_MAX
 from huying.common.state import Missing
@@ -17,6 +18,7 @@ from huying.wire.v1 import sync_pb2
 __all__ = ["WantBook"]
 
 ANSWERS_BEFORE_WITHHELD = 3
+ROWS_TRACKED_MAX = 256  # of one feed: a hostile origin may leave a million, and every step looks
 
 
 @dataclass(slots=True)
@@ -39,15 +41,20 @@ class WantBook:
 
     def due(self, origin: str, rows: Iterable[Missing], now: float) -> Iterator[sync_pb2.Want]:
         """The Wants to send now for a feed whose peer is linked."""
-        rows = list(rows)
+        rows = list(islice(rows, ROWS_TRACKED_MAX))
         live = {(origin, row) for row in rows}
         for key in [key for key in self._asking if key[0] == origin and key not in live]:
             del self._asking[key]
-        for row in rows[:WANTS_IN_FLIGHT_MAX]:
+        places = WANTS_IN_FLIGHT_MAX
+        for row in rows:
             asking = self._asking.get((origin, row))
             if asking is None:
+                if not places:
+                    continue
                 asking = _Asking(row.start, now, self._pause_seconds_min)
                 self._asking[origin, row] = asking
+            if not asking.answers:  # what was answered in vain must not keep the others waiting
+                places = max(places - 1, 0)
             if now < asking.due:
                 continue
             asking.due = now + asking.pause_seconds
