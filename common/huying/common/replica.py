@@ -148,15 +148,9 @@ class Replica:
         assert isinstance(member, records_pb2.Member)
         if not member.feed_key:
             return False  # its opening is missing; when it comes the entry is applied again
-        pin = Pin(
-            member.code,
-            member.name,
-            member.feed_key,
-            member.witness_key,
-            member.certificate_sha256,
-        )
+        keys = member.feed_key, member.witness_key, member.certificate_sha256
         try:
-            self.roster.add(pin)
+            self.roster.add(Pin(member.code, member.name, *keys))
         except HuyingError as error:
             self.store.quarantine(
                 entry.feed_id, entry.index, error.code, error.detail, self._clock.now()
