@@ -8,7 +8,7 @@ acknowledgement, an answer) waits for `finish`, after the transaction is durable
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from huying.common import limits
 from huying.common.codes import parse_origin
@@ -45,6 +45,9 @@ class _Budget:
     entries: int = limits.WANTS_IN_FLIGHT_MAX * limits.WANT_ENTRIES_MAX
 
 
+COSIGNATURE_SECONDS: Final = 0.25  # between two keepings of what witnesses return
+
+
 class Conversation:
     """Handles frames for one engine."""
 
@@ -54,6 +57,8 @@ class Conversation:
         self._replies: list[tuple[Session, sync_pb2.Frame]] = []
         self._committed: dict[str, list[float]] = {}
         self._deferred: dict[int, set[str]] = {}  # by link: origins whose key may yet come
+        self._returned: dict[str, bytes] = {}  # newest cosigned note by witness, not yet kept
+        self._kept_at = float("-inf")  # monotonic seconds
         self._cosigned: dict[str, int] = {}
         self._budgets: dict[int, _Budget] = {}  # of this step, by link
 
@@ -239,9 +244,33 @@ class Conversation:
                 waiting.add(origin)
 
     def _on_ack(self, session: Session, ack: sync_pb2.Ack) -> None:
-        session.on_ack(ack, self._engine.clock.monotonic())
+        now = self._engine.clock.monotonic()
+        session.on_ack(ack, now)
         if ack.cosigned and ack.origin == self._engine.identity.origin:
-            self._engine.replica.adopt_cosignature(session.peer, ack.cosigned)
+            self._returned[session.peer] = ack.cosigned
+            if now >= self.cosignatures_due():
+                self.keep_cosignatures()
+
+    def cosignatures_due(self) -> float:
+        """When what witnesses returned is to be kept; monotonic seconds."""
+        return self._kept_at + COSIGNATURE_SECONDS if self._returned else float("inf")
+
+    def keep_cosignatures(self) -> None:
+        """Keep each witness's newest line on a checkpoint of the own feed, in this transaction.
+
+        One is kept at once, and of a stream of them the newest now and then: each costs a
+        signature to verify and a commit, and the newest speaks for all before it.
+        """
+        engine = self._engine
+        returned, self._returned = self._returned, {}
+        self._kept_at = engine.clock.monotonic()
+        for peer, note in returned.items():
+            try:
+                engine.replica.adopt_cosignature(peer, note)
+            except HuyingError as error:
+                if error.code in STORE_FAULTS:
+                    raise
+                engine.alarm(error.code, engine.identity.origin, peer, error.detail)
 
     def _on_refusal(self, session: Session, refusal: sync_pb2.Refusal) -> None:
         engine = self._engine

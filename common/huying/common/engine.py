@@ -230,6 +230,8 @@ class Engine:
                 if self.confirmed and self._waiting:
                     waiting, self._waiting = self._waiting, []
                     answers.extend(self._append(one) for one in waiting)
+                if now >= self._conversation.cosignatures_due():
+                    self._conversation.keep_cosignatures()
                 self._sequence()
                 changed = self.replica.commit()
         except BaseException:  # also where the store's own commit fails, which is at its exit
@@ -395,6 +397,7 @@ class Engine:
     def _timers(self) -> Iterator[float]:
         if not self.confirmed:
             yield self._confirm_by
+        yield self._conversation.cosignatures_due()
         yield from self.rounds.timers()
 
     def status(self) -> NodeStatus:
