@@ -16,6 +16,7 @@ import metamorphic_log as other
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from huying.common.errors import ADVICE, Code, HuyingError
 from huying.common.merkle import leaf_hash
@@ -23,10 +24,12 @@ from huying.common.note import VerifierKey
 from huying.common.records import REGISTRY
 from huying.common.tlog_proof import format_proof, pack_extra, parse_proof, unpack_extra
 from huying.hub.cli import app
+from huying.node.cli import output
 from huying.node.cli.call import parse_deadline
 from huying.node.cli.main import build_app, execute
 from huying.node.cli.plain import from_plain, parse_fields, to_plain
-from huying.wire.v1 import calls_pb2, records_pb2
+from huying.node.cli.status import _feed_row, _print
+from huying.wire.v1 import api_pb2, calls_pb2, records_pb2
 from tests.unit.served_network import ServedNetwork
 from tests.unit.tiny_network import COUNTY, GRID, NETWORK, TOWN, VILLAGE
 
@@ -255,6 +258,34 @@ def test_the_status_of_a_node_that_is_down_comes_from_its_store_with_lag_unknown
     for feed in running["feeds"]:
         assert sizes[feed["origin"]] == (feed["size"], feed["root"])
     assert "未知 unknown" in huying(TOWN, "status", down=True).out.decode()
+
+
+def feed_status(**fields: Any) -> api_pb2.FeedStatus:
+    held = {"name": "义桥镇", "state": "catching_up", "size": 23_456, "remote_head_size": 23_456}
+    origin = f"{NETWORK}/feed/{TOWN}/e1"
+    return api_pb2.FeedStatus(**{"origin": origin, **held, "openings_held": 12_345, **fields})
+
+
+def test_a_feed_that_is_not_cosigned_here_shows_a_dash(capsys: pytest.CaptureFixture[str]) -> None:
+    """A county cosigns its towns alone: 0 beside a village's feed would read as a fault."""
+    assert _feed_row(feed_status(), down=False)[5:7] == ("—", "12,345")
+    assert _feed_row(feed_status(cosigned_size=1000), down=False)[2:6:3] == ("23,456", "1,000")
+
+
+def test_no_heading_and_no_number_is_broken_on_a_narrow_terminal(
+    served: ServedNetwork, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A heading cut inside a word, or a number on two lines, is read wrongly."""
+    monkeypatch.setattr(output, "PIPE_COLUMNS", 80)
+    status = api_pb2.StatusResponse(origin=f"{NETWORK}/feed/{COUNTY}/e1", state="live")
+    status.feeds.append(feed_status(cosigned_size=22_222, openings_withheld=33_333))
+    _print(served.configs[COUNTY], status)
+    text = capsys.readouterr().out
+    table = text[text.index("数据流 ", text.index(str(served.configs[COUNTY].file))) :]
+    words = table.split()
+    headings = {"feed", "state", "entries", "behind", "lag", "cosigned", "openings", "withheld"}
+    assert headings | {"23,456", "12,345", "22,222", "33,333"} <= set(words)
+    assert all(cell_len(line.rstrip()) <= 80 for line in table.splitlines())
 
 
 def vkey(served: ServedNetwork, code: str, kind: str = "feed") -> str:

@@ -40,7 +40,7 @@ def group() -> typer.Typer:
 def list_(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
     """列出本节点持有的数据流 · List the feeds held here."""
     from huying.node.cli.offline import open_reader
-    from huying.node.cli.output import print_json, print_table
+    from huying.node.cli.output import count, print_json, print_table
 
     with open_reader(context.config(ctx)) as reader:
         documents = [_feed_document(feed) for feed in reader.feeds()]
@@ -52,9 +52,9 @@ def list_(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
         [
             (
                 each["origin"],
-                each["size"],
-                each["head_size"],
-                each["cosigned_size"],
+                count(each["size"]),
+                count(each["head_size"]),
+                count(each["cosigned_size"]) if each["cosigned_size"] else "—",
                 "冻结 frozen" if each["frozen"] else each["root"][:16] + "…",
             )
             for each in documents

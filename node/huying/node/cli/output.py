@@ -21,6 +21,7 @@ PIPE_COLUMNS: Final = 200
 
 __all__ = [
     "console",
+    "count",
     "print_block",
     "print_bytes",
     "print_error",
@@ -79,23 +80,45 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> No
     """A table; a heading that begins with > is of numbers, set right.
 
     Headings are in two languages with a point between: they stand below each other. One that
-    begins with = is of identifiers, which are never broken, so that they can be copied.
+    begins with = is of identifiers, which are never broken, so that they can be copied. Where the
+    terminal is narrow, lines of text are broken; headings and numbers are not.
     """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for heading in headings:
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style="bold",
+    )
+    cells = [[Text(_clean(str(cell))) for cell in row] for row in rows]
+    for place, heading in enumerate(headings):
+        title = Text(heading.lstrip(">=").replace(" · ", "\n"))
+        numeric = heading.startswith(">")
+        whole = [title, *(row[place] for row in cells)] if numeric else [title]
         table.add_column(
-            Text(heading.lstrip(">=").replace(" · ", "\n")),
-            justify="right" if heading.startswith(">") else "left",
+            title,
+            justify="right" if numeric else "left",
             overflow="fold",
+            min_width=max(_longest_word(text.plain) for text in whole),
             no_wrap=heading.startswith("="),
         )
-    for row in rows:
-        table.add_row(*(Text(_clean(str(cell))) for cell in row))
-    console().print(table)
+    for row in cells:
+        table.add_row(*row)
+    out = console()
+    out.print()
+    out.print(table)
+    out.print()
+
+
+def _longest_word(text: str) -> int:
+    """In the columns of a terminal."""
+    from rich.cells import cell_len
+
+    return max(map(cell_len, text.split()), default=1)
 
 
 def print_block(heading: str, lines: Iterable[str]) -> None:
@@ -121,6 +144,11 @@ def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
         line = Text(label + " " * (width - cell_len(label) + 2), style="bold")
         line.append(Text(_clean(str(value)), style="not bold"))
         out.print(line, soft_wrap=True)
+
+
+def count(number: int) -> str:
+    """A number of things for people: 12,345."""
+    return f"{number:,}"
 
 
 def when(micros: int) -> str:

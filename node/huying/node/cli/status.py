@@ -60,11 +60,11 @@ def status(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
 
 
 def _print(loaded: Config, status: api_pb2.StatusResponse) -> None:
-    from huying.node.cli.output import print_pairs, print_table, when
+    from huying.node.cli.output import count, print_pairs, print_table, when
 
     calls = (
-        f"呼叫 raised {status.calls_raised} · 已答复 answered {status.calls_answered}"
-        f" · 已确认 confirmed {status.calls_confirmed}"
+        f"呼叫 raised {count(status.calls_raised)} · 已答复 answered {count(status.calls_answered)}"
+        f" · 已确认 confirmed {count(status.calls_confirmed)}"
     )
     print_pairs(
         [
@@ -131,16 +131,18 @@ def _place(feed: api_pb2.FeedStatus, own: str) -> tuple[bool, str]:
 
 
 def _feed_row(feed: api_pb2.FeedStatus, *, down: bool) -> tuple[Any, ...]:
+    from huying.node.cli.output import count
+
     behind = max(0, feed.remote_head_size - feed.size)
     known = behind or feed.lag_known
     label = "/".join(feed.origin.split("/")[-2:])
     return (
         f"{feed.name} {label}".strip(),
         _state_text(feed.state, "" if down else feed.reason),  # the note says it once
-        feed.size,
-        behind if known else "—",
-        f"{feed.lag_seconds:.1f} s" if feed.lag_known else "未知 unknown",
-        feed.cosigned_size,
-        feed.openings_held,
-        feed.openings_withheld,
+        count(feed.size),
+        count(behind) if known else "—",
+        f"{feed.lag_seconds:,.1f} s" if feed.lag_known else "未知 unknown",
+        count(feed.cosigned_size) if feed.cosigned_size else "—",  # not a feed cosigned here
+        count(feed.openings_held),
+        count(feed.openings_withheld),
     )
