@@ -168,6 +168,8 @@ def test_a_write_while_the_node_is_down_says_so_in_both_languages(huying: Run) -
         (("record", "put", "nonsense"), Code.INVALID_ARGUMENT, "type: one of division"),
         (("record", "put", "event", "--field", "x=1"), Code.INVALID_ARGUMENT, "x: no such field"),
         (("record", "put", "event"), Code.INVALID_ARGUMENT, "missing"),
+        (("record", "put", "call"), Code.INVALID_ARGUMENT, "huying call raise"),
+        (("record", "put", "member"), Code.INVALID_ARGUMENT, "huying init"),
         (("record", "get", "event", "00"), Code.INVALID_ARGUMENT, "ID: 32 hex digits"),
         (("record", "get", "event", "00" * 16), Code.NOT_FOUND, "no such record"),
         (("record", "put", "event", "--json-file", "/none"), Code.INVALID_ARGUMENT, "--json-file"),
@@ -505,7 +507,10 @@ def test_a_proof_of_another_origin_or_without_the_witness_asked_for_is_refused(
         *("--key", vkey(served, VILLAGE), "--witness", vkey(served, COUNTY, "witness")),
     )
     assert f"{NETWORK}/witness/{COUNTY}: did not cosign" in lacking.err
-    assert verify(capsysbinary, proof, "--key", "junk").code == ADVICE[Code.KEY].exit_code
+    # A key on the command line is input; KEY would send the reader to look at a node's own keys.
+    junk = verify(capsysbinary, proof, "--key", "junk")
+    assert (junk.code, junk.out) == (ADVICE[Code.INVALID_ARGUMENT].exit_code, b"")
+    assert "error INVALID_ARGUMENT: --key: " in junk.err
 
 
 def test_verification_loads_neither_the_network_nor_the_database(

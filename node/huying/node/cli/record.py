@@ -85,7 +85,15 @@ def put(
         request_id=context.parse_hex(request_id, "--request-id") if request_id else b"",
     )
     with context.client(context.config(ctx)) as client:
-        (receipt,) = client.append(api_pb2.AppendRequest(drafts=[draft])).receipts
+        try:
+            (receipt,) = client.append(api_pb2.AppendRequest(drafts=[draft])).receipts
+        except HuyingError as error:
+            if error.code is not Code.TYPE_NOT_ALLOWED:
+                raise
+            # In a feed that is a fault of its writer's; here nothing was written, and the request
+            # is at fault.
+            detail = f"TYPE: {error.detail}; {_writers(number)}"
+            raise HuyingError(Code.INVALID_ARGUMENT, detail) from None
     if as_json:
         print_json(receipt_document(receipt))
         return
@@ -100,6 +108,21 @@ def put(
             ),
         ]
     )
+
+
+def _writers(number: int) -> str:
+    """Who writes records of this type, and with which command."""
+    from huying.common.codes import Level
+    from huying.common.records import REGISTRY
+    from huying.wire.v1 import feed_pb2
+
+    commands: dict[int, str] = {
+        feed_pb2.RECORD_TYPE_MEMBER: "write one with: huying init",
+        feed_pb2.RECORD_TYPE_CALL_STEP: "write one with: huying call",
+        feed_pb2.RECORD_TYPE_CALL: "write one at a town with: huying call raise",
+    }
+    levels = (Level(level).name.lower() for level in sorted(REGISTRY[number].levels))
+    return commands.get(number, f"nodes that write it: {', '.join(levels)}")
 
 
 def _message(known: type[Message], json_file: Path | None, pairs: list[str]) -> Message:

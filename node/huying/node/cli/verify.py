@@ -6,9 +6,12 @@ It needs no node, no database and no network: whoever holds the origin's verifie
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huying.common.errors import Code, HuyingError
+
+if TYPE_CHECKING:
+    from huying.common.note import VerifierKey
 
 __all__ = ["verify_file"]
 
@@ -17,17 +20,17 @@ def verify_file(path: Path, key: str, witnesses: list[str]) -> dict[str, Any]:
     """What the proof in `path` shows, each part of it checked.
 
     `key` is the origin's verifier key, `witnesses` those whose cosignatures must be there. Raises
-    HuyingError(BAD_PROOF, BAD_NOTE, BAD_SIGNATURE, BAD_LEAF, OPENING_MISMATCH or KEY).
+    HuyingError(BAD_PROOF, BAD_NOTE, BAD_SIGNATURE, BAD_LEAF or OPENING_MISMATCH; INVALID_ARGUMENT
+    for a key that is none).
     """
     from huying.common.limits import PROOF_FILE_BYTES_MAX
     from huying.common.merkle import leaf_hash
-    from huying.common.note import VerifierKey
     from huying.common.tlog_proof import parse_proof, unpack_extra, verify_proof
     from huying.node.api.entries import check_openings, view_entry
     from huying.node.cli.render import entry_document
 
-    origin_key = VerifierKey.parse(key)
-    witness_keys = [VerifierKey.parse(text) for text in witnesses]
+    origin_key = _key(key, "--key")
+    witness_keys = [_key(text, "--witness") for text in witnesses]
     try:
         with path.open("rb") as file:
             data = file.read(PROOF_FILE_BYTES_MAX + 1)
@@ -52,3 +55,13 @@ def verify_file(path: Path, key: str, witnesses: list[str]) -> dict[str, Any]:
         "cosigned": [{"witness": name, "time_seconds": at} for name, at in verified.cosignatures],
         "entry": entry_document(view_entry(origin, leaf, openings)),
     }
+
+
+def _key(text: str, option: str) -> VerifierKey:
+    """A key that a person typed: a wrong one is their input's fault, not that of a node's key."""
+    from huying.common.note import VerifierKey
+
+    try:
+        return VerifierKey.parse(text)
+    except HuyingError as error:
+        raise HuyingError(Code.INVALID_ARGUMENT, f"{option}: {error.detail}") from None
