@@ -178,7 +178,7 @@ def test_a_write_while_the_node_is_down_says_so_in_both_languages(huying: Run) -
         (("feed", "prove", "99999", "-o", "-"), Code.NOT_FOUND, "entry 99999"),
         (("feed", "prove", "0", "-o", "-", "--open", "0x99"), Code.INVALID_ARGUMENT, "0x99"),
         (("call", "show", "00" * 16), Code.NOT_FOUND, "no such call"),
-        (("call", "list", "--stage", "nonsense"), Code.INVALID_ARGUMENT, "nonsense"),
+        (("call", "list", "--stage", "x"), Code.INVALID_ARGUMENT, "one of raised, received, "),
     ],
 )
 def test_each_refusal_exits_with_its_code_and_prints_nothing_to_stdout(
@@ -203,9 +203,44 @@ def test_a_missing_configuration_says_which_file_and_what_to_run(
 
 
 def test_a_usage_error_exits_with_two(capsys: pytest.CaptureFixture[str]) -> None:
-    """As shells and scripts expect."""
-    assert execute(app(), ["feed", "verify"]) == 2
-    assert capsys.readouterr().out == ""
+    """As shells and scripts expect; and the framework's English comes after a line in Chinese."""
+    for arguments in (["feed", "verify"], ["call", "list", "--limit", "x"], ["nonsense"]):
+        assert execute(app(), arguments) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        zh, en = err.split("\n", 1)
+        assert zh == "错误:命令用法有误"
+        assert en.startswith("Usage: huying ")
+        assert "Error: " in en
+
+
+def test_a_group_without_a_command_shows_its_help_and_no_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Asking what there is is no mistake."""
+    execute(app(), ["feed"])
+    out, err = capsys.readouterr()
+    assert "verify" in out + err
+    assert "错误" not in out + err
+
+
+@pytest.mark.parametrize(
+    ("code", "detail", "zh"),
+    [
+        (Code.INVALID_ARGUMENT, "--home: 12 digits", "输入有误:--home"),
+        (Code.INVALID_ARGUMENT, "--open 0x99: no such part", "输入有误:--open"),
+        (Code.INVALID_ARGUMENT, "grid: 15 digits", "输入有误:grid"),
+        (Code.INVALID_ARGUMENT, "/tmp/entry.proof: No such file", "输入有误"),
+        (Code.INVALID_ARGUMENT, "what was sent: too long", "输入有误"),
+        (Code.NOT_FOUND, "entry: none", "没有找到"),
+    ],
+)
+def test_an_error_names_the_option_or_the_field_in_the_chinese_line_too(
+    code: Code, detail: str, zh: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who reads no English must see what to mend."""
+    output.print_error(HuyingError(code, detail))
+    assert capsys.readouterr().err.splitlines()[0] == f"错误:{zh}"
 
 
 def test_an_unforeseen_exception_shows_its_kind_and_not_its_text(

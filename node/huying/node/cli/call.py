@@ -189,10 +189,14 @@ def _stage(name: str) -> int:
 
     if not name:
         return 0
-    value = api_pb2.CallStage.DESCRIPTOR.values_by_name.get(f"CALL_STAGE_{name.upper()}")
-    if value is None:
-        raise HuyingError(Code.INVALID_ARGUMENT, f"--stage: {name!r} is no stage")
-    return value.number
+    stages = {
+        value.name.removeprefix("CALL_STAGE_").lower(): value.number
+        for value in api_pb2.CallStage.DESCRIPTOR.values
+        if value.number
+    }
+    if name not in stages:
+        raise HuyingError(Code.INVALID_ARGUMENT, f"--stage: one of {', '.join(stages)}")
+    return stages[name]
 
 
 def show(ctx: typer.Context, call: CallArgument, *, as_json: JsonOption = False) -> None:

@@ -10,11 +10,11 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from huying.common.errors import EXIT_INTERNAL, EXIT_OK, Code, HuyingError
+from huying.common.errors import EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, Code, HuyingError
 from huying.node.cli import (
     call,
     config,
@@ -43,6 +43,9 @@ One node of a Huying network: its records, its calls, its signed feed.
 退出码:2 输入或配置,3 对方,4 数据,5 请求,6 本节点。
 Exit codes: 2 input or configuration, 3 a peer, 4 data, 5 the request, 6 this node.
 """
+# The base of what is wrong with how a command is used. Typer takes it from Click, or from a copy
+# of Click that it brings along, and names it under neither name of its own.
+_USAGE_ERROR: Final[type[Exception]] = typer.BadParameter.__mro__[1]
 _EXIT_INTERRUPTED = 130
 _EXIT_BROKEN_PIPE = 141
 
@@ -82,13 +85,15 @@ def execute(app: typer.Typer, arguments: Sequence[str]) -> int:
     # reason is in our log already. It is read when gRPC is loaded, which happens later.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     try:
-        app(args=list(arguments), prog_name="huying")
+        stopped = app(args=list(arguments), prog_name="huying", standalone_mode=False)
     except HuyingError as error:
         print_error(error)
         return error.advice.exit_code
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else EXIT_OK if stop.code is None else 1
-    except KeyboardInterrupt:
+    except _USAGE_ERROR as error:
+        return _print_usage(error)
+    except (KeyboardInterrupt, typer.Abort):
         print_note("已中断", "interrupted")
         return _EXIT_INTERRUPTED
     except BrokenPipeError:
@@ -102,7 +107,15 @@ def execute(app: typer.Typer, arguments: Sequence[str]) -> int:
         kind = type(error).__name__
         print_error(HuyingError(Code.UNKNOWN, f"{kind}; HUYING_TRACEBACK=1 shows where"))
         return EXIT_INTERNAL
-    return EXIT_OK
+    return stopped if isinstance(stopped, int) else EXIT_OK
+
+
+def _print_usage(error: Any) -> int:
+    """A missing option, a value that does not fit; and a group without a command shows its help."""
+    if type(error).__name__ != "NoArgsIsHelpError":
+        print("错误:命令用法有误", file=sys.stderr, flush=True)
+    error.show()
+    return EXIT_USAGE
 
 
 def _version(wanted: bool) -> None:

@@ -7,17 +7,21 @@ are two lines, Chinese first: what it is and what to do; the code's name and the
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from huying.common.errors import HuyingError
+from huying.common.errors import Code, HuyingError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 PIPE_COLUMNS: Final = 200
+_OF_INPUT: Final = frozenset({Code.INVALID_ARGUMENT, Code.CONFIG, Code.ENTRY_TOO_LARGE})
+# What a detail begins with: an option, with what it was given or without; an argument; a field.
+_NAMED: Final = re.compile(r"(--[a-z][a-z-]*(?=[: ])|[A-Za-z_][A-Za-z0-9_.]*(?=: ))")
 
 __all__ = [
     "console",
@@ -60,7 +64,9 @@ def print_error(error: HuyingError) -> None:
     """What went wrong and what to do, on standard error: a line in Chinese, one in English."""
     first, *more = error.detail.splitlines() or [""]
     english = f"{first} ({error.advice.en})" if first else error.advice.en
-    print(f"错误:{error.advice.zh}", file=sys.stderr)
+    named = _NAMED.match(error.detail) if error.code in _OF_INPUT else None
+    name = f":{named[1]}" if named else ""
+    print(f"错误:{error.advice.zh}{name}", file=sys.stderr)
     print(f"error {error.code.name}: {english}", file=sys.stderr)
     for line in more:
         print(f"  {line}", file=sys.stderr)
