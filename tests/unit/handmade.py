@@ -30,6 +30,7 @@ from huying.common.merkle import EMPTY_ROOT, append, build, leaf_hash, root
 from huying.common.merkle import CompactRange as Range
 from huying.common.note import Signer
 from huying.common.ports import Sequencer, Store
+from huying.common.records import member_record
 from huying.node.store.store import SqlStore
 from huying.wire.v1 import feed_pb2, records_pb2, sync_pb2
 from tests.unit.tiny_network import (
@@ -90,6 +91,7 @@ class HandmadeFeed:
         to: Sequence[str] = (),
         seen: Sequence[int] | None = None,
         time_micros: int = MICROS,
+        record: bytes | None = None,
         head: bytes | None = None,
         bodies: Sequence[tuple[int, bytes]] | None = None,
     ) -> int:
@@ -102,11 +104,15 @@ class HandmadeFeed:
             for name in names:
                 self.numbers[name] = self.numbers.get(name, 0) + 1
             seen = [self.numbers[name] for name in names]
+        if record is None:
+            record = self._entropy.token(16)
+            if isinstance(message, records_pb2.Member):
+                record = member_record(message.code)
         if head is None:
             head = feed_pb2.Head(
                 kind=kind,  # type: ignore[arg-type]
                 type=type_,  # type: ignore[arg-type]
-                record=self._entropy.token(16),
+                record=record,
                 schema_version=1,
                 time_micros=time_micros,
                 to=to,

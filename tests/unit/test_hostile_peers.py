@@ -155,7 +155,7 @@ def test_many_wants_in_one_breath_are_answered_within_bounds(host: Host) -> None
     assert of_kind(host.hear(link, want), "disclose"), "asked again, it is answered"
 
 
-def division():  # type: ignore[no-untyped-def]
+def division():
     from huying.common.effects import DraftEntry
 
     message = records_pb2.Division(code=TOWN, name="义桥镇" * 60)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from huying.common.errors import Code
 from huying.common.merkle import EMPTY_ROOT
 from huying.common.note import KeyType, Signer
+from huying.common.records import member_record
 from huying.common.roster import Pin
 from huying.wire.v1 import feed_pb2, records_pb2, sync_pb2
 from tests.unit.handmade import HandmadeFeed, Host, event_draft
@@ -121,3 +122,52 @@ def test_a_later_epoch_of_a_known_node_is_not_taken_from_a_roster() -> None:
     host.hear(link, county.segment(0, 1))
     assert host.size(county) == 1
     assert host.engine.roster.feed_key(origin) is None
+
+
+def test_a_record_of_one_member_never_replaces_another_members_keys() -> None:
+    """A roster entry under a used record id would make a restarted node forget the first key."""
+    first, second = "370830108202", "370830108203"
+    county = HandmadeFeed(COUNTY)
+    for code, record_of in ((first, first), (second, first)):
+        member = records_pb2.Member(
+            code=code,
+            name="村",
+            feed_key=str(identity(code).feed_signer.key),
+            witness_key=str(identity(code).witness_signer.key),
+        )
+        county.put(
+            member,
+            type_=feed_pb2.RECORD_TYPE_MEMBER,
+            kind=feed_pb2.KIND_ROSTER,
+            to=(f"{COUNTY}/*",),
+            record=member_record(record_of),
+        )
+    host = Host(TOWN)
+    link, _ = host.link(COUNTY)
+    host.hear(link, county.segment(0, 2))
+    again = Host(TOWN, store=host.store, mark=host.mark)
+    assert again.engine.roster.feed_key(identity(first).origin) is not None
+    assert again.engine.roster.feed_key(identity(second).origin) is None
+    assert Code.BAD_RECORD in host.codes() or host.engine.replica.feeds[county.origin].quarantined
+
+
+def test_a_witness_key_in_another_nodes_name_is_refused() -> None:
+    """A town could else have a third node's cosignature count as its child's."""
+    code = "370830108202"
+    county = HandmadeFeed(COUNTY)
+    member = records_pb2.Member(
+        code=code,
+        name="村",
+        feed_key=str(identity(code).feed_signer.key),
+        witness_key=str(identity(VILLAGE).witness_signer.key),
+    )
+    county.put(
+        member,
+        type_=feed_pb2.RECORD_TYPE_MEMBER,
+        kind=feed_pb2.KIND_ROSTER,
+        to=(f"{COUNTY}/*",),
+    )
+    host = Host(TOWN)
+    link, _ = host.link(COUNTY)
+    host.hear(link, county.segment(0, 1))
+    assert host.engine.roster.feed_key(identity(code).origin) is None

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from huying.common import limits
@@ -36,6 +36,7 @@ from huying.common.errors import STORE_FAULTS, Code, HuyingError
 from huying.common.observation import Observation
 from huying.common.ports import Clock, Entropy, HighWaterMark, Sequencer, Store
 from huying.common.pulse_board import PulseBoard
+from huying.common.records import member_record
 from huying.common.replica import Replica
 from huying.common.report import node_status
 from huying.common.roster import Identity, Pin, Roster
@@ -106,6 +107,7 @@ class Engine:
         self._sequencer = sequencer
         self._sequence_due = sequencer is not None
         self._waiting: list[Append] = []
+        self._changed: set[str] = set()  # feeds that the last transaction changed
         self.rounds = Rounds(self, entropy)
         self._conversation = Conversation(self)
         self._effects: list[Effect] = []
@@ -165,6 +167,7 @@ class Engine:
                 witness_key=pin.witness_key,
                 certificate_sha256=pin.certificate_sha256,
             ),
+            record=member_record(pin.code),
             to=(f"{self.identity.code}/*",),
             request_id=hashlib.sha256(b"member " + pin.feed_key.encode()).digest()[:16],
         )
@@ -209,10 +212,25 @@ class Engine:
                 raise
             detail = f"{type(error).__name__} in {type(inputs[0]).__name__}"
             self._give_up(inputs, HuyingError(Code.UNKNOWN, detail), error)
-        self.rounds.go()
+        else:
+            self._after_commit(lambda: self._conversation.finish(self._changed))
+        self._after_commit(self.rounds.go)
         self._wake = None
         effects, self._effects = self._effects, []
         return effects
+
+    def _after_commit(self, work: Callable[[], None]) -> None:
+        """Do what follows a commit. A fault of our own there undoes nothing: it costs the links."""
+        try:
+            work()
+        except Exception as error:
+            if isinstance(error, HuyingError) and error.code in STORE_FAULTS:
+                raise
+            self.failures["", Code.UNKNOWN] += 1
+            detail = f"{type(error).__name__} after a commit"
+            self._effects.append(Alarm(Code.UNKNOWN, "", "", detail, error))
+            for link in list(self.sessions):
+                self.close(link, Code.UNKNOWN, detail)
 
     def _transact(self, inputs: Sequence[Input]) -> None:
         """One transaction over all inputs; nothing leaves before it is durable."""
@@ -242,7 +260,7 @@ class Engine:
         if changed:
             self.change_count += 1
         self._effects.extend(answer for answer in answers if answer.token is not None)
-        self._conversation.finish(changed)
+        self._changed = changed
 
     def _write_mark(self) -> None:
         """Raises HuyingError(STORE_FAILED): the entries are durable, and may not leave.
@@ -298,7 +316,7 @@ class Engine:
         for draft in drafts:
             if draft.type != feed_pb2.RECORD_TYPE_CALL_STEP or self._sequencer is None:
                 continue
-            if not self.replica.is_known(draft.request_id):
+            if self.replica.known_request(draft.request_id) is None:
                 self._project()
                 self._sequencer.check(draft)
 
@@ -343,7 +361,7 @@ class Engine:
         for one in (*inputs, *self._waiting):
             if isinstance(one, Append) and one.token is not None:
                 self._effects.append(Appended(one.token, error=error))
-        self._waiting.clear()
+        self._waiting = [one for one in self._waiting if one.token is None]  # our own, for later
         links = {one.link for one in inputs if isinstance(one, (Received, LinkUp))}
         if fault is None:  # else it is one input's, and the other links have no part in it
             links |= set(self.sessions)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -25,7 +26,15 @@ from huying.common.masking import mask
 from huying.common.record_rules import check_fields
 from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2
 
-__all__ = ["REGISTRY", "RecordSpec", "check_write", "decode", "default_to", "with_public_text"]
+__all__ = [
+    "REGISTRY",
+    "RecordSpec",
+    "check_write",
+    "decode",
+    "default_to",
+    "member_record",
+    "with_public_text",
+]
 
 _GRID_CHARACTERS: Final = 15
 _PUT_DELETE: Final = frozenset({int(feed_pb2.KIND_PUT), int(feed_pb2.KIND_DELETE)})
@@ -210,6 +219,16 @@ def check_write(record_type: int, kind: int, message: Message, code: str) -> Non
     if kind == feed_pb2.KIND_DELETE and not message.ByteSize():
         return
     check_fields(message, code)
+
+
+def member_record(code: str) -> bytes:
+    """The record id of a member: its code's own, so that one member's keys never replace another's.
+
+    The first 16 bytes of SHA-256("huying/member/v1", a newline, the code).
+    """
+    return sha256(b"huying/member/v1\n" + code.encode("ascii", "replace")).digest()[
+        :RECORD_ID_BYTES
+    ]
 
 
 def decode(head: feed_pb2.Head, home_code: str, body: bytes) -> Message:

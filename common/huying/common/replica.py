@@ -29,6 +29,7 @@ from huying.common.merkle import CompactRange, append, leaf_hash, range_hashes, 
 from huying.common.note import parse_note
 from huying.common.outgoing import entry_hash, tree_reader
 from huying.common.ports import Clock, Entropy, Store
+from huying.common.records import member_record
 from huying.common.roster import Identity, Pin, Roster
 from huying.common.segment import ForkError, Segment, verify_segment
 from huying.common.state import Applied, ClassMark, FeedState, Missing, StoredCheckpoint
@@ -150,6 +151,8 @@ class Replica:
             return False  # its opening is missing; when it comes the entry is applied again
         keys = member.feed_key, member.witness_key, member.certificate_sha256
         try:
+            if entry.head.record != member_record(member.code):
+                raise HuyingError(Code.BAD_RECORD, f"not the record of member {member.code}")
             self.roster.add(Pin(member.code, member.name, *keys))
         except HuyingError as error:
             self.store.quarantine(
@@ -175,7 +178,7 @@ class Replica:
         composed: list[Composed] = []
         requests: dict[bytes, tuple[int, bytes]] = {}
         for number, draft in enumerate(drafts):
-            known = requests.get(draft.request_id) or self._known_request(draft.request_id)
+            known = requests.get(draft.request_id) or self.known_request(draft.request_id)
             if known is not None:
                 receipts.append(AppendReceipt(own.origin, *known, repeated=True))
                 continue
@@ -199,11 +202,8 @@ class Replica:
         self._marks = marks
         return tuple(receipts)
 
-    def is_known(self, request_id: bytes) -> bool:
-        """Whether a request was written before, in this transaction or an earlier one."""
-        return self._known_request(request_id) is not None
-
-    def _known_request(self, request_id: bytes) -> tuple[int, bytes] | None:
+    def known_request(self, request_id: bytes) -> tuple[int, bytes] | None:
+        """(index, record) of a request that was written, in this transaction or an earlier one."""
         if not request_id:
             return None
         return self._requests.get(request_id) or self.store.request(request_id)

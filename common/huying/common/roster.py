@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from huying.common.codes import ancestors, is_within, parse_origin
+from huying.common.codes import ancestors, is_within, parse_origin, witness_name
 from huying.common.errors import Code, HuyingError
-from huying.common.note import Signer, VerifierKey
+from huying.common.note import KeyType, Signer, VerifierKey
 
 __all__ = ["Identity", "Pin", "Roster"]
 
@@ -73,6 +73,10 @@ class Roster:
         origin = parse_origin(feed_key.name)
         if origin.network != self.network or origin.code != pin.code:
             raise HuyingError(Code.KEY, f"the feed key of {pin.code} is named {feed_key.name}")
+        if witness_key.name != witness_name(self.network, pin.code):
+            raise HuyingError(Code.KEY, f"the witness key of {pin.code} is {witness_key.name}'s")
+        if feed_key.type is not KeyType.ORIGIN or witness_key.type is not KeyType.COSIGNATURE:
+            raise HuyingError(Code.KEY, f"the keys of {pin.code} are of another use")
         known = self._feed_keys.get(feed_key.name)
         if known is not None:
             if known != feed_key:

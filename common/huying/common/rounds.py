@@ -110,9 +110,8 @@ class Rounds:
         """Name the feeds of which something is being kept from this node, and clear the others."""
         engine = self._engine
         for origin, seen in engine.observations.items():
-            feed = engine.replica.feeds.get(origin)
-            settled = feed is None or feed.head is None or feed.size >= feed.head.size
-            hidden = settled and engine.wants.withheld(
+            # What is missing lies in what is held, so a feed that is behind excuses nothing.
+            hidden = engine.wants.withheld(
                 origin, engine.clock.now(), engine.settings.withheld_grace_seconds
             )
             withheld = origin in engine.replica.missing if seen.withheld else hidden

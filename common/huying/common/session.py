@@ -129,7 +129,9 @@ class Session:
             code=replica.identity.code,
             time_micros=int(wall_seconds * 1e6),
         )
-        for feed in list(replica.feeds.values())[:HELLO_FEEDS_MAX]:
+        for feed in replica.feeds.values():
+            if len(message.held) >= HELLO_FEEDS_MAX:
+                break
             if self.serves(feed.origin) or self.accepts(feed.origin):
                 held = message.held.add(
                     origin=feed.origin, size=feed.size, root=replica.root_at(feed, feed.size)

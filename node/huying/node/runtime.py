@@ -48,6 +48,7 @@ T = TypeVar("T")
 
 STATUS_SECONDS: Final = 0.25  # between snapshots while busy: one costs as much as a small commit
 STATUS_IDLE_SECONDS: Final = 1.0  # and while idle, so that an age in it goes on growing
+ALARM_LINE_SECONDS: Final = 60.0  # between two log lines of one alarm about one peer
 REST_SECONDS: Final = 5.0  # without a batch of work: time to give memory back
 FEW_INPUTS: Final = 2  # pulses and their like come at rest, too
 DISPATCHES_MAX: Final = 8  # steps whose effects the loop has not carried out yet
@@ -110,6 +111,7 @@ class Runtime:
         self.ended: asyncio.Future[None] = self._loop.create_future()
         # Told how many entries each step wrote for those who asked.
         self.observe_commit: Callable[[int], None] = lambda _entries: None
+        self._said: dict[tuple[Code, str], tuple[float, int]] = {}  # when logged, how many not
         self.alarms: Counter[tuple[Code, str, str]] = Counter()  # by (code, feed, peer)
 
     # Life.
@@ -329,8 +331,16 @@ class Runtime:
 
     def _alarm(self, effect: Alarm) -> None:
         self.alarms[effect.code, effect.feed, effect.peer] += 1
+        # A peer may cause one with every frame: the counters see each, the log one a minute.
+        said_at, unsaid = self._said.get((effect.code, effect.peer), (float("-inf"), 0))
+        now = self._clock.monotonic()
+        if now - said_at < ALARM_LINE_SECONDS and effect.fault is None:
+            self._said[effect.code, effect.peer] = (said_at, unsaid + 1)
+            return
+        self._said[effect.code, effect.peer] = (now, 0)
         logs.say(
             "alarm",
+            unsaid=unsaid,
             code=effect.code.name,
             feed=effect.feed,
             peer=effect.peer,
