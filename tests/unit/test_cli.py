@@ -548,6 +548,35 @@ def test_a_proof_of_another_origin_or_without_the_witness_asked_for_is_refused(
     assert "error INVALID_ARGUMENT: --key: " in junk.err
 
 
+def test_keys_may_come_from_pin_files(
+    served: ServedNetwork, proof: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """A pin file is what neighbours hand each other; nobody should have to cut a key out of it."""
+    village, town = (str(served.configs[code].file.parent / "pin.toml") for code in (VILLAGE, TOWN))
+    shown = verify(capsysbinary, proof, "--pin", village, "--witness", town, "--json")
+    assert shown.code == 0, shown.err
+    assert [each["witness"] for each in shown.json["cosigned"]] == [f"{NETWORK}/witness/{TOWN}"]
+    assert shown.json["cosignatures_unchecked"] == 0
+    assert "error BAD_SIGNATURE" in verify(capsysbinary, proof, "--pin", town).err
+    unpinned = verify(capsysbinary, proof, "--pin", str(proof))
+    assert "error INVALID_ARGUMENT: --pin: " in unpinned.err
+    for arguments in ((), ("--pin", village, "--key", vkey(served, VILLAGE))):
+        assert verify(capsysbinary, proof, *arguments).code == 2
+
+
+def test_a_proof_says_what_was_not_checked_and_what_is_not_in_the_file(
+    served: ServedNetwork, proof: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """A cosignature of a witness that nobody named counts for nothing, and must not look as if."""
+    key = ("--key", vkey(served, VILLAGE))
+    text = verify(capsysbinary, proof, *key).out.decode()
+    assert "另有 1 个见证签名未核对" in text
+    assert "本文件未附 not in this file" in text
+    assert "withheld" not in text
+    witness = ("--witness", vkey(served, TOWN, "witness"))
+    assert "未核对" not in verify(capsysbinary, proof, *key, *witness).out.decode()
+
+
 def test_verification_loads_neither_the_network_nor_the_database(
     served: ServedNetwork, proof: Path, tmp_path: Path
 ) -> None:
@@ -558,9 +587,10 @@ def test_verification_loads_neither_the_network_nor_the_database(
         "heavy = {'grpc', 'sqlalchemy', 'alembic', 'structlog'} & set(sys.modules);"
         "assert not heavy, heavy; sys.exit(code)"
     )
-    key = vkey(served, VILLAGE)
+    pin = served.configs[TOWN].file.parent / "pin.toml"
+    keys = ("--key", vkey(served, VILLAGE), "--witness", str(pin))
     done = subprocess.run(
-        [sys.executable, "-c", program, *("feed", "verify", str(proof), "--json"), "--key", key],
+        [sys.executable, "-c", program, *("feed", "verify", str(proof), "--json"), *keys],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / top) for top in TOPS)},
         capture_output=True,

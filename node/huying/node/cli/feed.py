@@ -127,6 +127,7 @@ def show(
     from huying.common.leaf import unpack_openings
     from huying.common.merkle import leaf_hash
     from huying.node.api.entries import view_entry
+    from huying.node.cli.entry_text import print_entry
     from huying.node.cli.offline import open_reader
     from huying.node.cli.output import print_json
     from huying.node.cli.prove import find_feed, read_entry
@@ -157,7 +158,7 @@ def show(
     if as_json:
         print_json(document)
     else:
-        _print_entry(document)
+        print_entry(document)
 
 
 def _code_name(number: int) -> str:
@@ -165,45 +166,6 @@ def _code_name(number: int) -> str:
         return Code(number).name
     except ValueError:
         return str(number)
-
-
-def _print_entry(document: dict[str, Any]) -> None:
-    from huying.node.cli.output import print_pairs, print_table, readable, when
-
-    entry = document["entry"] or {}
-    found = entry.get("head") or {}
-    pairs = [
-        ("条目 · entry", f"{document['origin']} #{document['index']}"),
-        ("叶子哈希 · leaf hash", document["leaf_hash"]),
-    ]
-    if document["withheld_whole"]:
-        pairs.append(("整条未授 · withheld whole", "只持有叶子哈希 · only its leaf hash is held"))
-    if found:
-        pairs += [
-            ("类型 · type", f"{found['type']} ({found['kind']})"),
-            ("记录 · record", found["record"]),
-            ("写入 · committed", when(found["time_micros"])),
-            ("送达 · to", " ".join(found["to"]) or "—"),
-        ]
-    pairs += readable((entry.get("fields") or {}).items())
-    pairs += [
-        ("隔离 · quarantined", f"{each['code']} {each['detail']}")
-        for each in document["quarantined"]
-    ]
-    print_pairs(pairs)
-    if entry:
-        print_table(
-            ("分格 · slot", "层级 · level", "状态 · state", "字段 · fields"),
-            [
-                (
-                    each["slot"],
-                    each["level"] + (" + to" if each["addressed"] else ""),
-                    {"present": "可见 present", "withheld": "未授 withheld"}[each["state"]],
-                    " ".join(each["fields"]),
-                )
-                for each in entry["slots"]
-            ],
-        )
 
 
 def prove(
@@ -250,48 +212,28 @@ def verify(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="证明文件 · The proof file.")],
     key: Annotated[
         str, typer.Option(metavar="VKEY", help="写入节点的公钥 · Verifier key of the origin.")
-    ],
+    ] = "",
+    pin: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="或其登记文件 · Or its pin file, which holds the key."),
+    ] = None,
     witness: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="VKEY", help="须有其见证的公钥,可多次 · A witness that must have cosigned."
+            metavar="VKEY|FILE",
+            help="须有其见证,可多次 · Who must have cosigned: a key, or a pin file.",
         ),
     ] = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
     """离线验证证明文件 · Verify a proof file; needs no node, no database, no network."""
+    from huying.node.cli.entry_text import print_verified
     from huying.node.cli.output import print_json
-    from huying.node.cli.verify import verify_file
+    from huying.node.cli.verify import read_keys, verify_file
 
-    document = verify_file(file, key, witness or [])
+    document = verify_file(file, *read_keys(key, pin, witness or []))
     if as_json:
         print_json(document)
     else:
-        _print_verified(document)
-
-
-def _utc(time_seconds: int) -> str:
-    from datetime import UTC, datetime
-
-    try:
-        return f"{datetime.fromtimestamp(time_seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    except (OverflowError, ValueError, OSError):
-        return f"{time_seconds} s"
-
-
-def _print_verified(document: dict[str, Any]) -> None:
-    from huying.node.cli.output import print_pairs
-
-    print_pairs([("证明成立 · valid", "每一行都已核对 · every line below was checked")])
-    print_pairs(
-        [
-            ("数据流 · origin", document["origin"]),
-            ("检查点 · checkpoint", f"{document['size']} 条 entries, root {document['root']}"),
-            *(
-                ("见证 · cosigned", f"{each['witness']}, {_utc(each['time_seconds'])}")
-                for each in document["cosigned"]
-            ),
-        ]
-    )
-    _print_entry({**document, "withheld_whole": False, "quarantined": []})
+        print_verified(document)

@@ -5,32 +5,51 @@ It needs no node, no database and no network: whoever holds the origin's verifie
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from huying.common.errors import Code, HuyingError
 
 if TYPE_CHECKING:
     from huying.common.note import VerifierKey
 
-__all__ = ["verify_file"]
+__all__ = ["read_keys", "verify_file"]
+
+_PIN_FILE_BYTES_MAX: Final = 64 * 1024
 
 
-def verify_file(path: Path, key: str, witnesses: list[str]) -> dict[str, Any]:
+def read_keys(
+    key: str, pin: Path | None, witnesses: Sequence[str]
+) -> tuple[VerifierKey, list[VerifierKey]]:
+    """The origin's key, given as text or in its pin file, and those of the witnesses, likewise.
+
+    Raises HuyingError(INVALID_ARGUMENT), naming the option.
+    """
+    if bool(key) == (pin is not None):
+        raise HuyingError(Code.INVALID_ARGUMENT, "--key: either it or --pin says whose feed it is")
+    text = key if pin is None else _pinned(pin, "feed_key", "--pin")
+    origin_key = _key(text, "--key" if pin is None else "--pin")
+    return origin_key, [_witness(text) for text in witnesses]
+
+
+def verify_file(
+    path: Path, origin_key: VerifierKey, witness_keys: Sequence[VerifierKey]
+) -> dict[str, Any]:
     """What the proof in `path` shows, each part of it checked.
 
-    `key` is the origin's verifier key, `witnesses` those whose cosignatures must be there. Raises
+    The cosignatures of all `witness_keys` must be there; others are counted and not checked. Raises
     HuyingError(BAD_PROOF, BAD_NOTE, BAD_SIGNATURE, BAD_LEAF or OPENING_MISMATCH; INVALID_ARGUMENT
-    for a key that is none).
+    for a file that can't be read).
     """
     from huying.common.limits import PROOF_FILE_BYTES_MAX
     from huying.common.merkle import leaf_hash
+    from huying.common.note import parse_note
     from huying.common.tlog_proof import parse_proof, unpack_extra, verify_proof
     from huying.node.api.entries import check_openings, view_entry
     from huying.node.cli.render import entry_document
 
-    origin_key = _key(key, "--key")
-    witness_keys = [_key(text, "--witness") for text in witnesses]
     try:
         with path.open("rb") as file:
             data = file.read(PROOF_FILE_BYTES_MAX + 1)
@@ -44,6 +63,8 @@ def verify_file(path: Path, key: str, witnesses: list[str]) -> dict[str, Any]:
         if witness.name not in seen_by:
             raise HuyingError(Code.BAD_SIGNATURE, f"{witness.name}: did not cosign this checkpoint")
     origin = verified.checkpoint.origin
+    lines = parse_note(proof.checkpoint_note).signatures
+    known = {origin, *seen_by}
     check_openings(origin, leaf, openings)
     return {
         "valid": True,
@@ -53,6 +74,7 @@ def verify_file(path: Path, key: str, witnesses: list[str]) -> dict[str, Any]:
         "root": verified.checkpoint.root.hex(),
         "leaf_hash": leaf_hash(leaf).hex(),
         "cosigned": [{"witness": name, "time_seconds": at} for name, at in verified.cosignatures],
+        "cosignatures_unchecked": sum(line.name not in known for line in lines),
         "entry": entry_document(view_entry(origin, leaf, openings)),
     }
 
@@ -65,3 +87,24 @@ def _key(text: str, option: str) -> VerifierKey:
         return VerifierKey.parse(text)
     except HuyingError as error:
         raise HuyingError(Code.INVALID_ARGUMENT, f"{option}: {error.detail}") from None
+
+
+def _witness(text: str) -> VerifierKey:
+    path = Path(text)
+    pinned = path.suffix == ".toml"  # no key ends so: its base64 has no point
+    return _key(_pinned(path, "witness_key", "--witness") if pinned else text, "--witness")
+
+
+def _pinned(path: Path, name: str, option: str) -> str:
+    """One key of a pin file. The rest of it is the node's matter, and would need its libraries."""
+    try:
+        with path.open("rb") as file:
+            table = tomllib.loads(file.read(_PIN_FILE_BYTES_MAX).decode("utf-8"))
+    except OSError as error:
+        raise HuyingError(Code.INVALID_ARGUMENT, f"{option}: {path}: {error.strerror}") from None
+    except ValueError:
+        raise HuyingError(Code.INVALID_ARGUMENT, f"{option}: {path}: no pin file") from None
+    found = table.get(name)
+    if not isinstance(found, str):
+        raise HuyingError(Code.INVALID_ARGUMENT, f"{option}: {path}: has no {name}")
+    return found
