@@ -214,10 +214,14 @@ class Engine:
             self._give_up(inputs, HuyingError(Code.UNKNOWN, detail), error)
         else:
             self._after_commit(lambda: self._conversation.finish(self._changed))
-        self._after_commit(self.rounds.go)
+        self._after_commit(self._go_round)
         self._wake = None
         effects, self._effects = self._effects, []
         return effects
+
+    def _go_round(self) -> None:
+        with self._store.view():
+            self.rounds.go()
 
     def _after_commit(self, work: Callable[[], None]) -> None:
         """Do what follows a commit. A fault of our own there undoes nothing: it costs the links."""

@@ -86,6 +86,10 @@ class Store(Protocol):
         """
         ...
 
+    def view(self) -> AbstractContextManager[None]:
+        """One view for all that is read inside; outside, every read makes one of its own."""
+        ...
+
     # Feeds.
     def feeds(self) -> list[FeedState]:
         """Every feed, in the order of creation."""

@@ -70,6 +70,7 @@ class SqlStore(Reader):
         self._sql: Final = _Sql(engine.dialect.name)
         self._projections: Final = Projections(self._connection)
         self._writing = False
+        self._viewing = False
 
     @classmethod
     def open(cls, url: str = MEMORY_URL, template: bytes | None = None) -> SqlStore:
@@ -145,11 +146,22 @@ class SqlStore(Reader):
     def reading(self) -> Iterator[Connection]:
         """The connection for queries: inside the running transaction, or in one of its own."""
         with translated():
-            if self._writing:
+            if self._writing or self._viewing:
                 yield self._connection
             else:
                 with self._connection.begin():
                     yield self._connection
+
+    @contextlib.contextmanager
+    def view(self) -> Iterator[None]:
+        """See `ports.Store`."""
+        assert not self._writing
+        with self.reading():
+            self._viewing = True
+            try:
+                yield
+            finally:
+                self._viewing = False
 
     def _write(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
         assert self._writing, "a write outside a transaction"
