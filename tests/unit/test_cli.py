@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -291,6 +292,9 @@ def test_the_status_of_a_node_that_is_down_comes_from_its_store_with_lag_unknown
     assert {peer["connected"] for peer in status["peers"]} == {False}
     running = huying(TOWN, "status", "--json").json
     assert status["verifier_key"] == running["verifier_key"]
+    # The county has no pin of the village: its name is in the town's roster.
+    below = huying(COUNTY, "status", "--json", down=True).json["feeds"]
+    assert all(feed["name"] for feed in below), below
     sizes = {feed["origin"]: (feed["size"], feed["root"]) for feed in status["feeds"]}
     for feed in running["feeds"]:
         assert sizes[feed["origin"]] == (feed["size"], feed["root"])
@@ -548,6 +552,21 @@ def test_a_proof_of_another_origin_or_without_the_witness_asked_for_is_refused(
     assert "error INVALID_ARGUMENT: --key: " in junk.err
 
 
+def test_a_proof_comes_with_the_command_that_verifies_it(
+    served: ServedNetwork, huying: Run, event: dict[str, Any], tmp_path: Path
+) -> None:
+    """Copied as it stands it must work, at the writer and two tiers above, which has no pin."""
+    served.settle()
+    for code in (VILLAGE, COUNTY):
+        file = tmp_path / f"{code} entry"
+        arguments = ("feed", "prove", str(event["index"]), "--feed", VILLAGE, "-o", str(file))
+        said = huying(code, *arguments, down=True).err.splitlines()
+        words = shlex.split(said[-1])
+        assert words[:3] == ["huying", "feed", "verify"]
+        assert words[-1] == vkey(served, VILLAGE)
+        assert execute(app(), words[1:]) == 0
+
+
 def test_keys_may_come_from_pin_files(
     served: ServedNetwork, proof: Path, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
@@ -739,6 +758,18 @@ def test_init_makes_a_node_and_prints_its_keys(
     assert VerifierKey.parse(made["verifier_key"]).name == f"{NETWORK}/feed/{COUNTY}/e1"
     assert execute(app(), [*arguments, "--name", "汶上县"]) == 2
     assert "never overwritten" in capsys.readouterr().err
+
+
+def test_a_node_that_never_wrote_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A new node's own feed is not unknown to it: there is nothing in it yet."""
+    arguments = ["init", str(tmp_path / "n"), "--network", NETWORK, "--code", COUNTY]
+    assert execute(app(), [*arguments, "--name", "汶上县"]) == 0
+    file = tmp_path / "n" / "node.toml"
+    capsys.readouterr()
+    assert execute(app(), ["--config", str(file), "feed", "head"]) == 5
+    assert "还没有写过 · nothing written yet" in capsys.readouterr().err
 
 
 def test_every_read_has_a_json_form() -> None:

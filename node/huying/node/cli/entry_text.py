@@ -63,14 +63,8 @@ def print_verified(document: dict[str, Any]) -> None:
     """What `huying.node.cli.verify.verify_file` found."""
     from huying.node.cli.output import print_pairs
 
-    print_pairs(
-        [
-            (
-                "证明成立 · valid",
-                "除注明者外,以下都已核对 · what is below was checked unless it says so",
-            )
-        ]
-    )
+    said = "除注明者外,以下都已核对 · what is below was checked unless it says so"
+    print_pairs([("证明成立 · valid", said)])
     print_pairs(
         [
             ("数据流 · origin", document["origin"]),

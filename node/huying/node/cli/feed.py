@@ -95,11 +95,14 @@ def head(
 ) -> None:
     """打印最新检查点原文 · Print the newest checkpoint, a C2SP signed note, byte for byte."""
     from huying.node.cli.offline import open_reader
-    from huying.node.cli.output import print_bytes, print_json
-    from huying.node.cli.prove import find_feed, head_note
+    from huying.node.cli.output import print_bytes, print_json, print_note
+    from huying.node.cli.prove import find_feed, has_written, head_note
 
     loaded = context.config(ctx)
     with open_reader(loaded) as reader:
+        if feed in ("", loaded.node.code) and not has_written(reader, loaded.node.code):
+            print_note("还没有写过", "nothing written yet")
+            raise HuyingError(Code.NOT_FOUND, f"{loaded.node.code}: nothing written yet")
         found = find_feed(reader, feed or loaded.node.code)
     note = head_note(found)
     if not as_json:
@@ -190,14 +193,15 @@ def prove(
     Just the head is shown unless --open names more: whoever gets the file can pass it on, so a
     proof never discloses a field that nobody asked to disclose. The head tells type, id and time.
     """
-    from huying.node.cli.offline import open_reader
-    from huying.node.cli.output import print_bytes, print_note
+    from huying.node.cli.offline import feed_key, open_reader
+    from huying.node.cli.output import print_bytes, print_command, print_note
     from huying.node.cli.prove import find_feed, make_proof
 
     loaded = context.config(ctx)
     with open_reader(loaded) as reader:
         found = find_feed(reader, feed or loaded.node.code)
         data = make_proof(reader, found, index, open_ or [])
+        key = feed_key(loaded, reader, found.origin)
     if str(output) == "-":
         print_bytes(data)
         return
@@ -205,7 +209,8 @@ def prove(
         output.write_bytes(data)
     except OSError as error:
         raise HuyingError(Code.INVALID_ARGUMENT, f"{output}: {error.strerror}") from None
-    print_note(f"已写入 {output}", f"verify it with: huying feed verify {output} --key VKEY")
+    print_note(f"已写入 {output},核对用", "verify it with:")
+    print_command(("huying", "feed", "verify", str(output), "--key", key or "VKEY"))
 
 
 def verify(

@@ -7,13 +7,15 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from huying.common.errors import HuyingError
+
 if TYPE_CHECKING:
     from huying.node.api.reads import StoreReads
     from huying.node.config import Config
     from huying.node.store.reader import FileReader
     from huying.wire.v1 import api_pb2
 
-__all__ = ["offline_status", "open_reader", "open_reads"]
+__all__ = ["feed_key", "offline_status", "open_reader", "open_reads"]
 
 
 @contextlib.contextmanager
@@ -49,7 +51,8 @@ def offline_status(config: Config) -> api_pb2.StatusResponse:
     from huying.wire.v1 import api_pb2
 
     pin = own_pin(config)
-    names = known_names(config)
+    with open_reader(config) as reader:
+        names = known_names(config, reader)
     status = api_pb2.StatusResponse(
         network=config.node.network,
         code=config.node.code,
@@ -90,14 +93,35 @@ def offline_status(config: Config) -> api_pb2.StatusResponse:
     return status
 
 
-def known_names(config: Config) -> dict[str, str]:
-    """Names of divisions by code, from the pin files. Raises HuyingError(KEY)."""
+def known_names(config: Config, reader: FileReader) -> dict[str, str]:
+    """Names of divisions by code: from the rosters held, and before them from the pin files.
+
+    Raises HuyingError(KEY).
+    """
     from huying.node import pins
 
-    found = {config.node.code: config.node.name}
+    found = {member.code: member.name for member in reader.members()}
+    found[config.node.code] = config.node.name
     for folder in (config.pins_dir, config.children_dir):
         found.update((pin.code, pin.name) for pin in pins.load_folder(folder))
     return found
+
+
+def feed_key(config: Config, reader: FileReader, origin: str) -> str:
+    """The verifier key of a feed, from the rosters held or the pin files; empty where none has it.
+
+    A pin file that can't be read has none: this serves a hint, which must not fail.
+    """
+    from huying.node import pins
+    from huying.node.enrol import own_pin
+
+    known = [member.feed_key for member in reader.members()]
+    with contextlib.suppress(HuyingError):
+        known.append(own_pin(config).feed_key)
+    for folder in (config.pins_dir, config.children_dir):
+        with contextlib.suppress(HuyingError):
+            known += [pin.feed_key for pin in pins.load_folder(folder)]
+    return next((key for key in known if key.split("+", 1)[0] == origin), "")
 
 
 def _children(config: Config) -> list[str]:

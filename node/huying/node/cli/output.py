@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ __all__ = [
     "count",
     "print_block",
     "print_bytes",
+    "print_command",
     "print_error",
     "print_json",
     "print_note",
@@ -58,6 +60,11 @@ def print_bytes(data: bytes) -> None:
 def print_note(zh: str, en: str) -> None:
     """A remark on standard error."""
     print(f"{zh} · {en}", file=sys.stderr, flush=True)
+
+
+def print_command(words: Sequence[str]) -> None:
+    """A command to run next, on a line of its own of standard error, so that it can be copied."""
+    print(f"  {shlex.join(words)}", file=sys.stderr, flush=True)
 
 
 def print_error(error: HuyingError) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from huying.common.state import FeedState, StoredCheckpoint, StoredEntry
     from huying.node.store.reader import FileReader
 
-__all__ = ["ALL", "find_feed", "head_note", "make_proof", "read_entry"]
+__all__ = ["ALL", "find_feed", "has_written", "head_note", "make_proof", "read_entry"]
 
 ALL = "all"
 
@@ -39,6 +39,11 @@ def find_feed(reader: FileReader, name: str) -> FeedState:
     if not found:
         raise HuyingError(Code.NOT_FOUND, f"no feed {name} here; see: huying feed list")
     return max(found, key=lambda feed: parse_origin(feed.origin).epoch)
+
+
+def has_written(reader: FileReader, code: str) -> bool:
+    """Whether there is anything in a feed of that node."""
+    return any(parse_origin(feed.origin).code == code and feed.size for feed in reader.feeds())
 
 
 def head_note(feed: FeedState) -> bytes:
