@@ -34,6 +34,7 @@ __all__ = ["NodeService"]
 
 READ_THREADS: Final = 2  # on two cores; more would only queue inside SQLite
 WATCHES_MAX: Final = 16
+PARSED_AT_ONCE_MAX: Final = 8  # drafts; each is 16 KiB at most
 
 T = TypeVar("T")
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -79,7 +80,13 @@ class NodeService(api_pb2_grpc.NodeServicer):
                 Code.INVALID_ARGUMENT, f"drafts: 1 to {COMMIT_ENTRIES_MAX} in one request"
             )
         own = self._facts.code
-        drafts = await self._read(lambda: [parse_draft(draft, own) for draft in request.drafts])
+
+        def parse() -> list[DraftEntry]:
+            return [parse_draft(draft, own) for draft in request.drafts]
+
+        # Going to a thread and back costs more than parsing a few.
+        few = len(request.drafts) <= PARSED_AT_ONCE_MAX
+        drafts = parse() if few else await self._read(parse)
         return api_pb2.AppendResponse(receipts=await self._append(drafts))
 
     @guarded
