@@ -697,7 +697,10 @@ def test_fsck_finds_a_sound_store_sound_and_a_flipped_byte_by_its_place(
 
 
 def test_the_doctor_looks_at_everything_and_changes_nothing(
-    served: ServedNetwork, huying: Run, event: dict[str, Any]
+    served: ServedNetwork,
+    huying: Run,
+    event: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One command to run first when somebody telephones."""
     served.configs[VILLAGE].mark_file.unlink(missing_ok=True)
@@ -719,7 +722,14 @@ def test_the_doctor_looks_at_everything_and_changes_nothing(
     # The tiny network keeps its mark in memory: entries without a mark are a restored backup.
     assert checks["mark"]["outcome"] == "fail"
     assert (result.code, result.json["ok"]) == (6, False)
-    assert "怎么办" in huying(VILLAGE, "doctor").out.decode()
+    monkeypatch.setattr(output, "PIPE_COLUMNS", 80)
+    text = huying(VILLAGE, "doctor").out.decode()
+    assert all(cell_len(line) <= 80 for line in text.splitlines())
+    block = text[text.index("故障 FAIL  高水位标记 mark") :].splitlines()
+    assert block[1] == "  标记缺失或属于另一台主机"
+    assert block[2].startswith("  怎么办:")
+    assert "what to do: " in text
+    assert all(check["detail_zh"] for check in checks.values())
     assert not served.configs[VILLAGE].mark_file.exists()
 
 

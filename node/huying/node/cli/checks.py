@@ -48,6 +48,7 @@ class Finding:
     detail: str
     advice_zh: str = ""
     advice_en: str = ""
+    detail_zh: str = ""  # what was found, without the names and numbers that `detail` holds
 
 
 def examine(config: Config) -> list[Finding]:
@@ -86,13 +87,14 @@ def _clock(_config: Config) -> Iterator[Finding]:
             f"{shown}: in the past",
             "请先校准系统时间",
             "set the clock first",
+            "系统时间早于本软件发布",
         )
         return
     synchronised = Path("/run/systemd/timesync/synchronized").exists() or any(
         Path(place).exists() for place in ("/run/chrony/chronyd.pid", "/var/run/ntpd.pid")
     )
     if synchronised:
-        yield Finding("clock", Outcome.OK, f"{shown}, synchronised")
+        yield Finding("clock", Outcome.OK, f"{shown}, synchronised", detail_zh="已同步")
     else:
         yield Finding(
             "clock",
@@ -100,23 +102,23 @@ def _clock(_config: Config) -> Iterator[Finding]:
             f"{shown}; no time service was found",
             "时间只供显示,次序不受影响;建议启用时间同步",
             "order does not depend on it; enable chrony or systemd-timesyncd",
+            "没有发现时间同步服务",
         )
 
 
 def _disk(config: Config) -> Iterator[Finding]:
     folder = config.data_dir
     if not folder.is_dir():
-        yield Finding(
-            "disk", Outcome.FAIL, f"{folder}: missing", "请先运行 huying init", "run: huying init"
-        )
+        detail, zh = f"{folder}: missing", "数据目录不存在"
+        yield Finding("disk", Outcome.FAIL, detail, "请先运行 huying init", "run: huying init", zh)
         return
     usage = shutil.disk_usage(folder)
     detail = f"{folder}: {usage.free / 2**30:.1f} GiB free of {usage.total / 2**30:.1f}"
     if usage.free >= DISK_BYTES_WARN:
-        yield Finding("disk", Outcome.OK, detail)
+        yield Finding("disk", Outcome.OK, detail, detail_zh="空间充足")
         return
     outcome = Outcome.FAIL if usage.free < DISK_BYTES_FAIL else Outcome.WARN
-    yield Finding("disk", outcome, detail, "请清理磁盘空间", "free some space")
+    yield Finding("disk", outcome, detail, "请清理磁盘空间", "free some space", "空间不足")
 
 
 def _keys(config: Config) -> Iterator[Finding]:
@@ -135,11 +137,13 @@ def _keys(config: Config) -> Iterator[Finding]:
             f"others may read {names}",
             "请收紧权限:chmod go= 文件",
             f"run: chmod go= {loose[0]}",
+            "其他用户可读密钥",
         )
         return
     identity = keys.load_identity(config.keys_dir, config.node.network, config.node.code)
     keys.load_token(config.token_file)
-    yield Finding("keys", Outcome.OK, f"{identity.origin}: usable, and its owner's alone")
+    detail = f"{identity.origin}: usable, and its owner's alone"
+    yield Finding("keys", Outcome.OK, detail, detail_zh="可用,仅属主可读")
 
 
 def _certificates(config: Config) -> Iterator[Finding]:
@@ -155,7 +159,7 @@ def _certificates(config: Config) -> Iterator[Finding]:
         days = (expires - time.time()) / _DAY
         detail = f"{code}: until {time.strftime('%Y-%m-%d', time.localtime(expires))}"
         if days >= CERTIFICATE_DAYS_WARN:
-            yield Finding("certificate", Outcome.OK, detail)
+            yield Finding("certificate", Outcome.OK, detail, detail_zh="有效")
         else:
             yield Finding(
                 "certificate",
@@ -163,6 +167,7 @@ def _certificates(config: Config) -> Iterator[Finding]:
                 f"{detail}, {days:.0f} days left",
                 "请更换证书并交给上下级",
                 "make a new one, and give it to the neighbours that pin it",
+                "已过期" if days < 0 else "即将到期",
             )
 
 
@@ -171,7 +176,9 @@ def _store(config: Config) -> Iterator[Finding]:
 
     file = config.database_file
     if not file.exists():
-        yield Finding("store", Outcome.OK, f"{file}: not there before the first run")
+        yield Finding(
+            "store", Outcome.OK, f"{file}: not there before the first run", detail_zh="尚未首次运行"
+        )
         return
     if stat.S_IMODE(file.stat().st_mode) & 0o077:
         yield Finding(
@@ -180,6 +187,7 @@ def _store(config: Config) -> Iterator[Finding]:
             f"others may read {file}",
             "请收紧权限:chmod go= 文件",
             f"run: chmod go= {file}",
+            "其他用户可读数据库",
         )
     with open_reader(config) as reader:
         feeds = reader.feeds()
@@ -194,7 +202,7 @@ def _store(config: Config) -> Iterator[Finding]:
         f" journal {journal}, SQLite {sqlite3.sqlite_version}"
     )
     if journal == "wal":
-        yield Finding("store", Outcome.OK, detail)
+        yield Finding("store", Outcome.OK, detail, detail_zh="可读")
     else:
         yield Finding(
             "store",
@@ -202,6 +210,7 @@ def _store(config: Config) -> Iterator[Finding]:
             detail,
             "下次启动时会改回 WAL",
             "the node sets it to wal at its start",
+            "日志方式不是 WAL",
         )
     quarantined = sum(feed.quarantined for feed in feeds)
     frozen = [feed.origin for feed in feeds if feed.frozen]
@@ -212,10 +221,11 @@ def _store(config: Config) -> Iterator[Finding]:
             f"{quarantined} entries are quarantined",
             "运行 huying fsck 查看原因",
             "huying fsck tells why",
+            "有条目被隔离",
         )
     for origin in frozen:
         advice = HuyingError(Code.FORK).advice
-        yield Finding("store", Outcome.FAIL, f"{origin}: frozen", advice.zh, advice.en)
+        yield Finding("store", Outcome.FAIL, f"{origin}: frozen", advice.zh, advice.en, "已冻结")
 
 
 def _mark(config: Config) -> Iterator[Finding]:
@@ -230,18 +240,21 @@ def _mark(config: Config) -> Iterator[Finding]:
             sizes = {feed.origin: feed.size for feed in reader.feeds()}
         size = sizes.get(mark[0], 0) if mark is not None else max(sizes.values(), default=0)
     if mark is None and not size:
-        yield Finding("mark", Outcome.OK, "none before the first run")
+        yield Finding("mark", Outcome.OK, "none before the first run", detail_zh="尚未首次运行")
     elif mark is None or mark[1] > size:
         advice = HuyingError(Code.RECOVERING).advice
         found = "missing, or another host's" if mark is None else f"{mark[1]}, the store has {size}"
-        yield Finding("mark", Outcome.FAIL, f"{config.mark_file}: {found}", advice.zh, advice.en)
+        zh = "标记缺失或属于另一台主机" if mark is None else "数据库落后于标记"
+        detail = f"{config.mark_file}: {found}"
+        yield Finding("mark", Outcome.FAIL, detail, advice.zh, advice.en, zh)
     else:
-        yield Finding("mark", Outcome.OK, f"{config.mark_file}: {mark[1]}, the store has {size}")
+        detail = f"{config.mark_file}: {mark[1]}, the store has {size}"
+        yield Finding("mark", Outcome.OK, detail, detail_zh="与数据库相符")
 
 
 def _parent(config: Config) -> Iterator[Finding]:
     if config.parent is None:
-        yield Finding("parent", Outcome.OK, "none: this node is the root")
+        yield Finding("parent", Outcome.OK, "none: this node is the root", detail_zh="无上级")
         return
     from huying.node.config import split_address
 
@@ -257,10 +270,12 @@ def _parent(config: Config) -> Iterator[Finding]:
             f"{place}: {error.strerror or type(error).__name__}",
             "本级可离线工作;请检查网络、地址和上级是否在运行",
             "this node works on without; check the network, the address, and the parent",
+            "连不上上级",
         )
         return
     if _handshake(config):
-        yield Finding("parent", Outcome.OK, f"{place}: reached, and the pinned certificate is good")
+        detail = f"{place}: reached, and the pinned certificate is good"
+        yield Finding("parent", Outcome.OK, detail, detail_zh="已连通,证书相符")
     else:
         yield Finding(
             "parent",
@@ -268,6 +283,7 @@ def _parent(config: Config) -> Iterator[Finding]:
             f"{place}: the port answers, the TLS handshake fails",
             "证书或名册不符:核对双方的登记文件",
             "compare pins: this node's pins/ and the parent's children/",
+            "端口可达,TLS 握手失败",
         )
 
 
@@ -305,10 +321,17 @@ def _node(config: Config) -> Iterator[Finding]:
     except HuyingError as error:
         if error.code is not Code.UNREACHABLE:
             raise
-        yield Finding("node", Outcome.OK, "not running; start it with: huying run")
+        yield Finding(
+            "node", Outcome.OK, "not running; start it with: huying run", detail_zh="未运行"
+        )
         return
     good = status.state == "live"
-    yield Finding("node", Outcome.OK if good else Outcome.WARN, f"running, state {status.state}")
+    yield Finding(
+        "node",
+        Outcome.OK if good else Outcome.WARN,
+        f"running, state {status.state}",
+        detail_zh="运行中" if good else "运行中,状态异常",
+    )
     for peer in status.peers:
         offset = peer.clock_offset_seconds
         if abs(offset) > CLOCK_SECONDS_WARN:
@@ -318,4 +341,5 @@ def _node(config: Config) -> Iterator[Finding]:
                 f"{peer.code}: its clock is {offset:+.0f} s from this one",
                 "请核对两边的时间",
                 "find out which of the two is off",
+                "与对方的时钟相差过大",
             )

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Final
+
 import typer
 
 from huying.common.errors import ADVICE, Code
 from huying.node.cli import context
 from huying.node.cli.context import JsonOption
 
+if TYPE_CHECKING:
+    from huying.node.cli.checks import Finding
+
 __all__ = ["register"]
+
+_MARKS: Final = {"ok": "正常 ok", "warn": "注意 warn", "fail": "故障 FAIL"}
+_NAMES: Final = {
+    "clock": "时钟",
+    "disk": "磁盘",
+    "keys": "密钥",
+    "certificate": "证书",
+    "store": "数据库",
+    "mark": "高水位标记",
+    "parent": "上级",
+    "node": "节点",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -19,7 +36,7 @@ def register(app: typer.Typer) -> None:
 def doctor(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
     """体检:时钟、磁盘、密钥、证书、上级、数据库 · Check clock, disk, keys, parent and store."""
     from huying.node.cli.checks import Outcome, examine
-    from huying.node.cli.output import print_json, print_table
+    from huying.node.cli.output import print_json
 
     findings = examine(context.config(ctx))
     failed = any(finding.outcome is Outcome.FAIL for finding in findings)
@@ -32,6 +49,7 @@ def doctor(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
                         "name": finding.name,
                         "outcome": finding.outcome.value,
                         "detail": finding.detail,
+                        "detail_zh": finding.detail_zh,
                         "advice_zh": finding.advice_zh,
                         "advice_en": finding.advice_en,
                     }
@@ -40,18 +58,21 @@ def doctor(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
             }
         )
     else:
-        marks = {Outcome.OK: "正常 ok", Outcome.WARN: "注意 warn", Outcome.FAIL: "故障 FAIL"}
-        print_table(
-            ("项目 · check", "结果 · outcome", "情况 · finding", "怎么办 · what to do"),
-            [
-                (
-                    finding.name,
-                    marks[finding.outcome],
-                    finding.detail,
-                    f"{finding.advice_zh} {finding.advice_en}".strip(),
-                )
-                for finding in findings
-            ],
-        )
+        for finding in findings:
+            _print(finding)
     if failed:
         raise typer.Exit(ADVICE[Code.STORE_FAILED].exit_code)
+
+
+def _print(finding: Finding) -> None:
+    """A block of lines, which a narrow terminal breaks as it does a text: Chinese, then English."""
+    from huying.node.cli.output import print_block
+
+    name = f"{_NAMES.get(finding.name, '')} {finding.name}".strip()
+    lines = [
+        finding.detail_zh,
+        finding.advice_zh and f"怎么办:{finding.advice_zh}",
+        finding.detail,
+        finding.advice_en and f"what to do: {finding.advice_en}",
+    ]
+    print_block(f"{_MARKS[finding.outcome.value]}  {name}", filter(None, lines))
