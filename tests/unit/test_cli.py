@@ -327,6 +327,9 @@ def test_no_heading_and_no_number_is_broken_on_a_narrow_terminal(
     headings = {"feed", "state", "entries", "behind", "lag", "cosigned", "openings", "withheld"}
     assert headings | {"23,456", "12,345", "22,222", "33,333"} <= set(words)
     assert all(cell_len(line.rstrip()) <= 80 for line in table.splitlines())
+    status.feeds[0].state = "live"
+    _print(served.configs[COUNTY], status)
+    assert f"{TOWN}/e1" in capsys.readouterr().out.split()  # there is room for every word
 
 
 def vkey(served: ServedNetwork, code: str, kind: str = "feed") -> str:

@@ -10,7 +10,7 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,8 +18,10 @@ from huying.common.errors import Code, HuyingError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 PIPE_COLUMNS: Final = 200
+_GAP_COLUMNS: Final = 2  # between two columns of a table: its padding and its box
 _OF_INPUT: Final = frozenset({Code.INVALID_ARGUMENT, Code.CONFIG, Code.ENTRY_TOO_LARGE})
 # What a detail begins with: an option, with what it was given or without; an argument; a field.
 _NAMED: Final = re.compile(r"(--[a-z][a-z-]*(?=[: ])|[A-Za-z_][A-Za-z0-9_.]*(?=: ))")
@@ -94,7 +96,8 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> No
 
     Headings are in two languages with a point between: they stand below each other. One that
     begins with = is of identifiers, which are never broken, so that they can be copied. Where the
-    terminal is narrow, lines of text are broken; headings and numbers are not.
+    terminal is narrow, lines of text are broken; headings and numbers are not, nor is any word
+    where there is room for all of them.
     """
     from rich import box
     from rich.table import Table
@@ -108,30 +111,56 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> No
         header_style="bold",
     )
     cells = [[Text(_clean(str(cell))) for cell in row] for row in rows]
-    for place, heading in enumerate(headings):
-        title = Text(heading.lstrip(">=").replace(" · ", "\n"))
-        numeric = heading.startswith(">")
-        whole = [title, *(row[place] for row in cells)] if numeric else [title]
+    titles = [Text(heading.lstrip(">=").replace(" · ", "\n")) for heading in headings]
+    out = console()
+    widths = _fit(headings, [*zip(titles, *cells, strict=True)], out.width)
+    for title, heading, width in zip(titles, headings, widths, strict=True):
         table.add_column(
             title,
-            justify="right" if numeric else "left",
+            justify="right" if heading.startswith(">") else "left",
             overflow="fold",
-            min_width=max(_longest_word(text.plain) for text in whole),
+            width=width,
             no_wrap=heading.startswith("="),
         )
     for row in cells:
         table.add_row(*row)
-    out = console()
     out.print()
     out.print(table)
     out.print()
 
 
-def _longest_word(text: str) -> int:
-    """In the columns of a terminal."""
+def _fit(
+    headings: Sequence[str], columns: Sequence[Sequence[Text]], width_columns: int
+) -> list[int]:
+    """How wide each column is, where the table may be `width_columns` of the terminal's wide.
+
+    Rich takes from the widest column whatever is in it, and cuts off what a least width pushes out.
+    """
+    room = width_columns - _GAP_COLUMNS * (len(columns) - 1)
+    widths = [_widest(column, str.splitlines) for column in columns]
+    words = [_widest(column, str.split) for column in columns]
+    roomy = sum(words) <= room
+    least = [
+        width
+        if heading.startswith("=")
+        else longest
+        if roomy or heading.startswith(">")
+        else _widest(column[:1], str.split)
+        for heading, column, width, longest in zip(headings, columns, widths, words, strict=True)
+    ]
+    for _ in range(max(0, sum(widths) - room)):
+        loose = [place for place, width in enumerate(widths) if width > least[place]]
+        if not loose:
+            break
+        widths[max(loose, key=widths.__getitem__)] -= 1
+    return widths
+
+
+def _widest(column: Iterable[Text], split: Callable[[str], list[str]]) -> int:
+    """The longest part of any cell, in columns of the terminal."""
     from rich.cells import cell_len
 
-    return max(map(cell_len, text.split()), default=1)
+    return max((cell_len(part) for cell in column for part in split(cell.plain)), default=1)
 
 
 def print_block(heading: str, lines: Iterable[str]) -> None:
