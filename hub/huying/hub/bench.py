@@ -31,6 +31,7 @@ from pathlib import Path
 import grpc
 import grpc.aio
 
+from huying.common.status import DelayHistogram
 from huying.hub.fleet import Fleet, Member, Place, cpu_seconds
 from huying.node.api.auth import bearer
 from huying.node.config import load
@@ -48,6 +49,7 @@ PLACES = (
 DRAFTS_PER_CALL = 500
 IN_FLIGHT_MAX = 128  # requests at one time; what waits for room counts as waiting
 POLL_SECONDS = 0.02
+WARM_UP_ENTRIES = 500
 CATCH_UP_SECONDS_MAX = 180.0
 
 
@@ -181,15 +183,17 @@ def steady(fleet: Fleet, origin: str, rate: int, seconds: float) -> Steady:
     """
     fleet.stop()
     fleet.start([COUNTY, TOWN, VILLAGE])
+    warm_up(fleet, origin)
     members = [fleet[code] for code in (VILLAGE, TOWN, COUNTY)]
     before = {member.code: cpu_seconds(member) for member in members}
     base = held_size(fleet[COUNTY], origin)
+    earlier = {member.code: _delay_counts(member, origin) for member in members[1:]}
     took = sorted(asyncio.run(offer(fleet[VILLAGE], rate, seconds)))
     deadline = time.monotonic() + 30.0
     while held_size(fleet[COUNTY], origin) < base + len(took) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
     used = {m.code: round(cpu_seconds(m) - before[m.code], 2) for m in members}
-    delays = {member.code: _delays(member, origin) for member in members[1:]}
+    delays = {m.code: _delays(m, origin, earlier[m.code]) for m in members[1:]}
     return Steady(
         offered=len(took),
         acknowledge_p50=_quantile(took, 0.50),
@@ -204,14 +208,32 @@ def _quantile(ordered: list[float], q: float) -> float:
     return ordered[min(len(ordered) - 1, int(q * len(ordered)))]
 
 
-def _delays(member: Member, origin: str) -> tuple[float, float]:
-    """The p50 and p99 from an entry's commit at its origin to its being applied here, seconds."""
+def warm_up(fleet: Fleet, origin: str) -> None:
+    """Let the links come up and the code be loaded: a few hundred entries go all the way."""
+    count = held_size(fleet[VILLAGE], origin) + WARM_UP_ENTRIES
+    preload(fleet[VILLAGE], WARM_UP_ENTRIES)
+    deadline = time.monotonic() + CATCH_UP_SECONDS_MAX
+    while held_size(fleet[COUNTY], origin) < count and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+
+
+def _delay_counts(member: Member, origin: str) -> list[int]:
+    """How many delays fell in each bucket since the node started."""
     time.sleep(1.5)  # a node takes its own snapshot once a second
     with member.client() as client:
         for feed in client.status().feeds:
             if feed.origin == origin:
-                return feed.delay_p50_seconds, feed.delay_p99_seconds
+                return list(feed.delay_counts)
     raise LookupError(origin)
+
+
+def _delays(member: Member, origin: str, earlier: list[int]) -> tuple[float, float]:
+    """The p50 and p99 from an entry's commit at its origin to its being applied here, seconds."""
+    histogram = DelayHistogram()
+    for bucket, count in enumerate(_delay_counts(member, origin)):
+        histogram.counts[bucket] = count - (earlier[bucket] if bucket < len(earlier) else 0)
+    histogram.count = sum(histogram.counts)
+    return histogram.quantile(0.50) or 0.0, histogram.quantile(0.99) or 0.0
 
 
 def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:

@@ -137,6 +137,7 @@ async def serve(
             stack.push_async_callback(uplink.stop)
             await uplink.start()
         stack.push_async_callback(_drain, config, runtime)
+        memory.collect_seldom()
         logs.say("node_running", code=config.node.code, api=config.api.listen)
         yield node
 
