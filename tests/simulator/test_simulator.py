@@ -67,8 +67,12 @@ def run_honest(world: World, weather: Weather) -> Workload:
     return workload
 
 
-def run_cheated(world: World, choice: int, victim: str, relay: str) -> None:
-    """A relay cheats one neighbour, is noticed by name, turns honest, and all is well again."""
+def run_cheated(world: World, choice: int, victim: str, relay: str, *, sure: bool = True) -> None:
+    """A relay cheats one neighbour, is noticed by name, turns honest, and all is well again.
+
+    Where it is not `sure` that enough passes the relay to cheat with, a run in which nothing did
+    must look honest throughout.
+    """
     oracles.Watch(world)
     workload = Workload(world, seconds=BUSY_SECONDS)
     world.boot()
@@ -84,14 +88,17 @@ def run_cheated(world: World, choice: int, victim: str, relay: str) -> None:
     line = world.line(victim if victim in VILLAGES else relay)
     line.tamper[relay] = cheat
     world.run_until(CHEATING_SECONDS)
-    assert cheat.done, "the relay had nothing to cheat with"
+    assert cheat.done or not sure, "the relay had nothing to cheat with"
     noticed = {alarm.code for alarm in world.nodes[victim].alarms}
-    assert cheat.noticed_as in noticed, f"{cheat.name}: the victim noticed {noticed}"
     shown = victim_health(world, victim, passing)
-    if cheat.noticed_as is Code.WITHHELD:
-        assert FeedHealth.WITHHELD in shown, shown
+    if not cheat.done:
+        assert not noticed, f"{cheat.name}, and did not: the victim noticed {noticed}"
     else:
-        assert shown != {FeedHealth.LIVE}, shown
+        assert cheat.noticed_as in noticed, f"{cheat.name}: the victim noticed {noticed}"
+        if cheat.noticed_as is Code.WITHHELD:
+            assert FeedHealth.WITHHELD in shown, shown
+        else:
+            assert shown != {FeedHealth.LIVE}, shown
     world.heal()
     run_until_level(world, workload)
     world.run_until(world.time + SETTLE_SECONDS)
@@ -120,7 +127,7 @@ def test_a_seeded_network_keeps_its_promises(seed: int) -> None:
         chance = random.Random(f"cheat {seed}")
         relay = chance.choice(TOWNS)
         victim = chance.choice([COUNTY, *(v for v in VILLAGES if PARENT[v] == relay)])
-        run_cheated(world, chance.randrange(len(CHEATS)), victim, relay)
+        run_cheated(world, chance.randrange(len(CHEATS)), victim, relay, sure=False)
 
 
 @pytest.mark.parametrize("cheat", CHEATS, ids=lambda cheat: cheat.name.replace(" ", "-"))
