@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from huying.common.errors import Code, HuyingError
+from huying.common.limits import CLOCK_OFFSET_WARN_SECONDS
 
 if TYPE_CHECKING:
     from huying.node.config import Config
@@ -25,7 +26,6 @@ DISK_BYTES_FAIL: Final = 100 * 1024 * 1024
 DISK_BYTES_WARN: Final = 1024 * 1024 * 1024
 CERTIFICATE_DAYS_WARN: Final = 30
 REACH_SECONDS: Final = 5.0
-CLOCK_SECONDS_WARN: Final = 60.0
 _DAY: Final = 86400.0
 # No release is older; a machine that says so has lost its clock's battery.
 _EARLIEST: Final = 1_735_689_600.0  # 2025-01-01
@@ -334,7 +334,7 @@ def _node(config: Config) -> Iterator[Finding]:
     )
     for peer in status.peers:
         offset = peer.clock_offset_seconds
-        if abs(offset) > CLOCK_SECONDS_WARN:
+        if abs(offset) > CLOCK_OFFSET_WARN_SECONDS:
             yield Finding(
                 "clock",
                 Outcome.WARN,
