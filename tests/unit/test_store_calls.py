@@ -132,8 +132,6 @@ def test_the_story_folds_to_its_end():
         ("confirm", PROPOSAL_ACCEPTED, 0),
         ("", PROPOSAL_NONE, 0),
     ]
-    assert store.open_calls() == {("", int(CallStage.RAISED)): 1}  # the village's own
-    assert store.overdue_calls(10**18) == {}
     counts = store.call_counts()
     assert (counts.raised, counts.answered, counts.confirmed) == (2, 1, 1)
     other = store.get_call(ID, VILLAGE)

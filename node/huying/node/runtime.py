@@ -3,9 +3,8 @@
 One thread owns the engine and the store's only writing connection; the loop owns every socket.
 Inputs cross by one bounded queue, are taken in batches and handled in one durable transaction;
 effects come back to the loop in one batch per step. Nobody else touches the engine: who wants to
-know something reads the snapshot, or asks a question that the engine's thread answers between
-steps. When the store fails the runtime fails for good, and the process ends: a write that may be
-half done is verified at the next start, never retried.
+know something reads the snapshot. When the store fails the runtime fails for good, and the process
+ends: a write that may be half done is verified at the next start, never retried.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ import contextlib
 import itertools
 import threading
 import traceback
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 from huying.common.effects import (
     Alarm,
@@ -43,8 +42,6 @@ from huying.node.inputs import InputQueue
 from huying.node.transport.link import Link
 
 __all__ = ["EngineLike", "Runtime"]
-
-T = TypeVar("T")
 
 STATUS_SECONDS: Final = 0.25  # between snapshots while busy: one costs as much as a small commit
 STATUS_IDLE_SECONDS: Final = 1.0  # and while idle, so that an age in it goes on growing
@@ -97,7 +94,6 @@ class Runtime:
         self._links: dict[int, Link] = {}
         self._appends: dict[int, asyncio.Future[tuple[AppendReceipt, ...]]] = {}
         self._tokens = itertools.count(1)
-        self._questions: deque[Callable[[], None]] = deque()
         self._permits = threading.Semaphore(DISPATCHES_MAX)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._stopping = False
@@ -186,26 +182,6 @@ class Runtime:
         assert snapshot is not None, "the runtime was started before it was asked"
         return snapshot
 
-    async def ask(self, question: Callable[[], T]) -> T:
-        """Run `question` on the engine's thread between two steps."""
-        answer: asyncio.Future[T] = self._loop.create_future()
-
-        def run() -> None:
-            try:
-                value = question()
-            except Exception as error:  # noqa: BLE001  # the asker's to handle
-                self._post(_resolve, answer, None, error)
-            else:
-                self._post(_resolve, answer, value, None)
-
-        self._questions.append(run)
-        self._queue.wake()
-        waited: tuple[asyncio.Future[Any], ...] = (answer, self.ended)
-        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done():
-            raise HuyingError(Code.DRAINING, "the engine has stopped")
-        return answer.result()
-
     async def wait_change(self, seen: int) -> int:
         """Wait until the count of applied entries differs from `seen`; returns the new count."""
         while self._change_count == seen:
@@ -259,8 +235,6 @@ class Runtime:
             idle_seconds = STATUS_SECONDS if dirty else STATUS_IDLE_SECONDS
             wake = min(self._engine.next_wake(), snapshot_at + idle_seconds)
             inputs = self._queue.take(wake - self._clock.monotonic())
-            while self._questions:
-                self._questions.popleft()()
             if self._stopping and not inputs:
                 return
             effects: list[Effect] = []

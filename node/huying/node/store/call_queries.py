@@ -169,32 +169,6 @@ class CallQueries(Queries):
         with self._reading() as connection:
             return CallCounts(*connection.execute(query).one())
 
-    def open_calls(self) -> dict[tuple[str, int], int]:
-        """How many calls are open, by (department, stage)."""
-        query = (
-            select(CALLS.c.department, CALLS.c.stage, func.count())
-            .where(CALLS.c.open == 1)
-            .group_by(CALLS.c.department, CALLS.c.stage)
-        )
-        with self._reading() as connection:
-            return {(row[0], row[1]): row[2] for row in connection.execute(query)}
-
-    def overdue_calls(self, now_micros: int) -> dict[str, int]:
-        """How many open calls are past their deadline and wait for an answer, by department."""
-        waiting = (int(CallStage.DISPATCHED), int(CallStage.UNRESOLVED))
-        query = (
-            select(CALLS.c.department, func.count())
-            .where(
-                CALLS.c.open == 1,
-                CALLS.c.stage.in_(waiting),
-                CALLS.c.deadline_micros > 0,
-                CALLS.c.deadline_micros < now_micros,
-            )
-            .group_by(CALLS.c.department)
-        )
-        with self._reading() as connection:
-            return {row[0]: row[1] for row in connection.execute(query)}
-
 
 def _calls() -> Select[Any]:
     names = [field.name for field in fields(CallRow)]
