@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import threading
 from collections import Counter
@@ -11,7 +12,7 @@ import pytest
 
 from huying.common.effects import DraftEntry
 from huying.hub.demo.api import NodeApi
-from huying.hub.demo.outcome import converge
+from huying.hub.demo.outcome import converge, disagreements
 from huying.hub.demo.plan import COUNTY, NETWORK, TIMING, TOWNS, Sizes, places, villages
 from huying.hub.demo.play import Play
 from huying.hub.fleet import Fleet, Member
@@ -20,6 +21,7 @@ from huying.wire.v1 import api_pb2, calls_pb2, feed_pb2, records_pb2
 TOWN = next(iter(TOWNS))
 VILLAGE = TOWNS[TOWN][0]
 SEED = 1
+EVENT = feed_pb2.RECORD_TYPE_EVENT
 KILLS_PER_TIER = 3
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -98,19 +100,24 @@ def test_nothing_acknowledged_is_lost_or_doubled_by_kill_9(fleet):
         nodes_may_end=True,
     )
     killer.start()
-    try:
-        asyncio.run(play.run())
-    except BaseException:
-        killer.stop.set()
-        raise
-    finally:
-        killer.join()
+
+    # One event loop for all of it: events that gRPC has for a loop that is closed keep those of
+    # the next one waiting.
+    async def played():
+        try:
+            await play.run()
+        except BaseException:
+            killer.stop.set()
+            raise
+        finally:
+            await asyncio.to_thread(killer.join)
+        statuses = await _converge(fleet)
+        return statuses, await _entries(fleet[COUNTY])
+
+    statuses, entries = asyncio.run(played())
     assert killer.failure is None
     assert len(killer.killed) == 3 * KILLS_PER_TIER
-    statuses, agreed = asyncio.run(_converge(fleet))
-    assert agreed
     assert play.story.counts["confirmed"] == play.story.totals["confirmed"]
-    entries = asyncio.run(_entries(fleet[COUNTY]))
     for receipt in noted:
         held = entries[receipt.origin, receipt.index]
         assert held.record == receipt.record or held.type == feed_pb2.RECORD_TYPE_CALL_STEP
@@ -136,8 +143,8 @@ def test_town_and_village_work_on_while_the_county_is_down(fleet):
         village, town = NodeApi(fleet[VILLAGE]), NodeApi(fleet[TOWN])
         receipts = [(await village.append([draft]))[0] for _ in range(50)]
         seen = set()
-        async with asyncio.timeout(20):
-            async for record in town.watch(feed_pb2.RECORD_TYPE_EVENT):
+        async with asyncio.timeout(20), contextlib.aclosing(town.watch(EVENT)) as records:
+            async for record in records:
                 seen.add(record.record)
                 if seen >= {receipt.record for receipt in receipts}:
                     break
@@ -154,13 +161,11 @@ def test_town_and_village_work_on_while_the_county_is_down(fleet):
         await town.close()
         return raised
 
-    raised = asyncio.run(cut_off())
-    fleet[COUNTY].start()
-    fleet[COUNTY].wait_ready()
-
-    async def healed() -> None:
-        _, agreed = await _converge(fleet)
-        assert agreed
+    async def cut_off_and_healed() -> None:
+        raised = await cut_off()
+        fleet[COUNTY].start()
+        fleet[COUNTY].wait_ready()
+        await _converge(fleet)
         entries = await _entries(fleet[COUNTY])
         events = [e for e in entries.values() if e.type == feed_pb2.RECORD_TYPE_EVENT]
         assert len(events) == 50
@@ -169,16 +174,18 @@ def test_town_and_village_work_on_while_the_county_is_down(fleet):
             assert (await api.get_call(raised)).stage == api_pb2.CALL_STAGE_RECEIVED, code
             await api.close()
 
-    asyncio.run(healed())
+    asyncio.run(cut_off_and_healed())
 
 
 async def _converge(fleet: Fleet):
     apis = [NodeApi(member, patient=True) for member in fleet]
     try:
-        return await converge(apis, 30.0)
+        statuses, agreed = await converge(apis, 60.0)
     finally:
         for api in apis:
             await api.close()
+    assert agreed, disagreements(statuses)
+    return statuses
 
 
 async def _entries(member: Member) -> dict[tuple[str, int], api_pb2.RecordView]:
@@ -187,8 +194,8 @@ async def _entries(member: Member) -> dict[tuple[str, int], api_pb2.RecordView]:
     status = await api.status()
     wanted = {feed.origin: feed.size for feed in status.feeds if feed.size}
     found: dict[tuple[str, int], api_pb2.RecordView] = {}
-    async with asyncio.timeout(30):
-        async for record in api.watch():
+    async with asyncio.timeout(30), contextlib.aclosing(api.watch()) as records:
+        async for record in records:
             found[record.origin, record.index] = record
             if record.index + 1 >= wanted.get(record.origin, 1 << 62):
                 del wanted[record.origin]
