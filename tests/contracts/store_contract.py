@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from huying.common.errors import Code, HuyingError
 from huying.common.leaf import make_opening, pack_openings
 from huying.common.ports import Store
+from huying.common.records import STATEMENT_TYPES
 from huying.common.state import (
     Applied,
     ClassMark,
@@ -21,7 +22,7 @@ from huying.common.state import (
     StoredCheckpoint,
     StoredEntry,
 )
-from huying.wire.v1 import feed_pb2, records_pb2
+from huying.wire.v1 import feed_pb2, records_pb2, trust_pb2
 
 VILLAGE = "370830108201"
 ORIGIN = f"wenshang.example/feed/{VILLAGE}/e1"
@@ -266,27 +267,29 @@ class StoreContract:
             store.apply(applied)
             store.apply(applied)
             store.apply([])
-        assert [member.code for member in store.members()] == [VILLAGE]
+        assert [(at, index) for at, index, _ in store.statements()] == [
+            (feed.feed_id, index)
+            for index, (kind, _) in enumerate(ONE_OF_EACH)
+            if kind in STATEMENT_TYPES
+        ]
 
-    def test_members_come_in_the_order_they_came(self, store: Store, feed: FeedState):
+    def test_statements_come_in_the_order_they_were_applied(self, store: Store, feed: FeedState):
         """The first key seen for an origin is the one that stays."""
         applied = [
             applied_entry(
                 feed.feed_id,
                 i,
                 feed_pb2.RECORD_TYPE_MEMBER,
-                records_pb2.Member(
-                    code=f"37083010820{i}", name="村", feed_key="f", witness_key="w"
-                ),
+                trust_pb2.Member(code=f"37083010820{i}", name="村", feed_key="f", witness_key="w"),
                 record=bytes([9 - i]) * 16,
             )
             for i in range(3)
         ]
         with store.transaction():
             store.add_entries(feed.feed_id, 0, [stored(a) for a in applied])
-            store.apply(applied)
-        assert [m.code for m in store.members()] == [f"37083010820{i}" for i in range(3)]
-        assert store.members()[0].feed_key == "f"
+            store.apply(applied[2:])
+            store.apply(applied[:2])
+        assert [index for _, index, _ in store.statements()] == [2, 0, 1]
 
     def test_values_beyond_any_column_fail_no_transaction(self, store: Store, feed: FeedState):
         """A peer chose them, and one bad entry must never stop a feed."""
@@ -340,7 +343,7 @@ ONE_OF_EACH = (
         feed_pb2.RECORD_TYPE_EVENT,
         records_pb2.Event(grid=VILLAGE + "001", status=records_pb2.EVENT_STATUS_REPORTED),
     ),
-    (feed_pb2.RECORD_TYPE_MEMBER, records_pb2.Member(code=VILLAGE, feed_key="k")),
+    (feed_pb2.RECORD_TYPE_MEMBER, trust_pb2.Member(code=VILLAGE, feed_key="k")),
 )
 
 

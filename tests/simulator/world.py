@@ -30,6 +30,7 @@ from huying.common.effects import (
     Input,
     LinkDown,
     LinkUp,
+    Operated,
     Received,
     Send,
 )
@@ -139,6 +140,7 @@ class SimNode:
         self.inbox: list[Input] = []
         self.restarts = 0
         self.alarms: list[Alarm] = []
+        self.operated: list[Operated] = []
         self._step_planned = False
         self._wake_planned = float("inf")
         self._idle_turns = 0
@@ -226,7 +228,9 @@ class SimNode:
             assert isinstance(effect.token, Request)
             assert effect.error is None, f"{self.code} refused: {effect.error}"
             effect.token.answered = effect
-        else:
+        elif isinstance(effect, Operated):
+            self.operated.append(effect)
+        elif isinstance(effect, Alarm):
             assert effect.fault is None, f"{self.code}: {effect.detail}"
             self.alarms.append(effect)
 

@@ -20,6 +20,8 @@ from huying.common.effects import (
     Effect,
     Input,
     LinkUp,
+    Notice,
+    Operated,
     Received,
     Send,
 )
@@ -32,7 +34,7 @@ from huying.common.note import Signer
 from huying.common.ports import Sequencer, Store
 from huying.common.records import member_record
 from huying.node.store.store import SqlStore
-from huying.wire.v1 import feed_pb2, records_pb2, sync_pb2
+from huying.wire.v1 import feed_pb2, records_pb2, sync_pb2, trust_pb2
 from tests.unit.tiny_network import (
     COUNTY,
     GRID,
@@ -106,7 +108,7 @@ class HandmadeFeed:
             seen = [self.numbers[name] for name in names]
         if record is None:
             record = self._entropy.token(16)
-            if isinstance(message, records_pb2.Member):
+            if isinstance(message, trust_pb2.Member):
                 record = member_record(message.code)
         if head is None:
             head = feed_pb2.Head(
@@ -193,6 +195,8 @@ class Host:
         self.mark = mark or MemoryMark(identity(code).origin)
         self.alarms: list[Alarm] = []
         self.appended: list[Appended] = []
+        self.operated: list[Operated] = []
+        self.notices: list[Notice] = []
         self.closed: list[Close] = []
         self._links = 0
         self.engine = Engine(
@@ -219,6 +223,10 @@ class Host:
                 self.alarms.append(effect)
             elif isinstance(effect, Appended):
                 self.appended.append(effect)
+            elif isinstance(effect, Operated):
+                self.operated.append(effect)
+            elif isinstance(effect, Notice):
+                self.notices.append(effect)
             else:
                 self.closed.append(effect)
         return sent

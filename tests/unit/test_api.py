@@ -18,7 +18,7 @@ from huying.common.errors import ADVICE, Code, HuyingError
 from huying.node.api.client import Client
 from huying.node.api.faults import from_rpc_error
 from huying.node.api.types import message_class, type_name, type_names, type_number
-from huying.wire.v1 import api_pb2, api_pb2_grpc, calls_pb2, feed_pb2, records_pb2
+from huying.wire.v1 import api_pb2, api_pb2_grpc, calls_pb2, feed_pb2, records_pb2, trust_pb2
 from tests.unit.served_network import NAMES, ServedNetwork
 from tests.unit.tiny_network import COUNTY, GRID, NETWORK, TOWN, VILLAGE, event, resident
 
@@ -149,7 +149,7 @@ def test_a_batch_with_one_bad_draft_writes_nothing(village: Client) -> None:
         (draft(event(5), request_id=b"short"), Code.INVALID_ARGUMENT, "request_id"),
         (draft(event(5), kind=feed_pb2.KIND_DELETE), Code.INVALID_ARGUMENT, "record"),
         (
-            draft(records_pb2.Member(code="370830108202"), feed_pb2.RECORD_TYPE_MEMBER),
+            draft(trust_pb2.Member(code="370830108202"), feed_pb2.RECORD_TYPE_MEMBER),
             Code.TYPE_NOT_ALLOWED,
             "members",
         ),

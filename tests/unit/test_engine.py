@@ -17,7 +17,7 @@ from huying.common.pulse import make_pulse
 from huying.common.state import ClassMark
 from huying.common.status import FeedHealth, FeedStatus
 from huying.node.store.store import SqlStore
-from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2, sync_pb2
+from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2, sync_pb2, trust_pb2
 from tests.unit.handmade import (
     HandmadeFeed,
     Host,
@@ -421,7 +421,7 @@ def test_a_feed_of_an_origin_not_yet_known_waits_for_the_roster() -> None:
     (ack,) = of_kind(county.hear(link, village.segment(0, 3, readable=b"\x00\x03")), "ack")
     assert ack.ack.deferred
     assert not county.alarms
-    member = records_pb2.Member(
+    member = trust_pb2.Member(
         code=VILLAGE,
         name="义桥村",
         feed_key=str(village.identity.feed_signer.key),
@@ -439,7 +439,7 @@ def test_keys_that_a_relay_keeps_back_are_learnt_when_they_come_and_never_quaran
     """Missing is not wrong: the origin is not to blame for its relay."""
     county = Host(COUNTY)
     town, village = HandmadeFeed(TOWN), HandmadeFeed(VILLAGE)
-    member = records_pb2.Member(
+    member = trust_pb2.Member(
         code=VILLAGE,
         name="义桥村",
         feed_key=str(village.identity.feed_signer.key),

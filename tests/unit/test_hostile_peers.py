@@ -16,7 +16,7 @@ from huying.common.limits import SEGMENT_BYTES_MAX, UNACKED_BYTES_MAX, WANTS_IN_
 from huying.common.pulse import make_pulse
 from huying.common.state import ClassMark, Missing
 from huying.common.wants import WantBook
-from huying.wire.v1 import feed_pb2, records_pb2, sync_pb2
+from huying.wire.v1 import feed_pb2, records_pb2, sync_pb2, trust_pb2
 from tests.unit.handmade import MICROS, HandmadeFeed, Host, of_kind, refusals
 from tests.unit.tiny_network import (
     COUNTY,
@@ -88,12 +88,12 @@ def test_the_first_key_of_a_node_stays_over_a_restart() -> None:
     town = HandmadeFeed(COUNTY)
     sibling = "370830108202"
 
-    def member(seed: int) -> records_pb2.Member:
+    def member(seed: int) -> trust_pb2.Member:
         from huying.common.note import KeyType, Signer
 
         first = identity(sibling)
         key = Signer.from_seed(first.origin, KeyType.ORIGIN, bytes([seed] * 32)).key
-        return records_pb2.Member(
+        return trust_pb2.Member(
             code=sibling, name="x", feed_key=str(key), witness_key=str(first.witness_signer.key)
         )
 

@@ -7,7 +7,7 @@ from huying.common.merkle import EMPTY_ROOT
 from huying.common.note import KeyType, Signer
 from huying.common.records import member_record
 from huying.common.roster import Pin
-from huying.wire.v1 import feed_pb2, records_pb2, sync_pb2
+from huying.wire.v1 import feed_pb2, sync_pb2, trust_pb2
 from tests.unit.handmade import HandmadeFeed, Host, event_draft
 from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, MemoryMark, identity, pin
 
@@ -104,7 +104,7 @@ def test_a_later_epoch_of_a_known_node_is_not_taken_from_a_roster() -> None:
     origin = f"{identity(VILLAGE).network}/feed/{VILLAGE}/e2"
     forged = Signer.from_seed(origin, KeyType.ORIGIN, b"f" * 32)
     honest: Pin = pin(VILLAGE)
-    member = records_pb2.Member(
+    member = trust_pb2.Member(
         code=VILLAGE,
         name="义桥村",
         feed_key=str(forged.key),
@@ -126,7 +126,7 @@ def test_a_later_epoch_of_a_known_node_is_not_taken_from_a_roster() -> None:
 
 def put_member(feed: HandmadeFeed, code: str, witness: str, record: bytes | None = None) -> None:
     """A roster entry that names the keys of `code`, with the witness key of `witness`."""
-    member = records_pb2.Member(
+    member = trust_pb2.Member(
         code=code,
         name="村",
         feed_key=str(identity(code).feed_signer.key),

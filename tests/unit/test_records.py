@@ -10,7 +10,7 @@ from huying.common.audience import split
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import TEXT_CHARACTERS_MAX
 from huying.common.records import REGISTRY, check_write, decode, default_to, with_public_text
-from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2
+from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2, trust_pb2
 
 COUNTY = "370830000000"
 TOWN = "370830108000"
@@ -84,7 +84,7 @@ SAMPLES = [
     (
         feed_pb2.RECORD_TYPE_MEMBER,
         ROSTER,
-        records_pb2.Member(code=VILLAGE, name="义桥西村", feed_key="f", witness_key="w"),
+        trust_pb2.Member(code=VILLAGE, name="义桥西村", feed_key="f", witness_key="w"),
         TOWN,
     ),
 ]
@@ -188,9 +188,9 @@ def test_only_the_listed_tiers_write_a_type_whichever_door_it_takes(record_type)
         (EVENT, PUT, TOWN, event(grid="370830101200001")),
         (feed_pb2.RECORD_TYPE_GRID, PUT, VILLAGE, records_pb2.Grid(code="370830108202001")),
         (feed_pb2.RECORD_TYPE_DIVISION, PUT, TOWN, records_pb2.Division(code=VILLAGE)),
-        (feed_pb2.RECORD_TYPE_MEMBER, ROSTER, TOWN, records_pb2.Member(code=TOWN)),
-        (feed_pb2.RECORD_TYPE_MEMBER, ROSTER, TOWN, records_pb2.Member(code=COUNTY)),
-        (feed_pb2.RECORD_TYPE_MEMBER, ROSTER, TOWN, records_pb2.Member(code="junk")),
+        (feed_pb2.RECORD_TYPE_MEMBER, ROSTER, TOWN, trust_pb2.Member(code=TOWN)),
+        (feed_pb2.RECORD_TYPE_MEMBER, ROSTER, TOWN, trust_pb2.Member(code=COUNTY)),
+        (feed_pb2.RECORD_TYPE_MEMBER, ROSTER, TOWN, trust_pb2.Member(code="junk")),
         (feed_pb2.RECORD_TYPE_CALL, PUT, TOWN, calls_pb2.Call(sequencer=VILLAGE)),
         (feed_pb2.RECORD_TYPE_CALL, PUT, TOWN, calls_pb2.Call(sequencer=TOWN)),
         (feed_pb2.RECORD_TYPE_CALL, PUT, TOWN, calls_pb2.Call(village="370830101200")),
@@ -264,7 +264,7 @@ def test_no_bytes_do_more_than_raise_a_named_refusal(data, record_type):
     ("record_type", "code", "message", "expected"),
     [
         (feed_pb2.RECORD_TYPE_DIVISION, COUNTY, records_pb2.Division(), (f"{COUNTY}/*",)),
-        (feed_pb2.RECORD_TYPE_MEMBER, TOWN, records_pb2.Member(), (f"{TOWN}/*",)),
+        (feed_pb2.RECORD_TYPE_MEMBER, TOWN, trust_pb2.Member(), (f"{TOWN}/*",)),
         (feed_pb2.RECORD_TYPE_DIVISION, VILLAGE, records_pb2.Division(), ()),
         (feed_pb2.RECORD_TYPE_CALL, TOWN, calls_pb2.Call(village=VILLAGE), (f"={VILLAGE}",)),
         (feed_pb2.RECORD_TYPE_CALL, TOWN, calls_pb2.Call(), ()),

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from google.protobuf.message import Message
 
 from huying.common.errors import Code, HuyingError
+
+if TYPE_CHECKING:
+    from huying.common.engine import Engine
 
 __all__ = [
     "Alarm",
@@ -27,6 +31,11 @@ __all__ = [
     "Input",
     "LinkDown",
     "LinkUp",
+    "Notice",
+    "NoticeKind",
+    "Operate",
+    "Operated",
+    "Operation",
     "Received",
     "Send",
 ]
@@ -90,7 +99,23 @@ class Drain:
     retry_after_seconds: float
 
 
-Input = Append | LinkUp | LinkDown | Received | Drain
+class Operation(Protocol):
+    """Something an operator asks of the engine, as one transaction."""
+
+    def run(self, engine: Engine) -> object:
+        """Do it, inside the transaction; what it raises as HuyingError undoes all of it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Operate:
+    """Run this operation in a transaction of its own."""
+
+    token: object  # returned with the answer
+    operation: Operation
+
+
+Input = Append | LinkUp | LinkDown | Received | Drain | Operate
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,4 +165,29 @@ class Alarm:
     fault: BaseException | None = None  # a fault of our own, for the log
 
 
-Effect = Appended | Send | Close | Alarm
+@dataclass(frozen=True, slots=True)
+class Operated:
+    """The answer to an `Operate`: what it returned, or why nothing of it happened."""
+
+    token: object
+    result: object = None
+    error: HuyingError | None = None
+
+
+class NoticeKind(enum.Enum):
+    """What the shell has to follow up once it is durable."""
+
+    ROSTER = "roster"  # keys came, changed or ended
+    EPOCH = "epoch"  # the own feed goes on under another key
+    ERASED = "erased"  # openings were erased; the freed pages are to leave the disk
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the shell has to follow up; `detail` is the kind's own."""
+
+    kind: NoticeKind
+    detail: object = None
+
+
+Effect = Appended | Send | Close | Alarm | Operated | Notice

@@ -29,6 +29,9 @@ from huying.common.effects import (
     Input,
     LinkDown,
     LinkUp,
+    Notice,
+    Operate,
+    Operated,
     Received,
     Send,
 )
@@ -44,7 +47,7 @@ from huying.common.rounds import Rounds
 from huying.common.session import Session
 from huying.common.status import NodeStatus
 from huying.common.wants import WantBook
-from huying.wire.v1 import feed_pb2, records_pb2, sync_pb2
+from huying.wire.v1 import feed_pb2, sync_pb2, trust_pb2
 
 __all__ = ["Engine", "Sequencer", "Settings"]
 
@@ -111,6 +114,7 @@ class Engine:
         self.rounds = Rounds(self, entropy)
         self._conversation = Conversation(self)
         self._effects: list[Effect] = []
+        self._notices: list[Notice] = []
         self._alarms = 0  # in this step
         self._confirm_by = 0.0
         self._wake: float | None = None
@@ -131,11 +135,8 @@ class Engine:
             self.recover("the store is behind its high-water mark")
         elif mark[1] < own.size:
             self._write_mark()
-        for pin in self._store.members():
-            try:
-                self.roster.add(pin)
-            except HuyingError as error:
-                self.alarm(error.code, detail=error.detail)
+        for error in self.replica.replay():
+            self.alarm(error.code, detail=error.detail)
         now = self.clock.monotonic()
         self._confirm_by = now + self.settings.confirm_seconds
         self.rounds.pulse_soon()
@@ -160,7 +161,7 @@ class Engine:
         return DraftEntry(
             kind=feed_pb2.KIND_ROSTER,
             type=feed_pb2.RECORD_TYPE_MEMBER,
-            message=records_pb2.Member(
+            message=trust_pb2.Member(
                 code=pin.code,
                 name=pin.name,
                 feed_key=pin.feed_key,
@@ -190,11 +191,17 @@ class Engine:
         An input that trips over a fault of our own is handled apart from the others, so that it
         alone is lost. Raises HuyingError(STORE_FAILED) where the store can't be trusted any more.
         """
+        if len(inputs) > 1 and any(isinstance(one, Operate) for one in inputs):
+            return self._step_apart(inputs)
         self._effects, self._alarms = [], 0
         waiting = list(self._waiting)
         try:
             self._transact(inputs)
         except HuyingError as error:
+            if inputs and isinstance(inputs[0], Operate) and error.code not in STORE_FAULTS:
+                self._waiting, self._sequence_due = waiting, self._sequencer is not None
+                self._effects = [Operated(inputs[0].token, error=error)]
+                return self._effects
             if error.code is not Code.DISK_FULL:
                 raise
             self._waiting, self._sequence_due = waiting, self._sequencer is not None
@@ -217,6 +224,14 @@ class Engine:
         self._after_commit(self._go_round)
         self._wake = None
         effects, self._effects = self._effects, []
+        return effects
+
+    def _step_apart(self, inputs: Sequence[Input]) -> list[Effect]:
+        """An operation has a transaction of its own, so that what it raises undoes it alone."""
+        effects = self.step([one for one in inputs if not isinstance(one, Operate)])
+        for one in inputs:
+            if isinstance(one, Operate):
+                effects.extend(self.step((one,)))
         return effects
 
     def _go_round(self) -> None:
@@ -242,7 +257,8 @@ class Engine:
         if not self.confirmed and now >= self._confirm_by:
             self.confirmed = True  # nobody could be asked; `unconfirmed` shows it until they can
         own_size = self.replica.own.size
-        answers: list[Appended] = []
+        answers: list[Appended | Operated] = []
+        self._notices.clear()
         self._conversation.begin()
         self.replica.begin()
         try:
@@ -263,6 +279,7 @@ class Engine:
             self._write_mark()
         if changed:
             self.change_count += 1
+        self._effects.extend(self._notices)
         self._effects.extend(answer for answer in answers if answer.token is not None)
         self._changed = changed
 
@@ -279,9 +296,11 @@ class Engine:
                 Code.STORE_FAILED, f"the high-water mark: {error.code.name}: {error.detail}"
             ) from error
 
-    def _handle(self, one: Input, answers: list[Appended]) -> None:
+    def _handle(self, one: Input, answers: list[Appended | Operated]) -> None:
         if isinstance(one, Received):
             self._conversation.on_frame(one)
+        elif isinstance(one, Operate):
+            answers.append(Operated(one.token, one.operation.run(self)))
         elif isinstance(one, Append):
             if self.state in ("live", "starting") and not self.confirmed:
                 if len(self._waiting) >= limits.APPEND_QUEUE_MAX:
@@ -365,6 +384,8 @@ class Engine:
         for one in (*inputs, *self._waiting):
             if isinstance(one, Append) and one.token is not None:
                 self._effects.append(Appended(one.token, error=error))
+            elif isinstance(one, Operate):
+                self._effects.append(Operated(one.token, error=error))
         self._waiting = [one for one in self._waiting if one.token is None]  # our own, for later
         links = {one.link for one in inputs if isinstance(one, (Received, LinkUp))}
         if fault is None:  # else it is one input's, and the other links have no part in it
@@ -392,6 +413,10 @@ class Engine:
         self._alarms += 1
         if self._alarms <= REPORTED_ALARMS_MAX:
             self._effects.append(Alarm(code, feed, peer, detail))
+
+    def notify(self, notice: Notice) -> None:
+        """Have the shell follow something up, once this transaction is durable."""
+        self._notices.append(notice)
 
     def session_towards(self, code: str) -> Session | None:
         """The greeted session on the line to a node, where that line is up."""

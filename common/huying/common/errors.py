@@ -48,6 +48,8 @@ class Code(enum.IntEnum):
     WRONG_NETWORK = 14
     UNEXPECTED_FRAME = 15
     NOT_SERVED = 16
+    REVOKED = 17
+    EPOCH_CLOSED = 18
     # 20-39: an entry is quarantined, an opening dropped; the segment stands.
     BAD_LEAF = 20
     BAD_HEAD = 21
@@ -59,6 +61,10 @@ class Code(enum.IntEnum):
     OPENING_MISMATCH = 27
     BREACH = 28
     WITHHELD = 29
+    TAIL_CUT = 30
+    HEAD_REPLAYED = 31
+    KEY_CHANGED = 32
+    LOST = 33
     # 40-59: a request of a person or a program.
     INVALID_ARGUMENT = 40
     ENTRY_TOO_LARGE = 41
@@ -67,6 +73,15 @@ class Code(enum.IntEnum):
     NOT_A_PARTY = 44
     UNAUTHENTICATED = 45
     BUSY = 46
+    TOKEN_MALFORMED = 47
+    JOIN_REFUSED = 48
+    BUNDLE_TRUNCATED = 49
+    BUNDLE_TAMPERED = 50
+    BUNDLE_NOT_FOR_US = 51
+    BUNDLE_REPEATED = 52
+    BUNDLE_OUT_OF_ORDER = 53
+    BUNDLE_GAP = 54
+    NOT_ALONE = 55
     # 60-79: the node's own state.
     RECOVERING = 60
     DRAINING = 61
@@ -77,6 +92,9 @@ class Code(enum.IntEnum):
     UNREACHABLE = 66
     CORRUPT = 67
     NODE_RUNNING = 68
+    FORKED = 69
+    BACKUP_KEY = 70
+    BACKUP_DAMAGED = 71
 
 
 # The store's own faults. Whatever a transaction wrote before one is half done, so it must be rolled
@@ -247,6 +265,108 @@ ADVICE: Final[dict[Code, Advice]] = {
     ),
     Code.NODE_RUNNING: Advice(
         "FAILED_PRECONDITION", _NODE, "节点正在运行,请先停止", "the node is running: stop it first"
+    ),
+    Code.REVOKED: Advice(
+        "PERMISSION_DENIED",
+        _PEER,
+        "该节点的本期密钥已被上级吊销,此后的条目不再接收",
+        "the epoch was revoked at a size: what lies past it is refused",
+    ),
+    Code.EPOCH_CLOSED: Advice(
+        "FAILED_PRECONDITION",
+        _PEER,
+        "该期数据流已关闭,不再接收新条目",
+        "the epoch was closed: nothing follows its last entry",
+    ),
+    Code.TAIL_CUT: Advice(
+        "DATA_LOSS",
+        _DATA,
+        "数据流末尾被截留:对方知道的比送来的多",
+        "the end of a feed is being kept back: its origin signed more than arrived",
+    ),
+    Code.HEAD_REPLAYED: Advice(
+        "DATA_LOSS",
+        _DATA,
+        "对方重放了旧的检查点或心跳",
+        "an old head is being shown again in place of the newest",
+    ),
+    Code.KEY_CHANGED: Advice(
+        "DATA_LOSS",
+        _DATA,
+        "节点更换了密钥而旧密钥没有签字,等待上上级确认",
+        "a key changed without the old key's word: the grandparent's operator must confirm it",
+    ),
+    Code.LOST: Advice(
+        "DATA_LOSS", _DATA, "这些条目已无人持有", "nobody holds these entries any more"
+    ),
+    Code.TOKEN_MALFORMED: Advice(
+        "INVALID_ARGUMENT",
+        EXIT_USAGE,
+        "加入令牌不完整,请重新复制",
+        "the join token is damaged: copy it again, whole",
+    ),
+    Code.JOIN_REFUSED: Advice(
+        "PERMISSION_DENIED",
+        _PEER,
+        "加入被拒绝,请向上级索取新的令牌",
+        "the parent refused to enrol: ask it for a new token",
+    ),
+    Code.BUNDLE_TRUNCATED: Advice(
+        "DATA_LOSS", _DATA, "数据包不完整,请重新拷贝", "the bundle is cut short: copy it again"
+    ),
+    Code.BUNDLE_TAMPERED: Advice(
+        "DATA_LOSS",
+        _DATA,
+        "数据包被改动过,未导入任何内容",
+        "the bundle was altered; nothing of it was imported",
+    ),
+    Code.BUNDLE_NOT_FOR_US: Advice(
+        "PERMISSION_DENIED",
+        _REQUEST,
+        "数据包不是给本节点的",
+        "the bundle is for another node: carry it there",
+    ),
+    Code.BUNDLE_REPEATED: Advice(
+        "ALREADY_EXISTS",
+        _REQUEST,
+        "该数据包已经导入过",
+        "the bundle was imported before; nothing to do",
+    ),
+    Code.BUNDLE_OUT_OF_ORDER: Advice(
+        "FAILED_PRECONDITION",
+        _REQUEST,
+        "已导入过更新的数据包,这一份不再需要",
+        "a later bundle was imported already: this one is not needed",
+    ),
+    Code.BUNDLE_GAP: Advice(
+        "FAILED_PRECONDITION",
+        _REQUEST,
+        "缺少前面的数据包,请先导入",
+        "an earlier bundle is missing: import it first",
+    ),
+    Code.NOT_ALONE: Advice(
+        "FAILED_PRECONDITION",
+        _REQUEST,
+        "该字段与其他字段同在一格,不能单独处理",
+        "the field shares its compartment with others: it can't be treated by itself",
+    ),
+    Code.FORKED: Advice(
+        "DATA_LOSS",
+        _NODE,
+        "本节点签出了两份互相矛盾的历史,已停止写入,等待人工处理",
+        "this node signed two histories: it writes nothing until its operator decides",
+    ),
+    Code.BACKUP_KEY: Advice(
+        "FAILED_PRECONDITION",
+        _NODE,
+        "找不到解开备份的当期密钥",
+        "the period key that opens this backup is not here",
+    ),
+    Code.BACKUP_DAMAGED: Advice(
+        "DATA_LOSS",
+        _DATA,
+        "备份文件已损坏,未恢复任何内容",
+        "the backup is damaged; nothing restored",
     ),
 }
 

@@ -22,6 +22,7 @@ TREE_SIZE_MAX: Final = 2**48  # fits every database's signed 64-bit integer with
 PROOF_HASHES_MAX: Final = 48  # the depth of a tree of TREE_SIZE_MAX
 PROOF_FILE_BYTES_MAX: Final = 128 * KIB  # a note, an entry in base64, and the hashes
 COMMIT_ENTRIES_MAX: Final = 1024  # entries under one checkpoint, so that a segment can end at one
+CERTIFICATE_BYTES_MAX: Final = 2 * KIB  # DER; an EC P-256 one has some 400
 
 # Segments.
 SEGMENT_ENTRIES_MAX: Final = 1024

@@ -12,7 +12,6 @@ from typing import Protocol
 
 from huying.common.effects import DraftEntry
 from huying.common.errors import Code
-from huying.common.roster import Pin
 from huying.common.state import Applied, FeedState, Missing, StoredCheckpoint, StoredEntry
 
 __all__ = ["Clock", "Entropy", "HighWaterMark", "Sequencer", "Store"]
@@ -159,9 +158,9 @@ class Store(Protocol):
         """Remember a written request."""
         ...
 
-    # Trust.
-    def members(self) -> list[Pin]:
-        """The keys that MEMBER entries brought, in the order they came."""
+    # Statements: the entries that say something about trust, erasure or disclosure.
+    def statements(self) -> list[tuple[int, int, StoredEntry]]:
+        """(feed_id, index, entry) of every statement that was applied, in the order of that."""
         ...
 
     # Projections.

@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 from huying.common.codes import is_within, parse_code, parse_grid
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import (
+    CERTIFICATE_BYTES_MAX,
     CO_HANDLERS_MAX,
     GRID_HOUSEHOLDS_MAX,
     HOUSEHOLD_RESIDENTS_MAX,
@@ -40,6 +41,7 @@ _PHONE: Final = re.compile(r"[0-9+*#() \-转]+")
 _ID_NUMBER: Final = re.compile(r"[0-9A-Za-z() \-]+")
 _URBAN_RURAL: Final = re.compile(r"[12][0-9]{2}")
 _SHA256_BYTES: Final = 32
+_HPKE_KEY_BYTES: Final = 32
 
 # (field name, value, code of the writing node) -> nothing, or HuyingError(INVALID_ARGUMENT)
 _Check = Callable[[str, Any, str], None]
@@ -131,6 +133,14 @@ def _length(count_bytes: int) -> _Check:
     def check(field: str, value: bytes, _code: str) -> None:
         if len(value) != count_bytes:
             raise _refuse(field, f"{len(value)} bytes, {count_bytes} are needed")
+
+    return check
+
+
+def _bytes_upto(maximum_bytes: int) -> _Check:
+    def check(field: str, value: bytes, _code: str) -> None:
+        if len(value) > maximum_bytes:
+            raise _refuse(field, f"{len(value)} bytes, {maximum_bytes} at most")
 
     return check
 
@@ -248,6 +258,37 @@ _RULES: Final[Mapping[str, Mapping[str, _Rule]]] = {
         "feed_key": _required(_name),
         "witness_key": _required(_name),
         "certificate_sha256": _Rule(_length(_SHA256_BYTES)),
+        "certificate": _Rule(_bytes_upto(CERTIFICATE_BYTES_MAX)),
+        "hpke_key": _Rule(_length(_HPKE_KEY_BYTES)),
+        "succession": _Rule(_flag),
+        "revocation": _Rule(_flag),
+        "address": _Rule(_name),
+    },
+    "Close": {"succession": _required(_flag)},
+    "Open": {"succession": _required(_flag), "lost": _Rule(_flag)},
+    "Confirmation": {
+        "code": _required(_below),
+        "feed_key": _required(_name),
+        "reason": _Rule(_text),
+    },
+    "NodeKeys": {
+        "certificate": _Rule(_bytes_upto(CERTIFICATE_BYTES_MAX)),
+        "hpke_key": _Rule(_length(_HPKE_KEY_BYTES)),
+    },
+    "Recovered": {
+        "from_size": _Rule(_upto(INTEGER_MAX)),
+        "upto_size": _Rule(_upto(INTEGER_MAX)),
+        "lost": _Rule(_flag),
+        "numbers": _Rule(_flag),
+    },
+    "Erasure": {"ranges": _required(_flag), "reason": _Rule(_text)},
+    "ErasureReceipt": {"erasures": _required(_flag)},
+    "Disclosure": {
+        "ranges": _required(_flag),
+        "readers": _required(_flag),
+        "purpose": _required(_text),
+        "expires_micros": _Rule(_micros),
+        "authority": _Rule(_text),
     },
     "Call": {
         "sequencer": _required(_above),

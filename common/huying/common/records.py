@@ -24,10 +24,11 @@ from huying.common.errors import Code, HuyingError
 from huying.common.limits import INTEGER_MAX, RECORD_ID_BYTES, SELECTORS_MAX
 from huying.common.masking import mask
 from huying.common.record_rules import check_fields
-from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2
+from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2, trust_pb2
 
 __all__ = [
     "REGISTRY",
+    "STATEMENT_TYPES",
     "RecordSpec",
     "check_write",
     "decode",
@@ -122,7 +123,7 @@ def _judge_resident(message: records_pb2.Resident, home: str) -> None:
     _judge_id(message.household, "household")
 
 
-def _judge_member(message: records_pb2.Member, home: str) -> None:
+def _judge_member(message: trust_pb2.Member, home: str) -> None:
     code = message.code
     if code and (code == home or not _is_code(code) or not is_within(code, home)):
         raise HuyingError(Code.WRONG_REGION, f"a member of {home} must lie below it")
@@ -153,6 +154,34 @@ def _judge_call_step(message: calls_pb2.CallStep, home: str) -> None:
 # --- the registry ----------------------------------------------------------------------------
 
 
+def _statement_specs() -> tuple[RecordSpec, ...]:
+    """What a feed says about trust, loss, erasure and disclosure; every tier may."""
+    feed, trust = feed_pb2, trust_pb2
+    return tuple(
+        RecordSpec(record_type, message, _EVERY_LEVEL, frozenset({kind}), _judge_statement)
+        for record_type, message, kind in (
+            (feed.RECORD_TYPE_CLOSE, trust.Close, int(feed.KIND_CLOSE)),
+            (feed.RECORD_TYPE_OPEN, trust.Open, int(feed.KIND_OPEN)),
+            (feed.RECORD_TYPE_CONFIRMATION, trust.Confirmation, int(feed.KIND_ROSTER)),
+            (feed.RECORD_TYPE_NODE_KEYS, trust.NodeKeys, int(feed.KIND_ROSTER)),
+            (feed.RECORD_TYPE_RECOVERED, trust.Recovered, int(feed.KIND_RECOVERED)),
+            (feed.RECORD_TYPE_ERASURE, trust.Erasure, int(feed.KIND_ERASE)),
+            (feed.RECORD_TYPE_ERASURE_RECEIPT, trust.ErasureReceipt, int(feed.KIND_RECEIPT)),
+            (feed.RECORD_TYPE_DISCLOSURE, trust.Disclosure, int(feed.KIND_DISCLOSE)),
+        )
+    )
+
+
+def _judge_statement(message: Message, _home: str) -> None:
+    """Their reactions judge what they say; here just that every number fits a database."""
+    for field, value in message.ListFields():
+        for one in value if field.is_repeated else (value,):
+            if isinstance(one, Message):
+                _judge_statement(one, _home)
+            elif isinstance(one, int):
+                _judge_integers(one)
+
+
 def _registry() -> Mapping[int, RecordSpec]:
     step, roster = frozenset({int(feed_pb2.KIND_STEP)}), frozenset({int(feed_pb2.KIND_ROSTER)})
     put = frozenset({int(feed_pb2.KIND_PUT)})
@@ -178,7 +207,8 @@ def _registry() -> Mapping[int, RecordSpec]:
         RecordSpec(
             feed.RECORD_TYPE_CALL_STEP, calls.CallStep, above_village, step, _judge_call_step
         ),
-        RecordSpec(feed.RECORD_TYPE_MEMBER, rec.Member, _EVERY_LEVEL, roster, _judge_member),
+        RecordSpec(feed.RECORD_TYPE_MEMBER, trust_pb2.Member, _EVERY_LEVEL, roster, _judge_member),
+        *_statement_specs(),
     )
     for spec in specs:
         for origin_level in sorted(spec.levels):
@@ -187,6 +217,10 @@ def _registry() -> Mapping[int, RecordSpec]:
 
 
 REGISTRY: Final[Mapping[int, RecordSpec]] = _registry()
+# Entries that take effect beyond their own record, and are journalled for the next start.
+STATEMENT_TYPES: Final = frozenset(
+    {int(feed_pb2.RECORD_TYPE_MEMBER), *(int(spec.record_type) for spec in _statement_specs())}
+)
 
 
 @lru_cache(maxsize=8192)  # a division each, a few types each
@@ -276,7 +310,7 @@ def default_to(
     """
     if level(code) == _VILLAGE:
         return ()
-    if record_type in (feed_pb2.RECORD_TYPE_DIVISION, feed_pb2.RECORD_TYPE_MEMBER):
+    if record_type == feed_pb2.RECORD_TYPE_DIVISION or record_type in STATEMENT_TYPES:
         return (f"{code}/*",)
     if isinstance(message, calls_pb2.Call) and message.village:
         parties = (message.village,)

@@ -8,7 +8,7 @@ in memory just what that transaction made durable. Every path into the store lea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,7 +20,7 @@ from huying.common.checkpoint import (
 )
 from huying.common.codes import Origin, parse_origin
 from huying.common.effects import AppendReceipt, DraftEntry
-from huying.common.errors import Code, HuyingError
+from huying.common.errors import STORE_FAULTS, Code, HuyingError
 from huying.common.intake import Intake, Reader, judge, judge_entry
 from huying.common.late import settle
 from huying.common.leaf import unpack_openings
@@ -29,15 +29,18 @@ from huying.common.merkle import CompactRange, append, leaf_hash, range_hashes, 
 from huying.common.note import parse_note
 from huying.common.outgoing import entry_hash, tree_reader
 from huying.common.ports import Clock, Entropy, Store
-from huying.common.records import member_record
+from huying.common.records import STATEMENT_TYPES, member_record
 from huying.common.roster import Identity, Pin, Roster
 from huying.common.segment import ForkError, Segment, verify_segment
 from huying.common.state import Applied, ClassMark, FeedState, Missing, StoredCheckpoint
 from huying.common.witness import countersign, merge_cosignature
 from huying.common.writer import Composed, Writer
-from huying.wire.v1 import feed_pb2, records_pb2
+from huying.wire.v1 import feed_pb2, trust_pb2
 
-__all__ = ["Replica"]
+__all__ = ["Reaction", "Replica"]
+
+# What a statement does; HuyingError quarantines it. True at the start, when it is heard again.
+Reaction = Callable[[Applied, bool], None]
 
 AHEAD_MAX: Final = 64  # signed checkpoints of a feed that are beyond what is held
 
@@ -76,6 +79,7 @@ class Replica:
             with store.transaction():
                 self.feeds[identity.origin] = store.create_feed(identity.origin)
         self._writer = Writer(identity.origin, self.own.feed_id, entropy)
+        self.reactions: dict[int, Reaction] = {feed_pb2.RECORD_TYPE_MEMBER: self._learn}
         self.may_cosign = True
         self._readers: dict[int, Reader] = {}
         self._saved: _Saved | None = None
@@ -132,29 +136,57 @@ class Replica:
             self._store_own(self._composed[at : at + COMMIT_ENTRIES_MAX])
         self._composed.clear()
         applied, self._applied = self._applied, []
-        if any(entry.head.type == feed_pb2.RECORD_TYPE_MEMBER for entry in applied):
-            # What is refused is not projected: a start learns from the projection, in its order.
-            applied = [
-                entry
-                for entry in applied
-                if entry.head.type != feed_pb2.RECORD_TYPE_MEMBER or self._learn(entry)
-            ]
+        if any(entry.head.type in STATEMENT_TYPES for entry in applied):
+            # What is refused is not journalled: a start learns from the journal, in its order.
+            applied = [entry for entry in applied if self._react(entry)]
         if applied:
             self.store.apply(applied)
         return applied
 
-    def _learn(self, entry: Applied) -> bool:
-        """Trust the keys that a parent names; False where they are refused."""
-        member = entry.message
-        assert isinstance(member, records_pb2.Member)
-        if not member.feed_key:
+    def replay(self) -> list[HuyingError]:
+        """Learn again, at the start, from every statement that was accepted before.
+
+        Returns what was refused this time: then somebody changed the pins or the store.
+        """
+        refused = []
+        origins = {feed.feed_id: feed for feed in self.feeds.values()}
+        for feed_id, index, stored in self.store.statements():
+            reader = self._reader(origins[feed_id])
+            if stored.leaf is None:
+                continue
+            verdict = judge_entry(reader, stored.leaf, unpack_openings(stored.openings))
+            if verdict.head is None or verdict.message is None:
+                continue
+            entry = Applied(
+                feed_id,
+                reader.origin.code,
+                reader.origin.epoch,
+                index,
+                verdict.head,
+                verdict.slots,
+                verdict.present,
+                verdict.message,
+            )
+            try:
+                self.reactions[verdict.head.type](entry, True)
+            except HuyingError as error:
+                refused.append(error)
+            except KeyError:
+                continue
+        return refused
+
+    def _react(self, entry: Applied) -> bool:
+        """Let a statement take effect; False where it is refused."""
+        reaction = self.reactions.get(entry.head.type)
+        if reaction is None:
+            return True
+        if not entry.message.ListFields():
             return False  # its opening is missing; when it comes the entry is applied again
-        keys = member.feed_key, member.witness_key, member.certificate_sha256
         try:
-            if entry.head.record != member_record(member.code):
-                raise HuyingError(Code.BAD_RECORD, f"not the record of member {member.code}")
-            self.roster.add(Pin(member.code, member.name, *keys))
+            reaction(entry, False)
         except HuyingError as error:
+            if error.code in STORE_FAULTS:
+                raise
             self.store.quarantine(
                 entry.feed_id, entry.index, error.code, error.detail, self._clock.now()
             )
@@ -162,6 +194,15 @@ class Replica:
             self._set(replace(feed, quarantined=feed.quarantined + 1))
             return False
         return True
+
+    def _learn(self, entry: Applied, _replaying: bool) -> None:
+        """Trust the keys that a parent names. Raises HuyingError(KEY or BAD_RECORD)."""
+        member = entry.message
+        assert isinstance(member, trust_pb2.Member)
+        keys = member.feed_key, member.witness_key, member.certificate_sha256
+        if entry.head.record != member_record(member.code):
+            raise HuyingError(Code.BAD_RECORD, f"not the record of member {member.code}")
+        self.roster.add(Pin(member.code, member.name, *keys))
 
     # The own feed.
 

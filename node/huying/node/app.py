@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from huying.node.transport.link import FrameTap
     from huying.node.transport.uplink import Uplink
 
-__all__ = ["SERVICES", "ComponentFactory", "SequencerFactory", "run", "serve"]
+__all__ = ["SERVICES", "ComponentFactory", "SequencerFactory", "open_engine", "run", "serve"]
 
 SequencerFactory = Callable[[str, "SqlStore"], "Sequencer"]  # of this node's code and its store
 ComponentFactory = Callable[[Node], Component | None]
@@ -107,9 +107,8 @@ async def serve(
     ancestors = pins.load_folder(config.pins_dir)
     children = pins.load_folder(config.children_dir)
     async with contextlib.AsyncExitStack() as stack:
-        store = _open_store(config)
+        store, engine = open_engine(config, sequencer_factory)
         stack.callback(store.close)
-        engine = _engine(config, store, [*ancestors, *children], sequencer_factory)
         runtime = Runtime(engine, clock, on_idle=lambda: _rest(store))
         stack.push_async_callback(runtime.stop)
         await runtime.start()
@@ -151,6 +150,22 @@ def _rest(store: SqlStore) -> None:
 async def _drain(config: Config, runtime: Runtime) -> None:
     logs.say("node_draining", code=config.node.code)
     await runtime.drain(config.timing.drain_seconds)
+
+
+def open_engine(
+    config: Config, sequencer_factory: SequencerFactory | None = None
+) -> tuple[SqlStore, Engine]:
+    """The node's store, locked, and its engine, not started. Close the store in the end.
+
+    Raises as `run`.
+    """
+    known = [*pins.load_folder(config.pins_dir), *pins.load_folder(config.children_dir)]
+    store = _open_store(config)
+    try:
+        return store, _engine(config, store, known, sequencer_factory)
+    except BaseException:
+        store.close()
+        raise
 
 
 def _open_store(config: Config) -> SqlStore:

@@ -30,6 +30,10 @@ from huying.common.effects import (
     Input,
     LinkDown,
     LinkUp,
+    Notice,
+    Operate,
+    Operated,
+    Operation,
     Received,
     Send,
 )
@@ -92,7 +96,7 @@ class Runtime:
         self._queue = InputQueue(self._loop)
         self._numbers = itertools.count(1)
         self._links: dict[int, Link] = {}
-        self._appends: dict[int, asyncio.Future[tuple[AppendReceipt, ...]]] = {}
+        self._appends: dict[int, asyncio.Future[Any]] = {}  # and operations, by token
         self._tokens = itertools.count(1)
         self._permits = threading.Semaphore(DISPATCHES_MAX)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -107,6 +111,7 @@ class Runtime:
         self.ended: asyncio.Future[None] = self._loop.create_future()
         # Told how many entries each step wrote for those who asked.
         self.observe_commit: Callable[[int], None] = lambda _entries: None
+        self.observers: list[Callable[[Notice], None]] = []  # told on the loop
         self._said: dict[tuple[Code, str], tuple[float, int]] = {}  # when logged, how many not
         self.alarms: Counter[tuple[Code, str, str]] = Counter()  # by (code, feed, peer)
 
@@ -163,6 +168,23 @@ class Runtime:
         Raises what the engine refused with, HuyingError(BUSY) where 8,192 appends wait already, or
         HuyingError(DRAINING).
         """
+        token, answer = self._ask()
+        self._queue.push(Append(token, tuple(drafts)))
+        # A caller who goes away leaves the append to be written all the same; see `_answer`.
+        receipts: tuple[AppendReceipt, ...] = await answer
+        return receipts
+
+    async def operate(self, operation: Operation) -> Any:
+        """Run one operation in a transaction of its own; what it returned, once it is durable.
+
+        Raises what the operation raised, after all of it was undone; BUSY or DRAINING as `append`.
+        """
+        token, answer = self._ask()
+        self._queue.push(Operate(token, operation))
+        return await answer
+
+    def _ask(self) -> tuple[int, asyncio.Future[Any]]:
+        """A token, and the future that its answer resolves."""
         if self._failure is not None:
             raise HuyingError(self._failure.code, self._failure.detail)
         if self._draining:
@@ -170,11 +192,8 @@ class Runtime:
         if len(self._appends) >= APPEND_QUEUE_MAX:
             raise HuyingError(Code.BUSY, f"{APPEND_QUEUE_MAX} appends are waiting")
         token = next(self._tokens)
-        answer: asyncio.Future[tuple[AppendReceipt, ...]] = self._loop.create_future()
-        self._appends[token] = answer
-        self._queue.push(Append(token, tuple(drafts)))
-        # A caller who goes away leaves the append to be written all the same; see `_answer`.
-        return await answer
+        answer = self._appends[token] = self._loop.create_future()
+        return token, answer
 
     def status(self) -> NodeStatus:
         """The newest snapshot, about a second old at most. Safe on any thread; never blocks."""
@@ -281,7 +300,12 @@ class Runtime:
                 if link is not None:
                     link.send(effect.frame)
             elif isinstance(effect, Appended):
-                self._answer(effect)
+                self._answer(effect, effect.receipts)
+            elif isinstance(effect, Operated):
+                self._answer(effect, effect.result)
+            elif isinstance(effect, Notice):
+                for observe in self.observers:
+                    observe(effect)
             elif isinstance(effect, Close):
                 self._close(effect)
             else:
@@ -291,11 +315,11 @@ class Runtime:
             self._change.set()
             self._change = asyncio.Event()
 
-    def _answer(self, effect: Appended) -> None:
-        assert isinstance(effect.token, int), "tokens are numbers given by append()"
+    def _answer(self, effect: Appended | Operated, result: object) -> None:
+        assert isinstance(effect.token, int), "tokens are numbers given by append() and operate()"
         answer = self._appends.pop(effect.token, None)
         if answer is not None:
-            _resolve(answer, effect.receipts, effect.error)
+            _resolve(answer, result, effect.error)
 
     def _close(self, effect: Close) -> None:
         link = self._links.get(effect.link)

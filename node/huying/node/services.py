@@ -76,6 +76,7 @@ class _Metrics:
 
 def api_component(node: Node) -> Component:
     """The gRPC API. Raises HuyingError(KEY) where its token can't be read."""
+    from huying.node.admin import AdminNode
     from huying.node.api.calls import Calls
     from huying.node.api.reads import StoreReads
     from huying.node.api.server import ApiServer
@@ -97,7 +98,14 @@ def api_component(node: Node) -> Component:
         retry_next=node.retry_next,
         observe_append=node.observe_append,
     )
-    server = ApiServer(host=host, port=port, token=token, runtime=node.runtime, service=service)
+    server = ApiServer(
+        host=host,
+        port=port,
+        token=token,
+        runtime=node.runtime,
+        service=service,
+        admin=AdminNode(node.config, node.runtime, reader),
+    )
     return _Api(server, reader)
 
 

@@ -35,7 +35,15 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     KIND_STEP: _Kind.ValueType  # 3
     """one step of a call"""
     KIND_ROSTER: _Kind.ValueType  # 4
-    """a child node's keys"""
+    """keys: a child's, one's own, or a confirmation of somebody's"""
+    KIND_CLOSE: _Kind.ValueType  # 5
+    """the last entry of an epoch"""
+    KIND_OPEN: _Kind.ValueType  # 6
+    """the first entry of a later epoch"""
+    KIND_RECOVERED: _Kind.ValueType  # 7
+    KIND_ERASE: _Kind.ValueType  # 8
+    KIND_DISCLOSE: _Kind.ValueType  # 9
+    KIND_RECEIPT: _Kind.ValueType  # 10
 
 class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
 
@@ -47,7 +55,15 @@ KIND_DELETE: Kind.ValueType  # 2
 KIND_STEP: Kind.ValueType  # 3
 """one step of a call"""
 KIND_ROSTER: Kind.ValueType  # 4
-"""a child node's keys"""
+"""keys: a child's, one's own, or a confirmation of somebody's"""
+KIND_CLOSE: Kind.ValueType  # 5
+"""the last entry of an epoch"""
+KIND_OPEN: Kind.ValueType  # 6
+"""the first entry of a later epoch"""
+KIND_RECOVERED: Kind.ValueType  # 7
+KIND_ERASE: Kind.ValueType  # 8
+KIND_DISCLOSE: Kind.ValueType  # 9
+KIND_RECEIPT: Kind.ValueType  # 10
 Global___Kind: _TypeAlias = Kind  # noqa: Y015
 
 class _RecordType:
@@ -66,6 +82,14 @@ class _RecordTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RecordType
     RECORD_TYPE_CALL: _RecordType.ValueType  # 7
     RECORD_TYPE_CALL_STEP: _RecordType.ValueType  # 8
     RECORD_TYPE_MEMBER: _RecordType.ValueType  # 9
+    RECORD_TYPE_CLOSE: _RecordType.ValueType  # 10
+    RECORD_TYPE_OPEN: _RecordType.ValueType  # 11
+    RECORD_TYPE_CONFIRMATION: _RecordType.ValueType  # 12
+    RECORD_TYPE_NODE_KEYS: _RecordType.ValueType  # 13
+    RECORD_TYPE_RECOVERED: _RecordType.ValueType  # 14
+    RECORD_TYPE_ERASURE: _RecordType.ValueType  # 15
+    RECORD_TYPE_ERASURE_RECEIPT: _RecordType.ValueType  # 16
+    RECORD_TYPE_DISCLOSURE: _RecordType.ValueType  # 17
 
 class RecordType(_RecordType, metaclass=_RecordTypeEnumTypeWrapper): ...
 
@@ -79,6 +103,14 @@ RECORD_TYPE_EVENT: RecordType.ValueType  # 6
 RECORD_TYPE_CALL: RecordType.ValueType  # 7
 RECORD_TYPE_CALL_STEP: RecordType.ValueType  # 8
 RECORD_TYPE_MEMBER: RecordType.ValueType  # 9
+RECORD_TYPE_CLOSE: RecordType.ValueType  # 10
+RECORD_TYPE_OPEN: RecordType.ValueType  # 11
+RECORD_TYPE_CONFIRMATION: RecordType.ValueType  # 12
+RECORD_TYPE_NODE_KEYS: RecordType.ValueType  # 13
+RECORD_TYPE_RECOVERED: RecordType.ValueType  # 14
+RECORD_TYPE_ERASURE: RecordType.ValueType  # 15
+RECORD_TYPE_ERASURE_RECEIPT: RecordType.ValueType  # 16
+RECORD_TYPE_DISCLOSURE: RecordType.ValueType  # 17
 Global___RecordType: _TypeAlias = RecordType  # noqa: Y015
 
 @_typing.final

@@ -344,38 +344,3 @@ class Event(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Event: _TypeAlias = Event  # noqa: Y015
-
-@_typing.final
-class Member(_message.Message):
-    """A child node's keys, in its parent's feed: how trust in a feed reaches those who read it."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    CODE_FIELD_NUMBER: _builtins.int
-    NAME_FIELD_NUMBER: _builtins.int
-    FEED_KEY_FIELD_NUMBER: _builtins.int
-    WITNESS_KEY_FIELD_NUMBER: _builtins.int
-    CERTIFICATE_SHA256_FIELD_NUMBER: _builtins.int
-    code: _builtins.str
-    name: _builtins.str
-    feed_key: _builtins.str
-    """C2SP verifier keys."""
-    witness_key: _builtins.str
-    certificate_sha256: _builtins.bytes
-    """SHA-256 of the TLS certificate (DER)."""
-    def __init__(
-        self,
-        *,
-        code: _builtins.str = ...,
-        name: _builtins.str = ...,
-        feed_key: _builtins.str = ...,
-        witness_key: _builtins.str = ...,
-        certificate_sha256: _builtins.bytes = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_sha256", b"certificate_sha256", "code", b"code", "feed_key", b"feed_key", "name", b"name", "witness_key", b"witness_key"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Member: _TypeAlias = Member  # noqa: Y015

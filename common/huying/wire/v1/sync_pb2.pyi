@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from huying.wire.v1 import feed_pb2 as _feed_pb2
+from huying.wire.v1 import trust_pb2 as _trust_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -31,6 +32,8 @@ class Frame(_message.Message):
     PULSE_FIELD_NUMBER: _builtins.int
     DRAIN_FIELD_NUMBER: _builtins.int
     REFUSAL_FIELD_NUMBER: _builtins.int
+    SEALED_COPY_FIELD_NUMBER: _builtins.int
+    SEALED_WANT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___Hello: ...
     @_builtins.property
@@ -47,6 +50,10 @@ class Frame(_message.Message):
     def drain(self) -> Global___Drain: ...
     @_builtins.property
     def refusal(self) -> Global___Refusal: ...
+    @_builtins.property
+    def sealed_copy(self) -> Global___SealedCopy: ...
+    @_builtins.property
+    def sealed_want(self) -> Global___SealedWant: ...
     def __init__(
         self,
         *,
@@ -58,12 +65,14 @@ class Frame(_message.Message):
         pulse: _feed_pb2.Pulse | None = ...,
         drain: Global___Drain | None = ...,
         refusal: Global___Refusal | None = ...,
+        sealed_copy: Global___SealedCopy | None = ...,
+        sealed_want: Global___SealedWant | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "disclose", b"disclose", "drain", b"drain", "frame", b"frame", "hello", b"hello", "pulse", b"pulse", "refusal", b"refusal", "segment", b"segment", "want", b"want"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "disclose", b"disclose", "drain", b"drain", "frame", b"frame", "hello", b"hello", "pulse", b"pulse", "refusal", b"refusal", "sealed_copy", b"sealed_copy", "sealed_want", b"sealed_want", "segment", b"segment", "want", b"want"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "disclose", b"disclose", "drain", b"drain", "frame", b"frame", "hello", b"hello", "pulse", b"pulse", "refusal", b"refusal", "segment", b"segment", "want", b"want"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "disclose", b"disclose", "drain", b"drain", "frame", b"frame", "hello", b"hello", "pulse", b"pulse", "refusal", b"refusal", "sealed_copy", b"sealed_copy", "sealed_want", b"sealed_want", "segment", b"segment", "want", b"want"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["hello", "segment", "ack", "want", "disclose", "pulse", "drain", "refusal"]  # noqa: Y015
+    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["hello", "segment", "ack", "want", "disclose", "pulse", "drain", "refusal", "sealed_copy", "sealed_want"]  # noqa: Y015
     _WhichOneofArgType_frame: _TypeAlias = _typing.Literal["frame", b"frame"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_frame) -> _WhichOneofReturnType_frame | None: ...
 
@@ -79,14 +88,22 @@ class Hello(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     HELD_FIELD_NUMBER: _builtins.int
     TIME_MICROS_FIELD_NUMBER: _builtins.int
+    RECOVERING_FIELD_NUMBER: _builtins.int
+    CLAIM_FIELD_NUMBER: _builtins.int
     version_min: _builtins.int
     version_max: _builtins.int
     network: _builtins.str
     code: _builtins.str
     time_micros: _builtins.int
     """the sender's clock, to show the offset; nothing is decided by it"""
+    recovering: _builtins.bool
+    """The sender lost the end of its own feed, signs nothing, and asks for what the receiver holds."""
     @_builtins.property
     def held(self) -> _containers.RepeatedCompositeFieldContainer[Global___Held]: ...
+    @_builtins.property
+    def claim(self) -> _trust_pb2.Succession:
+        """The sender began an epoch that no Close announced; the receiver's operator decides."""
+
     def __init__(
         self,
         *,
@@ -96,10 +113,12 @@ class Hello(_message.Message):
         code: _builtins.str = ...,
         held: _abc.Iterable[Global___Held] | None = ...,
         time_micros: _builtins.int = ...,
+        recovering: _builtins.bool = ...,
+        claim: _trust_pb2.Succession | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "held", b"held", "network", b"network", "time_micros", b"time_micros", "version_max", b"version_max", "version_min", b"version_min"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "code", b"code", "held", b"held", "network", b"network", "recovering", b"recovering", "time_micros", b"time_micros", "version_max", b"version_max", "version_min", b"version_min"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -118,6 +137,7 @@ class Held(_message.Message):
     ROOT_FIELD_NUMBER: _builtins.int
     COSIGNED_FIELD_NUMBER: _builtins.int
     NEWEST_FIELD_NUMBER: _builtins.int
+    WITNESSED_FIELD_NUMBER: _builtins.int
     origin: _builtins.str
     size: _builtins.int
     root: _builtins.bytes
@@ -126,6 +146,10 @@ class Held(_message.Message):
     it has seen. The receiver signed both, so it can believe them.
     """
     newest: _builtins.bytes
+    witnessed: _builtins.bytes
+    """Of the sender's own feed alone: the newest note that the receiver cosigned. A receiver that was
+    restored cosigns nothing below it.
+    """
     def __init__(
         self,
         *,
@@ -134,10 +158,11 @@ class Held(_message.Message):
         root: _builtins.bytes = ...,
         cosigned: _builtins.bytes = ...,
         newest: _builtins.bytes = ...,
+        witnessed: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cosigned", b"cosigned", "newest", b"newest", "origin", b"origin", "root", b"root", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cosigned", b"cosigned", "newest", b"newest", "origin", b"origin", "root", b"root", "size", b"size", "witnessed", b"witnessed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -292,23 +317,92 @@ class Refusal(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     ORIGIN_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    SECOND_FIELD_NUMBER: _builtins.int
     code: _builtins.int
     """huying.common.errors.Code"""
     detail: _builtins.str
     """for people; never chooses a code path"""
     origin: _builtins.str
     """of the segment refused, where it was one"""
+    first: _builtins.bytes
+    """Of a fork: two signed notes that can't both be true, of the feed `origin`."""
+    second: _builtins.bytes
     def __init__(
         self,
         *,
         code: _builtins.int = ...,
         detail: _builtins.str = ...,
         origin: _builtins.str = ...,
+        first: _builtins.bytes = ...,
+        second: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "detail", b"detail", "origin", b"origin"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "detail", b"detail", "first", b"first", "origin", b"origin", "second", b"second"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Refusal: _TypeAlias = Refusal  # noqa: Y015
+
+@_typing.final
+class SealedCopy(_message.Message):
+    """Openings that the receiver may not read, sealed to a key that the sender's operator keeps
+    elsewhere: what a burnt machine loses else.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    STOP_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    start: _builtins.int
+    """of entries start <= index < stop"""
+    stop: _builtins.int
+    sealed: _builtins.bytes
+    """HPKE; empty: there is nothing of these any more"""
+    generation: _builtins.int
+    """a later one replaces the copies of its range"""
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        start: _builtins.int = ...,
+        stop: _builtins.int = ...,
+        sealed: _builtins.bytes = ...,
+        generation: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "origin", b"origin", "sealed", b"sealed", "start", b"start", "stop", b"stop"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealedCopy: _TypeAlias = SealedCopy  # noqa: Y015
+
+@_typing.final
+class SealedWant(_message.Message):
+    """Asks for the sealed copies of the sender's own feed from `start` on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    start: _builtins.int
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        start: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealedWant: _TypeAlias = SealedWant  # noqa: Y015

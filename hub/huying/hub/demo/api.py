@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import grpc
@@ -95,7 +95,7 @@ class NodeApi:
         """What the node says of itself. Raises HuyingError."""
         return await self._call(self._stub.Status, api_pb2.StatusRequest())
 
-    async def watch(self, *types: int) -> AsyncIterator[api_pb2.RecordView]:
+    async def watch(self, *types: int) -> AsyncGenerator[api_pb2.RecordView, None]:
         """Every entry of these types, from the first on, and then as they are applied."""
         cursor: dict[str, int] = {}
         while True:

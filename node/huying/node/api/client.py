@@ -16,7 +16,7 @@ import grpc
 from huying.common.limits import TRANSPORT_BYTES_MAX
 from huying.node.api.auth import bearer
 from huying.node.api.faults import from_rpc_error
-from huying.wire.v1 import api_pb2, api_pb2_grpc
+from huying.wire.v1 import admin_pb2_grpc, api_pb2, api_pb2_grpc
 
 __all__ = ["Client"]
 
@@ -103,6 +103,11 @@ class Client:
     def status(self) -> api_pb2.StatusResponse:
         """What the node says of itself."""
         return self._call(self._stub.Status, api_pb2.StatusRequest(), STATUS_SECONDS)
+
+    def administer(self, method: str, request: Any, timeout_seconds: float) -> Any:
+        """One method of huying.wire.v1.Admin. Raises HuyingError."""
+        stub = admin_pb2_grpc.AdminStub(self._channel)
+        return self._call(getattr(stub, method), request, timeout_seconds)
 
     def _call(
         self,

@@ -16,6 +16,8 @@ from grpc_reflection.v1alpha import reflection
 
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import TRANSPORT_BYTES_MAX
+from huying.node.admin import AdminNode
+from huying.node.api import admin_service
 from huying.node.api.auth import TokenInterceptor
 from huying.node.api.ports import Runtime
 from huying.node.api.service import NodeService
@@ -41,13 +43,21 @@ class ApiServer:
     """Serves `service` until `stop`. `port` is the bound one, also where 0 was asked for."""
 
     def __init__(
-        self, *, host: str, port: int, token: str, runtime: Runtime, service: NodeService
+        self,
+        *,
+        host: str,
+        port: int,
+        token: str,
+        runtime: Runtime,
+        service: NodeService,
+        admin: AdminNode | None = None,
     ) -> None:
         self._host = host
         self.port = port
         self._token = token
         self._runtime = runtime
         self._service = service
+        self._admin = admin
         self._health = health.aio.HealthServicer()
         self._server: grpc.aio.Server | None = None
         self._follower: asyncio.Task[None] | None = None
@@ -60,9 +70,17 @@ class ApiServer:
             maximum_concurrent_rpcs=RPCS_MAX,
         )
         api_pb2_grpc.add_NodeServicer_to_server(self._service, server)
+        if self._admin is not None:
+            admin_service.add_to_server(self._admin, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(
-            (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+            (
+                SERVICE_NAME,
+                *([admin_service.SERVICE_NAME] if self._admin is not None else []),
+                health.SERVICE_NAME,
+                reflection.SERVICE_NAME,
+            ),
+            server,
         )
         host = f"[{self._host}]" if ":" in self._host else self._host
         try:

@@ -23,7 +23,7 @@ from huying.node.store.content import head_bytes, message_bytes
 from huying.node.store.projections import projected_row
 from huying.node.store.reader import Reader
 from huying.node.store.schema import CALL_STEPS, CALLS, RECORDS
-from huying.wire.v1 import feed_pb2, records_pb2
+from huying.wire.v1 import feed_pb2, trust_pb2
 
 __all__ = ["check_calls", "check_projections"]
 
@@ -69,7 +69,7 @@ def _applied(feed: FeedState, index: int, entry: StoredEntry) -> Applied | None:
         present = bytes(opening[0] for opening in unpack_openings(entry.openings))
     except (HuyingError, DecodeError):
         return None  # kept opaque, and quarantined
-    if isinstance(message, records_pb2.Member) and not message.feed_key:
+    if isinstance(message, trust_pb2.Member) and not message.feed_key:
         return None  # its keys are missing: nothing was learnt of it yet
     return Applied(feed.feed_id, origin.code, origin.epoch, index, head, slots, present, message)
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
+from huying.common.records import STATEMENT_TYPES
 from huying.common.state import Applied
 from huying.node.store.call_projection import CallProjection
 from huying.node.store.content import slot_states
-from huying.node.store.schema import RECORDS
-from huying.node.store.statements import upsert_sql
+from huying.node.store.schema import RECORDS, STATEMENTS
+from huying.node.store.statements import insert_sql, upsert_sql
 from huying.node.store.values import number, text
 from huying.wire.v1 import feed_pb2
 
@@ -71,13 +72,19 @@ class Projections:
             kind: upsert_sql(table, dialect, newer=True) for kind, table in RECORDS.items()
         }
         self._calls = CallProjection(connection)
+        self._journal = insert_sql(STATEMENTS, dialect, ignore=True)
 
     def apply(self, applied: Sequence[Applied]) -> None:
         """Bring every table up to date. Entries of a type without a table are passed over."""
         rows: dict[int, list[tuple[Any, ...]]] = {}
         calls: list[Applied] = []
+        statements: list[Applied] = []
         for entry in applied:
             kind: int = entry.head.type
+            if kind in STATEMENT_TYPES:
+                statements.append(entry)
+                if kind not in _COLUMNS:
+                    continue
             if kind not in _COLUMNS:
                 calls.append(entry)
             elif kind in rows:
@@ -88,3 +95,14 @@ class Projections:
             self._connection.exec_driver_sql(self._upsert[kind], batch)
         if calls:
             self._calls.apply(calls)
+        if statements:
+            self._write_journal(statements)
+
+    def _write_journal(self, statements: Sequence[Applied]) -> None:
+        newest = select(func.coalesce(func.max(STATEMENTS.c.seq), 0))
+        seq = self._connection.execute(newest).scalar_one()
+        rows = [
+            (entry.feed_id, entry.index, seq + number, entry.head.type)
+            for number, entry in enumerate(statements, 1)
+        ]
+        self._connection.exec_driver_sql(self._journal, rows)

@@ -27,6 +27,7 @@ from huying.node.store.schema import (
     MEMBERS,
     QUARANTINE,
     RECORDS,
+    STATEMENTS,
     entry_place,
     stands_at,
 )
@@ -107,7 +108,7 @@ class RecordQueries(LogQueries):
             return connection.execute(query).scalar_one() - connection.execute(ended).scalar_one()
 
     def members(self) -> list[Pin]:
-        """See `ports.Store`."""
+        """The keys that MEMBER entries say now, by the parent that says it."""
         columns = (MEMBERS.c[name] for name in ("code", "name", "feed_key", "witness_key"))
         query = (
             select(*columns, MEMBERS.c.certificate_sha256)
@@ -116,6 +117,23 @@ class RecordQueries(LogQueries):
         )
         with self._reading() as connection:
             return [Pin(*tuple(row)) for row in connection.execute(query)]
+
+    def statements(self) -> list[tuple[int, int, StoredEntry]]:
+        """See `ports.Store`."""
+        query = (
+            select(
+                STATEMENTS.c.feed_id,
+                STATEMENTS.c.idx,
+                ENTRIES.c.leaf,
+                ENTRIES.c.leaf_hash,
+                ENTRIES.c.openings,
+            )
+            .select_from(STATEMENTS)
+            .join(ENTRIES, stands_at(STATEMENTS))
+            .order_by(STATEMENTS.c.seq)
+        )
+        with self._reading() as connection:
+            return [(row[0], row[1], StoredEntry(*row[2:])) for row in connection.execute(query)]
 
     def changes(
         self, origin: str, start: int, limit: int, types: Iterable[int] = ()

@@ -52,6 +52,7 @@ __all__ = [
     "RECORDS",
     "REQUESTS",
     "SCHEMA_REVISION",
+    "STATEMENTS",
     "STEP_RAISE",
     "SUBTREES",
     "entry_place",
@@ -59,7 +60,7 @@ __all__ = [
 ]
 
 # The alembic revision this program needs; compared by a plain query at every start.
-SCHEMA_REVISION: Final = "0001"
+SCHEMA_REVISION: Final = "0002"
 
 METADATA: Final = MetaData(
     naming_convention={
@@ -215,6 +216,19 @@ REQUESTS: Final = Table(
     _key("request_id", LargeBinary),
     _integer("idx"),  # in the own feed
     _blob("record"),
+    sqlite_with_rowid=False,
+)
+
+
+# The entries that say something about trust, erasure or disclosure, in the order they were applied:
+# a start hears them again. What they say stands in `entries`.
+STATEMENTS: Final = Table(
+    "statements",
+    METADATA,
+    _key("feed_id", Integer),
+    _key("idx", BigInteger),
+    _integer("seq"),
+    _integer("type", Integer),
     sqlite_with_rowid=False,
 )
 
