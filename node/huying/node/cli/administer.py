@@ -30,6 +30,10 @@ def administer_config(config: Config, method: str, request: Any) -> Any:
         except HuyingError as error:
             if error.code is not Code.UNREACHABLE:
                 raise
+    return _carry_out_here(config, method, request)
+
+
+def _carry_out_here(config: Config, method: str, request: Any) -> Any:
     from huying.node.admin.offline import carry_out
 
     try:
