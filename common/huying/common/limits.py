@@ -70,6 +70,17 @@ LINK_QUEUE_BYTES_MAX: Final = 32 * MIB  # towards one peer; past this it reads t
 INPUT_QUEUE_BYTES_MAX: Final = 16 * MIB  # from all peers together, waiting for the engine
 INPUT_QUEUE_MAX: Final = 16384
 
+# Enrolment.
+TOKEN_HOURS_MAX: Final = 24.0  # a token that was mislaid is worthless the next day
+TOKEN_CHARACTERS_MAX: Final = 4096  # four keys with their names, two addresses
+INVITES_MAX: Final = 4096  # files that a parent keeps; the oldest that are over go first
+ENROL_BYTES_MAX: Final = 64 * KIB  # a request, or a response with the pins of all ancestors
+ENROL_SECONDS_MAX: Final = 10.0  # for a stranger to say what it wants
+ENROLMENTS_MAX: Final = 16  # of strangers at once; each may hold its place that long
+JOIN_REFUSALS_MAX: Final = 10  # of one address in a row; then one a JOIN_REFUSAL_SECONDS
+JOIN_REFUSAL_SECONDS: Final = 6.0
+FALLBACK_SECONDS: Final = 86400.0  # without a fresh pulse of the root: try the other address too
+
 # Requests.
 LIST_ENTRIES_DEFAULT: Final = 100
 LIST_ENTRIES_MAX: Final = 1000

@@ -16,6 +16,7 @@ from typing import Final
 import grpc
 from cryptography import x509
 
+from huying.common.certificates import dns_name
 from huying.common.errors import Code, HuyingError
 
 __all__ = [
@@ -30,11 +31,6 @@ __all__ = [
 ]
 
 TLS_VERSION: Final = "TLSv1.3"
-
-
-def dns_name(code: str) -> str:
-    """The name in the certificate of division `code`."""
-    return f"n{code}.huying"
 
 
 def certificate_sha256(pem: str) -> bytes:

@@ -37,6 +37,7 @@ class JoinToken(_message.Message):
     ADDRESS_FIELD_NUMBER: _builtins.int
     CERTIFICATE_SHA256_FIELD_NUMBER: _builtins.int
     FALLBACK_ADDRESS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     network: _builtins.str
     code: _builtins.str
@@ -51,6 +52,8 @@ class JoinToken(_message.Message):
     """of the parent's TLS certificate (DER)"""
     fallback_address: _builtins.str
     """another way in, where there is one"""
+    epoch: _builtins.int
+    """of the feed that the new node begins"""
     @_builtins.property
     def parent(self) -> Global___TokenKeys: ...
     @_builtins.property
@@ -69,10 +72,11 @@ class JoinToken(_message.Message):
         address: _builtins.str = ...,
         certificate_sha256: _builtins.bytes = ...,
         fallback_address: _builtins.str = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "root", b"root"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "certificate_sha256", b"certificate_sha256", "code", b"code", "expires_seconds", b"expires_seconds", "fallback_address", b"fallback_address", "name", b"name", "network", b"network", "parent", b"parent", "root", b"root", "secret", b"secret", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "certificate_sha256", b"certificate_sha256", "code", b"code", "epoch", b"epoch", "expires_seconds", b"expires_seconds", "fallback_address", b"fallback_address", "name", b"name", "network", b"network", "parent", b"parent", "root", b"root", "secret", b"secret", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -179,10 +183,15 @@ class EnrolResponse(_message.Message):
     PINS_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     ROSTER_INDEX_FIELD_NUMBER: _builtins.int
+    TOKEN_PROOF_FIELD_NUMBER: _builtins.int
     state: _builtins.str
     """"enrolled", or "waiting" where another operator has to confirm the new key."""
     roster_index: _builtins.int
     """of the Member entry in the parent's feed"""
+    token_proof: _builtins.bytes
+    """HMAC-SHA-256 keyed by the token, over a label of its own, the request's token_proof, and the
+    deterministic encoding of this message without what follows: the answer may come by file.
+    """
     @_builtins.property
     def pins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Pin files (TOML) of the parent and all above it, nearest first."""
@@ -193,10 +202,11 @@ class EnrolResponse(_message.Message):
         pins: _abc.Iterable[_builtins.str] | None = ...,
         state: _builtins.str = ...,
         roster_index: _builtins.int = ...,
+        token_proof: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["pins", b"pins", "roster_index", b"roster_index", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pins", b"pins", "roster_index", b"roster_index", "state", b"state", "token_proof", b"token_proof"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
