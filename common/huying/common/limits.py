@@ -97,3 +97,16 @@ SATISFACTION_STARS_MAX: Final = 5  # stars; 0 where not rated
 CO_HANDLERS_MAX: Final = 16  # departments that help one lead
 HOUSEHOLD_RESIDENTS_MAX: Final = 1000  # a dormitory is one household
 GRID_HOUSEHOLDS_MAX: Final = 100_000  # an exclusive grid may be a campus
+
+# Backups and sealed copies (docs/BACKUP.md).
+BACKUP_HEADER_BYTES_MAX: Final = 8 * KIB  # most of it is the path of the key folder
+BACKUP_FILE_BYTES_MAX: Final = 64 * KIB  # a key, a pin or a configuration in a backup
+BACKUP_FILES_MAX: Final = 8192  # in one backup: pins, and a key for every epoch there was
+SEALED_ENTRIES_MAX: Final = 256  # entries one sealed copy covers
+SEALED_PLAIN_BYTES_MAX: Final = 512 * KIB  # before sealing; well within a frame
+SEALED_GROWN_BYTES_MAX: Final = 16 * KIB  # a copy this large is not made anew for a few entries
+SEALED_SECONDS: Final = 1.0  # between two copies on their way up
+SEALED_QUIET_SECONDS: Final = 30.0  # so long a few new entries wait for more
+SEALED_CHILD_BYTES_MAX: Final = 1024 * MIB  # of one child, at its parent
+SEALED_CHILD_COPIES_MAX: Final = 65_536  # of one child, at its parent
+SEALED_RANGES_MAX: Final = 4096  # named in one SealedHeld
