@@ -26,7 +26,7 @@ from huying.wire.v1 import feed_pb2 as huying_dot_wire_dot_v1_dot_feed__pb2
 from huying.wire.v1 import trust_pb2 as huying_dot_wire_dot_v1_dot_trust__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19huying/wire/v1/sync.proto\x12\x0ehuying.wire.v1\x1a\x19huying/wire/v1/feed.proto\x1a\x1ahuying/wire/v1/trust.proto\"\xbe\x03\n\x05\x46rame\x12&\n\x05hello\x18\x01 \x01(\x0b\x32\x15.huying.wire.v1.HelloH\x00\x12*\n\x07segment\x18\x02 \x01(\x0b\x32\x17.huying.wire.v1.SegmentH\x00\x12\"\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x13.huying.wire.v1.AckH\x00\x12$\n\x04want\x18\x04 \x01(\x0b\x32\x14.huying.wire.v1.WantH\x00\x12,\n\x08\x64isclose\x18\x05 \x01(\x0b\x32\x18.huying.wire.v1.DiscloseH\x00\x12&\n\x05pulse\x18\x06 \x01(\x0b\x32\x15.huying.wire.v1.PulseH\x00\x12&\n\x05\x64rain\x18\x07 \x01(\x0b\x32\x15.huying.wire.v1.DrainH\x00\x12*\n\x07refusal\x18\x08 \x01(\x0b\x32\x17.huying.wire.v1.RefusalH\x00\x12\x31\n\x0bsealed_copy\x18\t \x01(\x0b\x32\x1a.huying.wire.v1.SealedCopyH\x00\x12\x31\n\x0bsealed_want\x18\n \x01(\x0b\x32\x1a.huying.wire.v1.SealedWantH\x00\x42\x07\n\x05\x66rame\"\xc8\x01\n\x05Hello\x12\x13\n\x0bversion_min\x18\x01 \x01(\r\x12\x13\n\x0bversion_max\x18\x02 \x01(\r\x12\x0f\n\x07network\x18\x03 \x01(\t\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\"\n\x04held\x18\x05 \x03(\x0b\x32\x14.huying.wire.v1.Held\x12\x13\n\x0btime_micros\x18\x06 \x01(\x04\x12\x12\n\nrecovering\x18\x07 \x01(\x08\x12)\n\x05\x63laim\x18\x08 \x01(\x0b\x32\x1a.huying.wire.v1.Succession\"g\n\x04Held\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0c\n\x04root\x18\x03 \x01(\x0c\x12\x10\n\x08\x63osigned\x18\x04 \x01(\x0c\x12\x0e\n\x06newest\x18\x05 \x01(\x0c\x12\x11\n\twitnessed\x18\x06 \x01(\x0c\"G\n\x03\x41\x63k\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x10\n\x08\x63osigned\x18\x03 \x01(\x0c\x12\x10\n\x08\x64\x65\x66\x65rred\x18\x04 \x01(\x08\"B\n\x04Want\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x04\x12\x0c\n\x04stop\x18\x03 \x01(\x04\x12\r\n\x05slots\x18\x04 \x01(\x0c\"v\n\x08\x44isclose\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12/\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x1e.huying.wire.v1.DisclosedEntry\x12\r\n\x05start\x18\x03 \x01(\x04\x12\x0c\n\x04stop\x18\x04 \x01(\x04\x12\x0c\n\x04last\x18\x05 \x01(\x08\"E\n\x0e\x44isclosedEntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12$\n\x05\x65ntry\x18\x02 \x01(\x0b\x32\x15.huying.wire.v1.Entry\")\n\x05\x44rain\x12 \n\x18retry_after_milliseconds\x18\x01 \x01(\r\"V\n\x07Refusal\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x0e\n\x06origin\x18\x03 \x01(\t\x12\r\n\x05\x66irst\x18\x04 \x01(\x0c\x12\x0e\n\x06second\x18\x05 \x01(\x0c\"]\n\nSealedCopy\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x04\x12\x0c\n\x04stop\x18\x03 \x01(\x04\x12\x0e\n\x06sealed\x18\x04 \x01(\x0c\x12\x12\n\ngeneration\x18\x05 \x01(\r\"+\n\nSealedWant\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x04\x32\x43\n\x04Sync\x12;\n\x07Session\x12\x15.huying.wire.v1.Frame\x1a\x15.huying.wire.v1.Frame(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19huying/wire/v1/sync.proto\x12\x0ehuying.wire.v1\x1a\x19huying/wire/v1/feed.proto\x1a\x1ahuying/wire/v1/trust.proto\"\xf1\x03\n\x05\x46rame\x12&\n\x05hello\x18\x01 \x01(\x0b\x32\x15.huying.wire.v1.HelloH\x00\x12*\n\x07segment\x18\x02 \x01(\x0b\x32\x17.huying.wire.v1.SegmentH\x00\x12\"\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x13.huying.wire.v1.AckH\x00\x12$\n\x04want\x18\x04 \x01(\x0b\x32\x14.huying.wire.v1.WantH\x00\x12,\n\x08\x64isclose\x18\x05 \x01(\x0b\x32\x18.huying.wire.v1.DiscloseH\x00\x12&\n\x05pulse\x18\x06 \x01(\x0b\x32\x15.huying.wire.v1.PulseH\x00\x12&\n\x05\x64rain\x18\x07 \x01(\x0b\x32\x15.huying.wire.v1.DrainH\x00\x12*\n\x07refusal\x18\x08 \x01(\x0b\x32\x17.huying.wire.v1.RefusalH\x00\x12\x31\n\x0bsealed_copy\x18\t \x01(\x0b\x32\x1a.huying.wire.v1.SealedCopyH\x00\x12\x31\n\x0bsealed_want\x18\n \x01(\x0b\x32\x1a.huying.wire.v1.SealedWantH\x00\x12\x31\n\x0bsealed_held\x18\x0b \x01(\x0b\x32\x1a.huying.wire.v1.SealedHeldH\x00\x42\x07\n\x05\x66rame\"\xc8\x01\n\x05Hello\x12\x13\n\x0bversion_min\x18\x01 \x01(\r\x12\x13\n\x0bversion_max\x18\x02 \x01(\r\x12\x0f\n\x07network\x18\x03 \x01(\t\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\"\n\x04held\x18\x05 \x03(\x0b\x32\x14.huying.wire.v1.Held\x12\x13\n\x0btime_micros\x18\x06 \x01(\x04\x12\x12\n\nrecovering\x18\x07 \x01(\x08\x12)\n\x05\x63laim\x18\x08 \x01(\x0b\x32\x1a.huying.wire.v1.Succession\"g\n\x04Held\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0c\n\x04root\x18\x03 \x01(\x0c\x12\x10\n\x08\x63osigned\x18\x04 \x01(\x0c\x12\x0e\n\x06newest\x18\x05 \x01(\x0c\x12\x11\n\twitnessed\x18\x06 \x01(\x0c\"G\n\x03\x41\x63k\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x10\n\x08\x63osigned\x18\x03 \x01(\x0c\x12\x10\n\x08\x64\x65\x66\x65rred\x18\x04 \x01(\x08\"B\n\x04Want\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x04\x12\x0c\n\x04stop\x18\x03 \x01(\x04\x12\r\n\x05slots\x18\x04 \x01(\x0c\"v\n\x08\x44isclose\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12/\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x1e.huying.wire.v1.DisclosedEntry\x12\r\n\x05start\x18\x03 \x01(\x04\x12\x0c\n\x04stop\x18\x04 \x01(\x04\x12\x0c\n\x04last\x18\x05 \x01(\x08\"E\n\x0e\x44isclosedEntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12$\n\x05\x65ntry\x18\x02 \x01(\x0b\x32\x15.huying.wire.v1.Entry\")\n\x05\x44rain\x12 \n\x18retry_after_milliseconds\x18\x01 \x01(\r\"V\n\x07Refusal\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x0e\n\x06origin\x18\x03 \x01(\t\x12\r\n\x05\x66irst\x18\x04 \x01(\x0c\x12\x0e\n\x06second\x18\x05 \x01(\x0c\"]\n\nSealedCopy\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x04\x12\x0c\n\x04stop\x18\x03 \x01(\x04\x12\x0e\n\x06sealed\x18\x04 \x01(\x0c\x12\x12\n\ngeneration\x18\x05 \x01(\r\"+\n\nSealedWant\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x04\"P\n\nSealedHeld\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0e\n\x06starts\x18\x02 \x03(\x04\x12\r\n\x05stops\x18\x03 \x03(\x04\x12\x13\n\x0bgenerations\x18\x04 \x03(\r2C\n\x04Sync\x12;\n\x07Session\x12\x15.huying.wire.v1.Frame\x1a\x15.huying.wire.v1.Frame(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,27 +34,29 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'huying.wire.v1.sync_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FRAME']._serialized_start=101
-  _globals['_FRAME']._serialized_end=547
-  _globals['_HELLO']._serialized_start=550
-  _globals['_HELLO']._serialized_end=750
-  _globals['_HELD']._serialized_start=752
-  _globals['_HELD']._serialized_end=855
-  _globals['_ACK']._serialized_start=857
-  _globals['_ACK']._serialized_end=928
-  _globals['_WANT']._serialized_start=930
-  _globals['_WANT']._serialized_end=996
-  _globals['_DISCLOSE']._serialized_start=998
-  _globals['_DISCLOSE']._serialized_end=1116
-  _globals['_DISCLOSEDENTRY']._serialized_start=1118
-  _globals['_DISCLOSEDENTRY']._serialized_end=1187
-  _globals['_DRAIN']._serialized_start=1189
-  _globals['_DRAIN']._serialized_end=1230
-  _globals['_REFUSAL']._serialized_start=1232
-  _globals['_REFUSAL']._serialized_end=1318
-  _globals['_SEALEDCOPY']._serialized_start=1320
-  _globals['_SEALEDCOPY']._serialized_end=1413
-  _globals['_SEALEDWANT']._serialized_start=1415
-  _globals['_SEALEDWANT']._serialized_end=1458
-  _globals['_SYNC']._serialized_start=1460
-  _globals['_SYNC']._serialized_end=1527
+  _globals['_FRAME']._serialized_end=598
+  _globals['_HELLO']._serialized_start=601
+  _globals['_HELLO']._serialized_end=801
+  _globals['_HELD']._serialized_start=803
+  _globals['_HELD']._serialized_end=906
+  _globals['_ACK']._serialized_start=908
+  _globals['_ACK']._serialized_end=979
+  _globals['_WANT']._serialized_start=981
+  _globals['_WANT']._serialized_end=1047
+  _globals['_DISCLOSE']._serialized_start=1049
+  _globals['_DISCLOSE']._serialized_end=1167
+  _globals['_DISCLOSEDENTRY']._serialized_start=1169
+  _globals['_DISCLOSEDENTRY']._serialized_end=1238
+  _globals['_DRAIN']._serialized_start=1240
+  _globals['_DRAIN']._serialized_end=1281
+  _globals['_REFUSAL']._serialized_start=1283
+  _globals['_REFUSAL']._serialized_end=1369
+  _globals['_SEALEDCOPY']._serialized_start=1371
+  _globals['_SEALEDCOPY']._serialized_end=1464
+  _globals['_SEALEDWANT']._serialized_start=1466
+  _globals['_SEALEDWANT']._serialized_end=1509
+  _globals['_SEALEDHELD']._serialized_start=1511
+  _globals['_SEALEDHELD']._serialized_end=1591
+  _globals['_SYNC']._serialized_start=1593
+  _globals['_SYNC']._serialized_end=1660
 # @@protoc_insertion_point(module_scope)

@@ -34,6 +34,7 @@ class Frame(_message.Message):
     REFUSAL_FIELD_NUMBER: _builtins.int
     SEALED_COPY_FIELD_NUMBER: _builtins.int
     SEALED_WANT_FIELD_NUMBER: _builtins.int
+    SEALED_HELD_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___Hello: ...
     @_builtins.property
@@ -54,6 +55,8 @@ class Frame(_message.Message):
     def sealed_copy(self) -> Global___SealedCopy: ...
     @_builtins.property
     def sealed_want(self) -> Global___SealedWant: ...
+    @_builtins.property
+    def sealed_held(self) -> Global___SealedHeld: ...
     def __init__(
         self,
         *,
@@ -67,12 +70,13 @@ class Frame(_message.Message):
         refusal: Global___Refusal | None = ...,
         sealed_copy: Global___SealedCopy | None = ...,
         sealed_want: Global___SealedWant | None = ...,
+        sealed_held: Global___SealedHeld | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "disclose", b"disclose", "drain", b"drain", "frame", b"frame", "hello", b"hello", "pulse", b"pulse", "refusal", b"refusal", "sealed_copy", b"sealed_copy", "sealed_want", b"sealed_want", "segment", b"segment", "want", b"want"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "disclose", b"disclose", "drain", b"drain", "frame", b"frame", "hello", b"hello", "pulse", b"pulse", "refusal", b"refusal", "sealed_copy", b"sealed_copy", "sealed_held", b"sealed_held", "sealed_want", b"sealed_want", "segment", b"segment", "want", b"want"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "disclose", b"disclose", "drain", b"drain", "frame", b"frame", "hello", b"hello", "pulse", b"pulse", "refusal", b"refusal", "sealed_copy", b"sealed_copy", "sealed_want", b"sealed_want", "segment", b"segment", "want", b"want"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "disclose", b"disclose", "drain", b"drain", "frame", b"frame", "hello", b"hello", "pulse", b"pulse", "refusal", b"refusal", "sealed_copy", b"sealed_copy", "sealed_held", b"sealed_held", "sealed_want", b"sealed_want", "segment", b"segment", "want", b"want"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["hello", "segment", "ack", "want", "disclose", "pulse", "drain", "refusal", "sealed_copy", "sealed_want"]  # noqa: Y015
+    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["hello", "segment", "ack", "want", "disclose", "pulse", "drain", "refusal", "sealed_copy", "sealed_want", "sealed_held"]  # noqa: Y015
     _WhichOneofArgType_frame: _TypeAlias = _typing.Literal["frame", b"frame"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_frame) -> _WhichOneofReturnType_frame | None: ...
 
@@ -385,7 +389,7 @@ Global___SealedCopy: _TypeAlias = SealedCopy  # noqa: Y015
 
 @_typing.final
 class SealedWant(_message.Message):
-    """Asks for the sealed copies of the sender's own feed from `start` on."""
+    """Asks for the sealed copy that begins at `start`, of a feed of the sender's own."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -406,3 +410,38 @@ class SealedWant(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SealedWant: _TypeAlias = SealedWant  # noqa: Y015
+
+@_typing.final
+class SealedHeld(_message.Message):
+    """The sealed copies that the sender durably holds of a feed of the receiver's own; the three lists
+    are parallel. One goes out for each such feed when a link opens, and one for each copy that came.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    STARTS_FIELD_NUMBER: _builtins.int
+    STOPS_FIELD_NUMBER: _builtins.int
+    GENERATIONS_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    @_builtins.property
+    def starts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    @_builtins.property
+    def stops(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    @_builtins.property
+    def generations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        starts: _abc.Iterable[_builtins.int] | None = ...,
+        stops: _abc.Iterable[_builtins.int] | None = ...,
+        generations: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generations", b"generations", "origin", b"origin", "starts", b"starts", "stops", b"stops"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealedHeld: _TypeAlias = SealedHeld  # noqa: Y015
