@@ -3,10 +3,11 @@
     keys/feed-e1.key    signs the own feed in epoch 1
     keys/witness.key    cosigns the checkpoints of parent and children
     keys/tls.key, keys/tls.crt    proves this node to its neighbours
+    keys/hpke.key       opens what is sealed to this node
     keys/api.token      what programs on this machine show to the API
 
 Feed and witness keys are stored as `PRIVATE+KEY+<name>+<id>+<base64(type ‖ seed)>`, the form of
-golang.org/x/mod/sumdb/note. The TLS key is EC P-256: gRPC's TLS library offers no Ed25519. The
+golang.org/x/mod/sumdb/note; the X25519 key as 32 bytes in base64. The TLS key is EC P-256: gRPC's TLS library offers no Ed25519. The
 certificate is self-signed, valid for two years, and may not issue others; a neighbour pins it, so
 replacing it means handing the neighbours the new one first.
 
@@ -32,12 +33,16 @@ from huying.node import tls
 
 __all__ = [
     "CERTIFICATE_DAYS",
+    "HpkeIdentity",
     "Keys",
     "TlsIdentity",
     "create_keys",
+    "load_hpke",
     "load_identity",
+    "load_keys",
     "load_tls",
     "load_token",
+    "sign_by_tls",
     "write_private",
 ]
 
@@ -51,6 +56,7 @@ _PREFIX: Final = "PRIVATE+KEY+"
 WITNESS_FILE: Final = "witness.key"
 TLS_KEY_FILE: Final = "tls.key"
 TLS_CERTIFICATE_FILE: Final = "tls.crt"
+HPKE_FILE: Final = "hpke.key"
 
 
 def feed_file(epoch: int) -> str:
@@ -68,25 +74,40 @@ class TlsIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class HpkeIdentity:
+    """The X25519 key pair that others seal to, 32 bytes each."""
+
+    private_key: bytes = field(repr=False)
+    public_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Keys:
-    """All that `create_keys` made."""
+    """All the keys of a node, but the API's token."""
 
     identity: Identity
     tls: TlsIdentity
+    hpke: HpkeIdentity
 
 
-def create_keys(folder: Path, token_file: Path, network: str, code: str) -> Keys:
-    """Make every key of a new node, epoch 1. Raises HuyingError(KEY) where one exists already."""
+def create_keys(folder: Path, token_file: Path, network: str, code: str, epoch: int = 1) -> Keys:
+    """Make every key of a new node. Raises HuyingError(KEY) where one exists already."""
     _private_folder(folder)
-    origin = codes.origin(network, code, 1)
-    feed = _create_signer(folder / feed_file(1), origin, KeyType.ORIGIN)
+    origin = codes.origin(network, code, epoch)
+    feed = _create_signer(folder / feed_file(epoch), origin, KeyType.ORIGIN)
     witness = _create_signer(
         folder / WITNESS_FILE, codes.witness_name(network, code), KeyType.COSIGNATURE
     )
     tls_identity = _create_tls(folder, code)
     _private_folder(token_file.parent)
     write_private(token_file, secrets.token_urlsafe(_TOKEN_BYTES) + "\n")
-    return Keys(Identity(network, code, feed, witness), tls_identity)
+    hpke = _create_hpke(folder / HPKE_FILE)
+    return Keys(Identity(network, code, feed, witness), tls_identity, hpke)
+
+
+def load_keys(folder: Path, network: str, code: str) -> Keys:
+    """What `create_keys` made, of the newest epoch. Raises HuyingError(KEY)."""
+    return Keys(load_identity(folder, network, code), load_tls(folder, code), load_hpke(folder))
 
 
 def load_identity(folder: Path, network: str, code: str) -> Identity:
@@ -136,6 +157,25 @@ def load_tls(folder: Path, code: str) -> TlsIdentity:
     if extension.value.get_values_for_type(x509.DNSName) != [tls.dns_name(code)]:
         raise HuyingError(Code.KEY, f"{folder / TLS_CERTIFICATE_FILE}: not a certificate of {code}")
     return TlsIdentity(key_pem, certificate_pem, certificate.not_valid_after_utc.timestamp())
+
+
+def load_hpke(folder: Path) -> HpkeIdentity:
+    """The key pair that others seal to. Raises HuyingError(KEY): missing, damaged, or readable."""
+    path = folder / HPKE_FILE
+    seed = decode_base64(_read_private(path).removesuffix(b"\n"), Code.KEY, HPKE_FILE)
+    if len(seed) != _SEED_BYTES:
+        raise HuyingError(Code.KEY, f"{path}: not a private key file")
+    return _hpke(seed)
+
+
+def sign_by_tls(tls_identity: TlsIdentity, message: bytes) -> bytes:
+    """An ECDSA-SHA-256 signature by the TLS key, in DER."""
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = serialization.load_pem_private_key(tls_identity.key_pem, password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey), "we make no other"
+    return key.sign(message, ec.ECDSA(hashes.SHA256()))
 
 
 def load_token(path: Path) -> str:
@@ -193,6 +233,19 @@ def _create_signer(path: Path, name: str, type_: KeyType) -> Signer:
     material = encode_base64(bytes([type_]) + seed).decode()
     write_private(path, f"{_PREFIX}{name}+{signer.key.key_id.hex()}+{material}\n")
     return signer
+
+
+def _create_hpke(path: Path) -> HpkeIdentity:
+    seed = secrets.token_bytes(_SEED_BYTES)
+    write_private(path, encode_base64(seed).decode() + "\n")
+    return _hpke(seed)
+
+
+def _hpke(seed: bytes) -> HpkeIdentity:
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+    public_key = X25519PrivateKey.from_private_bytes(seed).public_key()
+    return HpkeIdentity(seed, public_key.public_bytes_raw())
 
 
 def _load_signer(path: Path, name: str, type_: KeyType) -> Signer:
