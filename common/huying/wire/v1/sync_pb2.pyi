@@ -213,12 +213,15 @@ class Want(_message.Message):
     START_FIELD_NUMBER: _builtins.int
     STOP_FIELD_NUMBER: _builtins.int
     SLOTS_FIELD_NUMBER: _builtins.int
+    LEAVES_FIELD_NUMBER: _builtins.int
     origin: _builtins.str
     start: _builtins.int
     """Entries start <= index < stop."""
     stop: _builtins.int
     slots: _builtins.bytes
     """one byte a slot; empty: all that the asker may read"""
+    leaves: _builtins.bool
+    """Asks for the leaves alone, and the hash of each entry: the asker's copy of them is damaged."""
     def __init__(
         self,
         *,
@@ -226,10 +229,11 @@ class Want(_message.Message):
         start: _builtins.int = ...,
         stop: _builtins.int = ...,
         slots: _builtins.bytes = ...,
+        leaves: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin", "slots", b"slots", "start", b"start", "stop", b"stop"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leaves", b"leaves", "origin", b"origin", "slots", b"slots", "start", b"start", "stop", b"stop"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -246,11 +250,16 @@ class Disclose(_message.Message):
     START_FIELD_NUMBER: _builtins.int
     STOP_FIELD_NUMBER: _builtins.int
     LAST_FIELD_NUMBER: _builtins.int
+    HASHES_FIELD_NUMBER: _builtins.int
     origin: _builtins.str
     start: _builtins.int
     """of the Want this answers"""
     stop: _builtins.int
     last: _builtins.bool
+    hashes: _builtins.bytes
+    """Answers a Want for leaves: the leaf hash of each entry asked for, 32 bytes each, in order;
+    `entries` then hold the leaves that the asker may have, and no openings.
+    """
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___DisclosedEntry]: ...
     def __init__(
@@ -261,10 +270,11 @@ class Disclose(_message.Message):
         start: _builtins.int = ...,
         stop: _builtins.int = ...,
         last: _builtins.bool = ...,
+        hashes: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "last", b"last", "origin", b"origin", "start", b"start", "stop", b"stop"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "hashes", b"hashes", "last", b"last", "origin", b"origin", "start", b"start", "stop", b"stop"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
