@@ -42,6 +42,8 @@ __all__ = [
     "load_keys",
     "load_tls",
     "load_token",
+    "private_folder",
+    "read_private",
     "sign_by_tls",
     "write_private",
 ]
@@ -92,14 +94,14 @@ class Keys:
 
 def create_keys(folder: Path, token_file: Path, network: str, code: str, epoch: int = 1) -> Keys:
     """Make every key of a new node. Raises HuyingError(KEY) where one exists already."""
-    _private_folder(folder)
+    private_folder(folder)
     origin = codes.origin(network, code, epoch)
     feed = _create_signer(folder / feed_file(epoch), origin, KeyType.ORIGIN)
     witness = _create_signer(
         folder / WITNESS_FILE, codes.witness_name(network, code), KeyType.COSIGNATURE
     )
     tls_identity = _create_tls(folder, code)
-    _private_folder(token_file.parent)
+    private_folder(token_file.parent)
     write_private(token_file, secrets.token_urlsafe(_TOKEN_BYTES) + "\n")
     hpke = _create_hpke(folder / HPKE_FILE)
     return Keys(Identity(network, code, feed, witness), tls_identity, hpke)
@@ -140,7 +142,7 @@ def load_tls(folder: Path, code: str) -> TlsIdentity:
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
 
-    key_pem = _read_private(folder / TLS_KEY_FILE)
+    key_pem = read_private(folder / TLS_KEY_FILE)
     certificate_pem = _read(folder / TLS_CERTIFICATE_FILE)
     try:
         key = serialization.load_pem_private_key(key_pem, password=None)
@@ -162,7 +164,7 @@ def load_tls(folder: Path, code: str) -> TlsIdentity:
 def load_hpke(folder: Path) -> HpkeIdentity:
     """The key pair that others seal to. Raises HuyingError(KEY): missing, damaged, or readable."""
     path = folder / HPKE_FILE
-    seed = decode_base64(_read_private(path).removesuffix(b"\n"), Code.KEY, HPKE_FILE)
+    seed = decode_base64(read_private(path).removesuffix(b"\n"), Code.KEY, HPKE_FILE)
     if len(seed) != _SEED_BYTES:
         raise HuyingError(Code.KEY, f"{path}: not a private key file")
     return _hpke(seed)
@@ -180,7 +182,7 @@ def sign_by_tls(tls_identity: TlsIdentity, message: bytes) -> bytes:
 
 def load_token(path: Path) -> str:
     """The API's access token. Raises HuyingError(KEY): missing, readable by others, or short."""
-    token = _read_private(path).decode("utf-8", "replace").strip()
+    token = read_private(path).decode("utf-8", "replace").strip()
     if len(token) < _TOKEN_BYTES or not token.isascii() or not token.isprintable():
         raise HuyingError(Code.KEY, f"{path}: a token has at least {_TOKEN_BYTES} characters")
     return token
@@ -201,7 +203,8 @@ def write_private(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _private_folder(folder: Path) -> None:
+def private_folder(folder: Path) -> None:
+    """Make a folder that is its owner's alone. Raises HuyingError(KEY) where it can't be made."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
@@ -219,8 +222,8 @@ def _read(path: Path) -> bytes:
         raise HuyingError(Code.KEY, f"{path}: can't be read: {error.strerror}") from None
 
 
-def _read_private(path: Path) -> bytes:
-    """As `_read`, and refuse what others than the owner may read or write."""
+def read_private(path: Path) -> bytes:
+    """A key file's bytes. Raises HuyingError(KEY): missing, or readable by others than its owner."""
     data = _read(path)
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise HuyingError(Code.KEY, f"{path}: others may read it; run: chmod 600 {path}")
@@ -249,7 +252,7 @@ def _hpke(seed: bytes) -> HpkeIdentity:
 
 
 def _load_signer(path: Path, name: str, type_: KeyType) -> Signer:
-    text = _read_private(path).decode("utf-8", "replace").removesuffix("\n")
+    text = read_private(path).decode("utf-8", "replace").removesuffix("\n")
     parts = text.removeprefix(_PREFIX).split("+", 2)
     if not text.startswith(_PREFIX) or len(parts) != 3 or not parts[2].isascii():
         raise HuyingError(Code.KEY, f"{path}: not a private key file")
