@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from huying.common import limits
+from huying.common.appends import Appends
 from huying.common.conversation import Conversation
 from huying.common.effects import (
     Alarm,
@@ -51,7 +52,6 @@ from huying.wire.v1 import feed_pb2, sync_pb2, trust_pb2
 
 __all__ = ["Engine", "Sequencer", "Settings"]
 
-SEQUENCED_MAX = 1024  # steps a sequencer writes in one transaction
 REPORTED_ALARMS_MAX = 64  # in one step; the counters count them all
 
 
@@ -107,9 +107,7 @@ class Engine:
         self.pulses = PulseBoard()
         self._store = store
         self._mark = mark
-        self._sequencer = sequencer
-        self._sequence_due = sequencer is not None
-        self._waiting: list[Append] = []
+        self.appends = Appends(self, sequencer)
         self._changed: set[str] = set()  # feeds that the last transaction changed
         self.rounds = Rounds(self, entropy)
         self._conversation = Conversation(self)
@@ -142,7 +140,7 @@ class Engine:
         self.rounds.pulse_soon()
         drafts = [self._member_draft(pin) for pin in self.roster.children.values()]
         if drafts and self.state != "recovering":
-            self._waiting.append(Append(None, tuple(drafts)))
+            self.appends.waiting.append(Append(None, tuple(drafts)))
         if self.state == "starting":
             self.state = "live"
         found = self._effects
@@ -194,20 +192,20 @@ class Engine:
         if len(inputs) > 1 and any(isinstance(one, Operate) for one in inputs):
             return self._step_apart(inputs)
         self._effects, self._alarms = [], 0
-        waiting = list(self._waiting)
+        waiting = list(self.appends.waiting)
         try:
             self._transact(inputs)
         except HuyingError as error:
             if inputs and isinstance(inputs[0], Operate) and error.code not in STORE_FAULTS:
-                self._waiting, self._sequence_due = waiting, self._sequencer is not None
+                self.appends.take_back(waiting)
                 self._effects = [Operated(inputs[0].token, error=error)]
                 return self._effects
             if error.code is not Code.DISK_FULL:
                 raise
-            self._waiting, self._sequence_due = waiting, self._sequencer is not None
+            self.appends.take_back(waiting)
             self._give_up(inputs, error)
         except Exception as error:
-            self._waiting, self._sequence_due = waiting, self._sequencer is not None
+            self.appends.take_back(waiting)
             if len(inputs) > 1:
                 # A link that was ended in the attempt has no session any more, so it must end.
                 effects: list[Effect] = [one for one in self._effects if isinstance(one, Close)]
@@ -265,12 +263,11 @@ class Engine:
             with self._store.transaction():
                 for one in inputs:
                     self._handle(one, answers)
-                if self.confirmed and self._waiting:
-                    waiting, self._waiting = self._waiting, []
-                    answers.extend(self._append(one) for one in waiting)
+                if self.confirmed and self.appends.waiting:
+                    self.appends.write_waiting(answers)
                 if now >= self._conversation.cosignatures_due():
                     self._conversation.keep_cosignatures()
-                self._sequence()
+                self.appends.sequence()
                 changed = self.replica.commit()
         except BaseException:  # also where the store's own commit fails, which is at its exit
             self.replica.rollback()
@@ -302,70 +299,13 @@ class Engine:
         elif isinstance(one, Operate):
             answers.append(Operated(one.token, one.operation.run(self)))
         elif isinstance(one, Append):
-            if self.state in ("live", "starting") and not self.confirmed:
-                if len(self._waiting) >= limits.APPEND_QUEUE_MAX:
-                    busy = HuyingError(Code.BUSY, f"{limits.APPEND_QUEUE_MAX} requests wait")
-                    answers.append(Appended(one.token, error=busy))
-                else:
-                    self._waiting.append(one)
-            else:
-                answers.append(self._append(one))
+            self.appends.take(one, answers)
         elif isinstance(one, LinkUp):
             self._conversation.on_link_up(one)
         elif isinstance(one, LinkDown):
             self.sessions.pop(one.link, None)
         else:
             self._drain(one)
-
-    def _append(self, one: Append) -> Appended:
-        if self.state == "recovering":
-            return Appended(one.token, error=HuyingError(Code.RECOVERING, self.identity.code))
-        if self.state == "draining":
-            return Appended(one.token, error=HuyingError(Code.DRAINING, self.identity.code))
-        try:
-            self._check_own_steps(one.drafts)
-            return Appended(one.token, self.replica.append(one.drafts))
-        except HuyingError as error:
-            if error.code in STORE_FAULTS:
-                raise
-            return Appended(one.token, error=error)
-
-    def _check_own_steps(self, drafts: Sequence[DraftEntry]) -> None:
-        """Of two who move one call at once, the first wins and the second is told why.
-
-        Whoever drafted the step read the call before; only here does nothing come in between.
-        Raises as `Sequencer.check`.
-        """
-        for draft in drafts:
-            if draft.type != feed_pb2.RECORD_TYPE_CALL_STEP or self._sequencer is None:
-                continue
-            if self.replica.known_request(draft.request_id) is None:
-                self._project()
-                self._sequencer.check(draft)
-
-    def _project(self) -> None:
-        """Bring the projections up to date within the transaction."""
-        calls = (feed_pb2.RECORD_TYPE_CALL, feed_pb2.RECORD_TYPE_CALL_STEP)
-        if any(entry.head.type in calls for entry in self.replica.flush()):
-            self._sequence_due = True
-
-    def _sequence(self) -> None:
-        """Let the sequencer answer the proposals that this transaction brought."""
-        self._project()
-        if self._sequencer is None or self.state != "live" or not self.confirmed:
-            return
-        if not self._sequence_due:
-            return
-        drafts = self._sequencer.take(SEQUENCED_MAX)
-        self._sequence_due = len(drafts) >= SEQUENCED_MAX
-        for draft in drafts:
-            try:
-                self.replica.append((draft,))
-            except HuyingError as error:
-                if error.code in STORE_FAULTS:
-                    raise
-                # A proposal that can't be answered must not keep the others waiting.
-                self.alarm(error.code, feed=self.identity.origin, detail=error.detail)
 
     def _drain(self, one: Drain) -> None:
         self.state = "draining"
@@ -381,12 +321,13 @@ class Engine:
         """Nothing of these inputs was kept: say so to whoever waits, and start their links anew."""
         self.failures["", error.code] += 1
         self._effects.append(Alarm(error.code, "", "", error.detail, fault))
-        for one in (*inputs, *self._waiting):
+        for one in (*inputs, *self.appends.waiting):
             if isinstance(one, Append) and one.token is not None:
                 self._effects.append(Appended(one.token, error=error))
             elif isinstance(one, Operate):
                 self._effects.append(Operated(one.token, error=error))
-        self._waiting = [one for one in self._waiting if one.token is None]  # our own, for later
+        # Our own are for later.
+        self.appends.waiting = [one for one in self.appends.waiting if one.token is None]
         links = {one.link for one in inputs if isinstance(one, (Received, LinkUp))}
         if fault is None:  # else it is one input's, and the other links have no part in it
             links |= set(self.sessions)
