@@ -19,6 +19,7 @@ from huying.common.errors import Code, HuyingError
 from huying.node.settings import (
     SECTIONS,
     ApiSection,
+    BackupSection,
     DebugSection,
     LogSection,
     MetricsSection,
@@ -51,6 +52,7 @@ class Config:
     metrics: MetricsSection
     timing: TimingSection
     trust: TrustSection
+    backup: BackupSection
     log: LogSection
     debug: DebugSection
 
@@ -92,6 +94,11 @@ class Config:
     def children_dir(self) -> Path:
         """Folder of the children's pins."""
         return self.path(self.trust.children)
+
+    @property
+    def backup_keys_dir(self) -> Path:
+        """Folder of the period keys that backups are encrypted under."""
+        return self.path(self.backup.keys)
 
     @property
     def capture_dir(self) -> Path | None:

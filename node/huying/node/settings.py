@@ -19,6 +19,7 @@ from huying.common.errors import HuyingError
 __all__ = [
     "SECTIONS",
     "ApiSection",
+    "BackupSection",
     "DebugSection",
     "LogSection",
     "MetricsSection",
@@ -218,6 +219,17 @@ class TrustSection:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupSection:
+    """What `huying backup` needs."""
+
+    keys: str = _setting(
+        _text,
+        "Folder of the period keys that encrypt the backups; keep a copy of it elsewhere.",
+        "backup-keys",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogSection:
     """The log, on standard error."""
 
@@ -248,6 +260,7 @@ Section = (
     | MetricsSection
     | TimingSection
     | TrustSection
+    | BackupSection
     | LogSection
     | DebugSection
 )
@@ -260,6 +273,7 @@ SECTIONS: Final[dict[str, type[Section]]] = {
     "metrics": MetricsSection,
     "timing": TimingSection,
     "trust": TrustSection,
+    "backup": BackupSection,
     "log": LogSection,
     "debug": DebugSection,
 }
