@@ -12,29 +12,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from huying.common.checkpoint import (
-    Checkpoint,
-    open_checkpoint,
-    parse_checkpoint,
-    sign_checkpoint,
-)
+from huying.common.checkpoint import open_checkpoint, parse_checkpoint
 from huying.common.codes import Origin, parse_origin
 from huying.common.effects import AppendReceipt, DraftEntry
 from huying.common.errors import STORE_FAULTS, Code, HuyingError
 from huying.common.intake import Intake, Reader, judge, judge_entry
 from huying.common.late import settle
 from huying.common.leaf import unpack_openings
-from huying.common.limits import COMMIT_ENTRIES_MAX, ENTRY_BYTES_MAX
-from huying.common.merkle import CompactRange, append, leaf_hash, range_hashes, root
+from huying.common.limits import ENTRY_BYTES_MAX
+from huying.common.merkle import CompactRange, leaf_hash, range_hashes, root
 from huying.common.note import parse_note
 from huying.common.outgoing import entry_hash, tree_reader
+from huying.common.own_feed import OwnFeed
 from huying.common.ports import Clock, Entropy, Store
 from huying.common.records import STATEMENT_TYPES, member_record
 from huying.common.roster import Identity, Pin, Roster
 from huying.common.segment import ForkError, Segment, verify_segment
 from huying.common.state import Applied, ClassMark, FeedState, Missing, StoredCheckpoint
 from huying.common.witness import countersign, merge_cosignature
-from huying.common.writer import Composed, Writer
 from huying.wire.v1 import feed_pb2, trust_pb2
 
 __all__ = ["Reaction", "Replica"]
@@ -78,16 +73,13 @@ class Replica:
         if identity.origin not in self.feeds:
             with store.transaction():
                 self.feeds[identity.origin] = store.create_feed(identity.origin)
-        self._writer = Writer(identity.origin, self.own.feed_id, entropy)
+        self._own_feed = OwnFeed(identity.feed_signer, self.own.feed_id, store, clock, entropy)
         self.reactions: dict[int, Reaction] = {feed_pb2.RECORD_TYPE_MEMBER: self._learn}
         self.may_cosign = True
         self._readers: dict[int, Reader] = {}
         self._saved: _Saved | None = None
-        self._composed: list[Composed] = []
-        self._marks: dict[str, ClassMark] = {}
         self._applied: list[Applied] = []
         self._dirty: set[str] = set()
-        self._requests: dict[bytes, tuple[int, bytes]] = {}
 
     @property
     def own(self) -> FeedState:
@@ -99,11 +91,9 @@ class Replica:
     def begin(self) -> None:
         """Remember what a rollback returns to. The store's transaction is the caller's."""
         self._saved = _Saved(dict(self.feeds), dict(self._ahead), dict(self.missing))
-        self._composed.clear()
-        self._marks.clear()
+        self._own_feed.begin()
         self._applied = []
         self._dirty.clear()
-        self._requests.clear()
 
     def rollback(self) -> None:
         """Forget everything since `begin`."""
@@ -132,9 +122,8 @@ class Replica:
 
         Returns what was projected, so that a sequencer can be asked what it makes of it.
         """
-        for at in range(0, len(self._composed), COMMIT_ENTRIES_MAX):
-            self._store_own(self._composed[at : at + COMMIT_ENTRIES_MAX])
-        self._composed.clear()
+        if self._own_feed.waiting:
+            self._set(self._own_feed.flush(self.own))
         applied, self._applied = self._applied, []
         if any(entry.head.type in STATEMENT_TYPES for entry in applied):
             # What is refused is not journalled: a start learns from the journal, in its order.
@@ -207,72 +196,14 @@ class Replica:
     # The own feed.
 
     def append(self, drafts: Sequence[DraftEntry]) -> tuple[AppendReceipt, ...]:
-        """Compose all drafts, or none: a draft that is refused leaves no trace.
-
-        Raises HuyingError(INVALID_ARGUMENT or ENTRY_TOO_LARGE), naming the draft and the field.
-        """
-        own = self.own
-        next_index = own.size + len(self._composed)
-        time_micros = int(self._clock.now() * 1e6)
-        marks = {**own.classes, **self._marks}
-        receipts: list[AppendReceipt] = []
-        composed: list[Composed] = []
-        requests: dict[bytes, tuple[int, bytes]] = {}
-        for number, draft in enumerate(drafts):
-            known = requests.get(draft.request_id) or self.known_request(draft.request_id)
-            if known is not None:
-                receipts.append(AppendReceipt(own.origin, *known, repeated=True))
-                continue
-            try:
-                entry, moved = self._writer.compose(draft, next_index, time_micros, marks)
-            except HuyingError as error:
-                where = f"draft {number}: " if len(drafts) > 1 else ""
-                raise HuyingError(error.code, where + error.detail) from None
-            marks.update(moved)
-            composed.append(entry)
-            record = entry.applied.head.record
-            if draft.request_id:
-                requests[draft.request_id] = (next_index, record)
-            receipts.append(AppendReceipt(own.origin, next_index, record, repeated=False))
-            next_index += 1
-        for request_id, (index, record) in requests.items():
-            self.store.add_request(request_id, index, record)
-        self._requests.update(requests)
-        self._composed.extend(composed)
-        self._applied.extend(entry.applied for entry in composed)
-        self._marks = marks
-        return tuple(receipts)
+        """Compose all drafts, or none. Raises as `OwnFeed.compose`."""
+        receipts, applied = self._own_feed.compose(self.own, drafts)
+        self._applied.extend(applied)
+        return receipts
 
     def known_request(self, request_id: bytes) -> tuple[int, bytes] | None:
         """(index, record) of a request that was written, in this transaction or an earlier one."""
-        if not request_id:
-            return None
-        return self._requests.get(request_id) or self.store.request(request_id)
-
-    def _store_own(self, composed: Sequence[Composed]) -> None:
-        own = self.own
-        frontier, subtrees = append(
-            CompactRange(0, own.size, own.frontier), [entry.leaf_hash for entry in composed]
-        )
-        self.store.add_entries(own.feed_id, own.size, [entry.entry for entry in composed])
-        self.store.add_subtrees(own.feed_id, subtrees)
-        digest = root(frontier)
-        note = sign_checkpoint(
-            self.identity.feed_signer, Checkpoint(own.origin, frontier.stop, digest)
-        )
-        head = StoredCheckpoint(frontier.stop, digest, note)
-        self.store.put_checkpoint(own.feed_id, head)
-        self._set(
-            replace(
-                own,
-                size=frontier.stop,
-                frontier=frontier.hashes,
-                head=head,
-                rest=(),
-                classes={**own.classes, **self._marks},
-                openings_held=own.openings_held + sum(entry.openings for entry in composed),
-            )
-        )
+        return self._own_feed.known_request(request_id)
 
     # Other nodes' feeds.
 
