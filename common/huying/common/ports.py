@@ -12,9 +12,10 @@ from typing import Protocol
 
 from huying.common.effects import DraftEntry
 from huying.common.errors import Code
+from huying.common.spans import Span
 from huying.common.state import Applied, FeedState, Missing, StoredCheckpoint, StoredEntry
 
-__all__ = ["Clock", "Entropy", "HighWaterMark", "Sequencer", "Store"]
+__all__ = ["Clock", "Entropy", "ErasureList", "HighWaterMark", "Sequencer", "Store"]
 
 
 class Clock(Protocol):
@@ -53,6 +54,18 @@ class HighWaterMark(Protocol):
 
     def write(self, origin: str, size: int, root: bytes) -> None:
         """Durable when it returns."""
+        ...
+
+
+class ErasureList(Protocol):
+    """What was erased here, kept outside the database: a restored one must not bring it back."""
+
+    def read(self) -> list[Span]:
+        """All of it. Raises HuyingError(CORRUPT) where it was altered."""
+        ...
+
+    def append(self, spans: Sequence[Span]) -> None:
+        """Durable when it returns. Raises HuyingError(DISK_FULL or STORE_FAILED)."""
         ...
 
 
@@ -113,6 +126,26 @@ class Store(Protocol):
 
     def set_entry(self, feed_id: int, index: int, entry: StoredEntry) -> None:
         """Replace one entry: an opening arrived late, or was erased."""
+        ...
+
+    def find_record(self, feed_id: int, record: bytes) -> list[tuple[int, StoredEntry]]:
+        """(index, entry) of every entry of the feed whose head names the record; a slow search."""
+        ...
+
+    # What was erased.
+    def erased(self) -> list[Span]:
+        """Everything that was ever erased here, in the order of the feeds' names."""
+        ...
+
+    def add_erased(self, spans: Iterable[Span]) -> None:
+        """Note what is erased from now on; what is noted already stays."""
+        ...
+
+    def scrub(self) -> bool:
+        """Let nothing that was deleted be left in any file; False where that has to wait.
+
+        Called outside a transaction.
+        """
         ...
 
     # The tree above the leaves: perfect subtrees of every eighth level (8, 16, 24, …), so that any

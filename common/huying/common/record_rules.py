@@ -281,7 +281,7 @@ _RULES: Final[Mapping[str, Mapping[str, _Rule]]] = {
         "lost": _Rule(_flag),
         "numbers": _Rule(_flag),
     },
-    "Erasure": {"ranges": _required(_flag), "reason": _Rule(_text)},
+    "Erasure": {"ranges": _required(_flag), "reason": _Rule(_text), "origin": _Rule(_name)},
     "ErasureReceipt": {"erasures": _required(_flag)},
     "Disclosure": {
         "ranges": _required(_flag),
@@ -289,6 +289,7 @@ _RULES: Final[Mapping[str, Mapping[str, _Rule]]] = {
         "purpose": _required(_text),
         "expires_micros": _Rule(_micros),
         "authority": _Rule(_text),
+        "origin": _Rule(_name),
     },
     "Call": {
         "sequencer": _required(_above),

@@ -8,14 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from huying.wire.v1 import feed_pb2
 
-__all__ = ["Applied", "ClassMark", "FeedState", "Missing", "StoredCheckpoint", "StoredEntry"]
+__all__ = [
+    "DAMAGED",
+    "Applied",
+    "ClassMark",
+    "FeedState",
+    "Missing",
+    "StoredCheckpoint",
+    "StoredEntry",
+]
+
+# In place of a class's name: the leaves themselves are in doubt (huying.common.mending).
+DAMAGED: Final = "!damaged"
 
 
 class StoredEntry(NamedTuple):
@@ -69,7 +80,8 @@ class Missing(NamedTuple):
     """What this node may read and was not given.
 
     Either the entries start <= index < stop of one feed hold the running numbers first..last of
-    class `name` (a gap), or entry `start` lacks the compartments `slots`.
+    class `name` (a gap), or entry `start` lacks the compartments `slots`, or `name` is `DAMAGED`
+    and the leaves of these entries are to be got anew.
     """
 
     start: int
@@ -92,3 +104,4 @@ class Applied(NamedTuple):
     slots: bytes  # every slot the leaf shows
     present: bytes  # the slots whose openings are held
     message: Message  # the record as far as it is visible here
+    erased: bytes = b""  # slots whose openings were deleted by a signed erasure

@@ -384,7 +384,10 @@ class Erasure(_message.Message):
 
     RANGES_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
+    origin: _builtins.str
+    """The feed that the ranges stand in: an earlier epoch of this node; empty: this one."""
     @_builtins.property
     def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___IndexRange]: ...
     def __init__(
@@ -392,10 +395,11 @@ class Erasure(_message.Message):
         *,
         ranges: _abc.Iterable[Global___IndexRange] | None = ...,
         reason: _builtins.str = ...,
+        origin: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ranges", b"ranges", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin", "ranges", b"ranges", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -457,10 +461,13 @@ class Disclosure(_message.Message):
     PURPOSE_FIELD_NUMBER: _builtins.int
     EXPIRES_MICROS_FIELD_NUMBER: _builtins.int
     AUTHORITY_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
     purpose: _builtins.str
     expires_micros: _builtins.int
     """0: never"""
     authority: _builtins.str
+    origin: _builtins.str
+    """The feed that the ranges stand in: an earlier epoch of this node; empty: this one."""
     @_builtins.property
     def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___IndexRange]: ...
     @_builtins.property
@@ -475,10 +482,11 @@ class Disclosure(_message.Message):
         purpose: _builtins.str = ...,
         expires_micros: _builtins.int = ...,
         authority: _builtins.str = ...,
+        origin: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "expires_micros", b"expires_micros", "purpose", b"purpose", "ranges", b"ranges", "readers", b"readers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "expires_micros", b"expires_micros", "origin", b"origin", "purpose", b"purpose", "ranges", b"ranges", "readers", b"readers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

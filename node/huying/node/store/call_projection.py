@@ -104,7 +104,7 @@ def raised_row(entry: Applied) -> tuple[Any, ...]:
         entry.index,
         number(head.time_micros),
         head.kind,
-        slot_states(entry.slots, entry.present),
+        slot_states(entry.slots, entry.present, entry.erased),
         text(message.sequencer),
         text(message.category),
         text(message.grid),

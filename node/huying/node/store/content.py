@@ -5,14 +5,17 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
+from google.protobuf.message import DecodeError
+
 from huying.common.errors import Code, HuyingError
 from huying.common.leaf import HEAD_SLOT, opening_body, unpack_openings
-from huying.wire.v1 import api_pb2
+from huying.wire.v1 import api_pb2, feed_pb2
 
-__all__ = ["head_bytes", "message_bytes", "slot_states"]
+__all__ = ["head_bytes", "message_bytes", "peek_head", "slot_states"]
 
 _PRESENT: Final = int(api_pb2.SLOT_STATE_PRESENT)
 _WITHHELD: Final = int(api_pb2.SLOT_STATE_WITHHELD)
+_ERASED: Final = int(api_pb2.SLOT_STATE_ERASED)
 
 
 def message_bytes(openings: bytes) -> bytes:
@@ -34,8 +37,18 @@ def head_bytes(openings: bytes) -> bytes:
     return opening_body(held[0])
 
 
+def peek_head(openings: bytes) -> feed_pb2.Head:
+    """The head of an entry; an empty one where it is not held, or does not parse."""
+    try:
+        return feed_pb2.Head.FromString(head_bytes(openings))
+    except (DecodeError, HuyingError):
+        return feed_pb2.Head()
+
+
 @lru_cache(maxsize=4096)
-def slot_states(slots: bytes, present: bytes) -> bytes:
+def slot_states(slots: bytes, present: bytes, erased: bytes = b"") -> bytes:
     """Pairs (slot, state). A type shows the same slots every time, so the answers are few."""
-    held = frozenset(present)
-    return b"".join(bytes((slot, _PRESENT if slot in held else _WITHHELD)) for slot in slots)
+    return b"".join(
+        bytes((slot, _PRESENT if slot in present else _ERASED if slot in erased else _WITHHELD))
+        for slot in slots
+    )

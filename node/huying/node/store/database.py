@@ -33,6 +33,7 @@ __all__ = [
     "open_reader_engine",
     "open_writer_engine",
     "sqlite_url",
+    "truncate_log",
     "translated",
 ]
 
@@ -250,6 +251,21 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def truncate_log(connection: Any) -> bool:
+    """Bring the write-ahead log into the database file and empty it; False while somebody reads.
+
+    `connection` is the writer's `raw_connection`. Waits for nobody: a long reading would stop the
+    node. What was overwritten or deleted is then in neither file, for `secure_delete` fills freed
+    space with zeros.
+    """
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+    return not busy
 
 
 def raw_connection(connection: Connection) -> Any:

@@ -9,14 +9,17 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import asc, bindparam, desc, literal_column, select
+from sqlalchemy import asc, bindparam, desc, func, literal_column, select
 
+from huying.common.spans import Span
 from huying.common.state import FeedState, Missing, StoredCheckpoint, StoredEntry
+from huying.node.store.content import peek_head
 from huying.node.store.queries import Queries
 from huying.node.store.rows import feed_from_row
 from huying.node.store.schema import (
     CHECKPOINTS,
     ENTRIES,
+    ERASED,
     FEEDS,
     MISSING,
     QUARANTINE,
@@ -93,6 +96,20 @@ class _Sql:
             dialect,
             ["feed_id", "start", "stop"],
         )
+        self.erased = compile_sql(
+            select(ERASED).order_by(ERASED.c.origin, ERASED.c.start), dialect, []
+        )
+        self.find_record = compile_sql(
+            select(entries.place, entries.leaf, entries.leaf_hash, entries.openings)
+            .where(
+                entries.place >= param("start"),
+                entries.place < param("stop"),
+                func.instr(entries.openings, param("record")) > literal_column("0"),
+            )
+            .order_by(entries.place),
+            dialect,
+            ["start", "stop", "record"],
+        )
         self.request = compile_sql(
             select(REQUESTS.c.idx, REQUESTS.c.record).where(
                 REQUESTS.c.request_id == param("request_id")
@@ -150,6 +167,19 @@ class LogQueries(Queries):
     def quarantined(self, feed_id: int, start: int, stop: int) -> list[tuple[int, int, str, float]]:
         """(index, code, detail, unix seconds) of the quarantined entries of [start, stop)."""
         return [tuple(row) for row in self._query("quarantined", feed_id, start, stop)]
+
+    def erased(self) -> list[Span]:
+        """See `ports.Store`."""
+        return [Span(*row) for row in self._query("erased")]
+
+    def find_record(self, feed_id: int, record: bytes) -> list[tuple[int, StoredEntry]]:
+        """See `ports.Store`."""
+        first, stop = entry_place(feed_id, 0), entry_place(feed_id + 1, 0)
+        return [
+            (place - first, StoredEntry(leaf, digest, openings))
+            for place, leaf, digest, openings in self._query("find_record", first, stop, record)
+            if openings and peek_head(openings).record == record
+        ]
 
     def request(self, request_id: bytes) -> tuple[int, bytes] | None:
         """See `ports.Store`."""

@@ -16,6 +16,7 @@ from huying.common.codes import parse_origin
 from huying.common.errors import HuyingError
 from huying.common.leaf import leaf_slots, unpack_openings
 from huying.common.records import decode
+from huying.common.spans import NO_SPANS, erasable
 from huying.common.state import Applied, FeedState, StoredEntry
 from huying.node.store.call_fold import folded_columns
 from huying.node.store.call_projection import raised_row
@@ -38,12 +39,14 @@ def check_projections(reader: Reader, feed: FeedState, note: Note) -> int:
     """Compare one feed's entries with their rows; how many rows were compared."""
     rows = dict.fromkeys(_TABLES, 0)
     steps = 0
+    spans = [tuple(span[1:]) for span in reader.erased() if span.origin == feed.origin]
+    erased = NO_SPANS.plus(spans)
     for start in range(0, feed.size, _PAGE):
         stop = min(start + _PAGE, feed.size)
         quarantined = {row[0] for row in reader.quarantined(feed.feed_id, start, stop)}
         by_type: dict[int, list[Applied]] = {}
         for index, entry in enumerate(reader.entries(feed.feed_id, start, stop), start):
-            applied = _applied(feed, index, entry)
+            applied = _applied(feed, index, entry, erased.at(index))
             if applied is not None:
                 by_type.setdefault(applied.head.type, []).append(applied)
         for kind, entries in by_type.items():
@@ -57,7 +60,7 @@ def check_projections(reader: Reader, feed: FeedState, note: Note) -> int:
     return sum(rows.values()) + steps
 
 
-def _applied(feed: FeedState, index: int, entry: StoredEntry) -> Applied | None:
+def _applied(feed: FeedState, index: int, entry: StoredEntry, erased: bytes) -> Applied | None:
     """The entry as it was applied; None for one that was not."""
     if entry.leaf is None or not entry.openings:
         return None
@@ -71,7 +74,9 @@ def _applied(feed: FeedState, index: int, entry: StoredEntry) -> Applied | None:
         return None  # kept opaque, and quarantined
     if isinstance(message, trust_pb2.Member) and not message.feed_key:
         return None  # its keys are missing: nothing was learnt of it yet
-    return Applied(feed.feed_id, origin.code, origin.epoch, index, head, slots, present, message)
+    gone = bytes(slot for slot in erasable(head.type, slots) if slot in erased)
+    place = feed.feed_id, origin.code, origin.epoch, index
+    return Applied(*place, head, slots, present, message, gone)
 
 
 def _compare(

@@ -48,7 +48,7 @@ _COLUMNS: Final[dict[int, Callable[[Any], tuple[Any, ...]]]] = {
 
 def projected_row(entry: Applied) -> tuple[Any, ...]:
     """The row of an entry in the table of its type, in the order of the columns."""
-    feed_id, home, epoch, index, head, slots, present, message = entry
+    feed_id, home, epoch, index, head, slots, present, message, erased = entry
     return (
         home,
         head.record,
@@ -57,7 +57,7 @@ def projected_row(entry: Applied) -> tuple[Any, ...]:
         index,
         number(head.time_micros),
         head.kind,
-        slot_states(slots, present),
+        slot_states(slots, present, erased),
         *_COLUMNS[head.type](message),
     )
 

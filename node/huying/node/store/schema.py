@@ -39,6 +39,7 @@ __all__ = [
     "CALL_STEPS",
     "CHECKPOINTS",
     "ENTRIES",
+    "ERASED",
     "FEEDS",
     "MEMBERS",
     "METADATA",
@@ -60,7 +61,7 @@ __all__ = [
 ]
 
 # The alembic revision this program needs; compared by a plain query at every start.
-SCHEMA_REVISION: Final = "0002"
+SCHEMA_REVISION: Final = "0003"
 
 METADATA: Final = MetaData(
     naming_convention={
@@ -229,6 +230,19 @@ STATEMENTS: Final = Table(
     _key("idx", BigInteger),
     _integer("seq"),
     _integer("type", Integer),
+    sqlite_with_rowid=False,
+)
+
+
+# What was erased, by the name of the feed: openings of these slots are not stored again, whichever
+# way they come.
+ERASED: Final = Table(
+    "erased",
+    METADATA,
+    _text("origin", primary_key=True),
+    _key("start", BigInteger),
+    _key("stop", BigInteger),
+    _key("slots", LargeBinary),  # one byte each; empty: all, the head excepted
     sqlite_with_rowid=False,
 )
 

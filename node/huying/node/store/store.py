@@ -15,6 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine
 
 from huying.common.errors import Code
+from huying.common.spans import Span
 from huying.common.state import Applied, FeedState, Missing, StoredCheckpoint, StoredEntry
 from huying.node.store import database
 from huying.node.store.database import MEMORY_URL, translated
@@ -24,6 +25,7 @@ from huying.node.store.rows import feed_row
 from huying.node.store.schema import (
     CHECKPOINTS,
     ENTRIES,
+    ERASED,
     FEEDS,
     MISSING,
     QUARANTINE,
@@ -53,6 +55,7 @@ class _Sql:
         self.delete_missing = delete_sql(MISSING, dialect)
         self.quarantine = insert_sql(QUARANTINE, dialect, ignore=True)
         self.add_request = insert_sql(REQUESTS, dialect)
+        self.add_erased = insert_sql(ERASED, dialect, ignore=True)
 
 
 class SqlStore(Reader):
@@ -215,6 +218,16 @@ class SqlStore(Reader):
     def add_request(self, request_id: bytes, index: int, record: bytes) -> None:
         """See `ports.Store`."""
         self._write(self._sql.add_request, [(request_id, index, record)])
+
+    def add_erased(self, spans: Iterable[Span]) -> None:
+        """See `ports.Store`."""
+        self._write(self._sql.add_erased, [tuple(span) for span in spans])
+
+    def scrub(self) -> bool:
+        """See `ports.Store`."""
+        assert not self._writing
+        with translated():
+            return database.truncate_log(database.raw_connection(self._connection))
 
     def apply(self, applied: Sequence[Applied]) -> None:
         """See `ports.Store`. The entries are in place by now: a call is folded from them."""
