@@ -14,6 +14,7 @@ from huying.common import limits
 from huying.common.codes import parse_origin
 from huying.common.effects import Direction, LinkUp, Received
 from huying.common.errors import STORE_FAULTS, Code, HuyingError
+from huying.common.mending import leaves_answer
 from huying.common.outgoing import disclosed_entry
 from huying.common.pulse import open_pulse, peek_pulse
 from huying.common.segment import decode_segment, parse_frame
@@ -192,7 +193,8 @@ class Conversation:
             if engine.roster.link_towards(pin.code) == session.peer
         ]
         engine.pulses.link_opened(behind)
-        served = [origin for origin in engine.replica.missing if session.accepts(origin)]
+        own = engine.identity.origin
+        served = [one for one in engine.replica.missing if one == own or session.accepts(one)]
         engine.wants.link_opened(served, engine.clock.monotonic())
         engine.rounds.pulse_soon()
 
@@ -287,7 +289,7 @@ class Conversation:
     def _on_want(self, session: Session, want: sync_pb2.Want) -> None:
         engine = self._engine
         feed = engine.replica.feeds.get(want.origin)
-        if feed is None or not session.serves(want.origin):
+        if feed is None or not session.answers(want.origin):
             raise HuyingError(Code.NOT_SERVED, "a feed that does not travel this link")
         if want.stop < want.start or want.stop - want.start > limits.WANT_ENTRIES_MAX:
             raise HuyingError(Code.LIMIT_EXCEEDED, f"over {limits.WANT_ENTRIES_MAX} entries wanted")
@@ -298,6 +300,11 @@ class Conversation:
         entries: list[sync_pb2.DisclosedEntry] = []
         stop = min(want.stop, feed.size)
         stored = engine.replica.store.entries(feed.feed_id, min(want.start, stop), stop)
+        if want.leaves:
+            answer = leaves_answer(want, stored, session.peer, origin)
+            self._budgets[session.link].bytes -= answer.ByteSize()
+            self._replies.append((session, sync_pb2.Frame(disclose=answer)))
+            return
         for index, entry in enumerate(stored, start=want.start):
             given = disclosed_entry(entry, session.peer, origin)
             if given is None:
@@ -328,11 +335,13 @@ class Conversation:
 
     def _on_disclose(self, session: Session, message: sync_pb2.Disclose) -> None:
         engine = self._engine
-        if not session.accepts(message.origin):
+        if message.origin != engine.identity.origin and not session.accepts(message.origin):
             raise HuyingError(Code.NOT_SERVED, "a feed that does not travel this link")
         if message.origin not in engine.replica.feeds:
             raise HuyingError(Code.NOT_SERVED, "an answer of a feed of which nothing is held")
-        for disclosed in message.entries:
+        if message.hashes:
+            engine.replica.mend(message)
+        for disclosed in message.entries if not message.hashes else ():
             try:
                 engine.replica.receive_disclosed(message.origin, disclosed.index, disclosed.entry)
             except HuyingError as error:

@@ -20,6 +20,7 @@ from huying.common.intake import Intake, Reader, judge, judge_entry
 from huying.common.late import settle
 from huying.common.leaf import unpack_openings
 from huying.common.limits import ENTRY_BYTES_MAX
+from huying.common.mending import mend
 from huying.common.merkle import CompactRange, leaf_hash, range_hashes, root
 from huying.common.note import parse_note
 from huying.common.outgoing import entry_hash, tree_reader
@@ -30,7 +31,7 @@ from huying.common.roster import Identity, Pin, Roster
 from huying.common.segment import ForkError, Segment, verify_segment
 from huying.common.state import Applied, ClassMark, FeedState, Missing, StoredCheckpoint
 from huying.common.witness import countersign, merge_cosignature
-from huying.wire.v1 import feed_pb2, trust_pb2
+from huying.wire.v1 import feed_pb2, sync_pb2, trust_pb2
 
 __all__ = ["Reaction", "Replica"]
 
@@ -63,11 +64,13 @@ class Replica:
         self.missing: dict[str, tuple[Missing, ...]] = {}
         self._ahead: dict[str, tuple[StoredCheckpoint, ...]] = {}
         for feed in self.feeds.values():
-            self._ahead[feed.origin] = tuple(
-                store.checkpoints(
-                    feed.feed_id, feed.size, 2**62, newest_first=False, limit=AHEAD_MAX
-                )
+            ahead = store.checkpoints(
+                feed.feed_id, feed.size, 2**62, newest_first=False, limit=AHEAD_MAX
             )
+            if feed.cosigned is not None and feed.cosigned.size > feed.size:
+                ahead.append(feed.cosigned)  # a damaged copy was rewound below it
+                ahead.sort(key=lambda seen: seen.size)
+            self._ahead[feed.origin] = tuple(ahead)
             if missing := store.missing(feed.feed_id):
                 self.missing[feed.origin] = tuple(missing)
         if identity.origin not in self.feeds:
@@ -328,6 +331,12 @@ class Replica:
             )
         )
         return gained > 0
+
+    def mend(self, message: sync_pb2.Disclose) -> None:
+        """Put leaves in place of damaged ones. Raises as `huying.common.mending.mend`."""
+        reader = self._reader(self.feeds[message.origin])
+        self._applied.extend(mend(self, reader, message, self._clock.now()))
+        self._dirty.add(message.origin)
 
     def add_gap(self, origin: str, row: Missing) -> None:
         """Note a gap at the end of a feed, which a pulse showed; later numbers go on behind it."""

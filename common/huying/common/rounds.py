@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from huying.common import limits
 from huying.common.codes import parse_origin
+from huying.common.effects import Direction
 from huying.common.errors import Code
 from huying.common.ports import Entropy
 from huying.common.pulse import make_pulse
@@ -19,6 +20,7 @@ from huying.wire.v1 import sync_pb2
 
 if TYPE_CHECKING:
     from huying.common.engine import Engine
+    from huying.common.session import Session
 
 __all__ = ["HELLO_SECONDS_MAX", "Rounds"]
 
@@ -33,6 +35,7 @@ class Rounds:
         self._engine = engine
         self._entropy = entropy
         self._pulse_due = 0.0  # monotonic seconds
+        self._told_lost = False
 
     def go(self) -> None:
         """One round."""
@@ -53,7 +56,7 @@ class Rounds:
         engine = self._engine
         yield self._pulse_due
         for origin in engine.replica.missing:
-            if engine.session_towards(parse_origin(origin).code) is not None:
+            if self._holder(origin) is not None:
                 yield engine.wants.next_due(origin)
         for session in engine.sessions.values():
             yield session.next_timer() if session.greeted else session.opened + HELLO_SECONDS_MAX
@@ -101,10 +104,20 @@ class Rounds:
         engine = self._engine
         engine.wants.forget_settled(engine.replica.missing)
         for origin, rows in engine.replica.missing.items():
-            towards = engine.session_towards(parse_origin(origin).code)
-            if towards is not None:
+            holder = self._holder(origin)
+            if holder is not None:
                 for want in engine.wants.due(origin, rows, now):
-                    engine.send(towards, sync_pb2.Frame(want=want))
+                    engine.send(holder, sync_pb2.Frame(want=want))
+
+    def _holder(self, origin: str) -> Session | None:
+        """Whom to ask: the line to the origin, or, of the own feed, whoever has a copy of it."""
+        engine = self._engine
+        code = parse_origin(origin).code
+        if code != engine.identity.code:
+            return engine.session_towards(code)
+        greeted = [session for session in engine.sessions.values() if session.greeted]
+        above = [session for session in greeted if session.direction is Direction.UP]
+        return next(iter(above or greeted), None)
 
     def _mark_withheld(self) -> None:
         """Name the feeds of which something is being kept from this node, and clear the others."""
@@ -121,3 +134,10 @@ class Rounds:
                 detail = "the tail is cut" if seen.tail_is_cut() else "asked for, and not given"
                 engine.alarm(Code.WITHHELD, feed=origin, detail=detail)
             seen.withheld = withheld
+        own = engine.identity.origin
+        lost = own in engine.replica.missing and engine.wants.withheld(
+            own, engine.clock.now(), engine.settings.withheld_grace_seconds
+        )
+        if lost and not self._told_lost:
+            engine.alarm(Code.LOST, feed=own, detail="damaged here, and no neighbour holds it")
+        self._told_lost = lost

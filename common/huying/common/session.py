@@ -117,6 +117,10 @@ class Session:
             return not is_within(parsed.code, self._replica.identity.code)
         return is_within(parsed.code, self.peer)
 
+    def answers(self, origin: str) -> bool:
+        """Whether the peer may ask about a feed: one that goes to it, or its own, damaged there."""
+        return self.serves(origin) or parse_origin(origin).code == self.peer
+
     # Greeting.
 
     def hello(self, wall_seconds: float) -> sync_pb2.Hello:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from huying.common.limits import WANT_ENTRIES_MAX, WANTS_IN_FLIGHT_MAX
-from huying.common.state import Missing
+from huying.common.state import DAMAGED, Missing
 from huying.wire.v1 import sync_pb2
 
 __all__ = ["WantBook"]
@@ -46,7 +46,10 @@ class WantBook:
         for key in [key for key in self._asking if key[0] == origin and key not in live]:
             del self._asking[key]
         places = WANTS_IN_FLIGHT_MAX
+        doubtful = [row for row in rows if row.name == DAMAGED]
         for row in rows:
+            if row.name != DAMAGED and any(_overlap(row, other) for other in doubtful):
+                continue  # an answer is checked against the leaf, so the leaf comes first
             asking = self._asking.get((origin, row))
             if asking is None:
                 if not places:
@@ -60,7 +63,13 @@ class WantBook:
             asking.due = now + asking.pause_seconds
             asking.pause_seconds = min(2 * asking.pause_seconds, self._pause_seconds_max)
             stop = min(asking.position + WANT_ENTRIES_MAX, row.stop)
-            yield sync_pb2.Want(origin=origin, start=asking.position, stop=stop, slots=row.slots)
+            yield sync_pb2.Want(
+                origin=origin,
+                start=asking.position,
+                stop=stop,
+                slots=row.slots,
+                leaves=row.name == DAMAGED,
+            )
 
     def answered(self, origin: str, start: int, stop: int, now: float) -> None:
         """The peer has said all it has to say about a window."""
@@ -101,3 +110,7 @@ class WantBook:
         """When the next Want of a feed is due; monotonic seconds."""
         dues = (asking.due for (name, _), asking in self._asking.items() if name == origin)
         return min(dues, default=float("inf"))
+
+
+def _overlap(one: Missing, other: Missing) -> bool:
+    return one.start < other.stop and other.start < one.stop
