@@ -710,18 +710,22 @@ class ExportBundleRequest(_message.Message):
 
     RECIPIENT_FIELD_NUMBER: _builtins.int
     AFTER_LAST_FIELD_NUMBER: _builtins.int
+    FROM_START_FIELD_NUMBER: _builtins.int
     recipient: _builtins.str
     after_last: _builtins.bool
     """take it that what was exported before has arrived"""
+    from_start: _builtins.bool
+    """take it that the recipient holds nothing"""
     def __init__(
         self,
         *,
         recipient: _builtins.str = ...,
         after_last: _builtins.bool = ...,
+        from_start: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_last", b"after_last", "recipient", b"recipient"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_last", b"after_last", "from_start", b"from_start", "recipient", b"recipient"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -784,6 +788,7 @@ class ImportBundleResponse(_message.Message):
     ENTRIES_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
     SHORT_CODE_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
     sender: _builtins.str
     number: _builtins.int
     entries: _builtins.int
@@ -791,6 +796,10 @@ class ImportBundleResponse(_message.Message):
     """the receipt file"""
     short_code: _builtins.str
     """the same, to be carried by hand"""
+    @_builtins.property
+    def skipped(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """feeds of which something was refused; an alarm says why"""
+
     def __init__(
         self,
         *,
@@ -799,10 +808,11 @@ class ImportBundleResponse(_message.Message):
         entries: _builtins.int = ...,
         receipt: _builtins.bytes = ...,
         short_code: _builtins.str = ...,
+        skipped: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "number", b"number", "receipt", b"receipt", "sender", b"sender", "short_code", b"short_code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "number", b"number", "receipt", b"receipt", "sender", b"sender", "short_code", b"short_code", "skipped", b"skipped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -841,17 +851,21 @@ class TakeBundleReceiptResponse(_message.Message):
 
     RECIPIENT_FIELD_NUMBER: _builtins.int
     NUMBER_FIELD_NUMBER: _builtins.int
+    OUTSTANDING_FIELD_NUMBER: _builtins.int
     recipient: _builtins.str
     number: _builtins.int
+    outstanding: _builtins.int
+    """bundles written since, of which nothing is known"""
     def __init__(
         self,
         *,
         recipient: _builtins.str = ...,
         number: _builtins.int = ...,
+        outstanding: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "recipient", b"recipient"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "outstanding", b"outstanding", "recipient", b"recipient"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

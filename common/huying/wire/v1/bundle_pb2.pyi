@@ -30,7 +30,7 @@ class Bundle(_message.Message):
     header: _builtins.bytes
     """a BundleHeader, signed and authenticated as these bytes"""
     sealed: _builtins.bytes
-    """HPKE to the recipient's key, info = header, of a zstd frame of BundlePayload"""
+    """HPKE to the recipient's key of a zstd frame of BundlePayload; info is "huying/bundle/v1\\n", header."""
     signature: _builtins.bytes
     """Ed25519 by the sender's feed key over "huying/bundle/v1\\n", header, SHA-256(sealed)"""
     def __init__(
@@ -73,9 +73,7 @@ class BundleHeader(_message.Message):
     payload_bytes: _builtins.int
     """decompressed"""
     after: _builtins.int
-    """Held sizes that the bundle joins on to: the recipient needs these first.
-    the newest bundle number whose contents this one takes for granted; 0: none
-    """
+    """the newest bundle number whose contents this one takes for granted; 0: none"""
     def __init__(
         self,
         *,
@@ -102,21 +100,25 @@ class BundlePayload(_message.Message):
 
     FRAMES_FIELD_NUMBER: _builtins.int
     SECRET_FIELD_NUMBER: _builtins.int
+    IMPORTED_FIELD_NUMBER: _builtins.int
     secret: _builtins.bytes
     """16 bytes; whoever opened the bundle can show it"""
+    imported: _builtins.int
+    """newest number of the recipient's own bundles that the sender imported"""
     @_builtins.property
     def frames(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """huying.wire.v1.Frame"""
+        """huying.wire.v1.Frame: a Hello first, then what the session would send"""
 
     def __init__(
         self,
         *,
         frames: _abc.Iterable[_builtins.bytes] | None = ...,
         secret: _builtins.bytes = ...,
+        imported: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["frames", b"frames", "secret", b"secret"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frames", b"frames", "imported", b"imported", "secret", b"secret"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -170,7 +172,7 @@ class BundleReceiptBody(_message.Message):
     time_micros: _builtins.int
     @_builtins.property
     def frames(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """Ack frames: what is durably held now, cosignatures included"""
+        """Ack frames: what is durably held now, cosignatures included; Want frames: what is missing."""
 
     def __init__(
         self,
