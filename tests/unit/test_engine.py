@@ -389,12 +389,16 @@ def test_a_village_may_send_no_feed_but_its_own(host: Host, code: str) -> None:
 
 
 def test_a_village_may_ask_for_no_feed_of_its_sibling(host: Host, feed: HandmadeFeed) -> None:
-    """And for none that does not exist."""
+    """And for none that does not exist; but for its own, which its disk may have spoilt."""
     link, _ = host.link(VILLAGE)
     host.hear(link, offer(feed, 0, 8))
-    for origin in (feed.origin, feed.origin.replace("201", "202")):
+    for origin, codes in (
+        (feed.origin, []),
+        (feed.origin.replace("201", "202"), [Code.NOT_SERVED]),
+        (feed.origin.replace("201", "203"), [Code.NOT_SERVED]),
+    ):
         want = sync_pb2.Frame(want=sync_pb2.Want(origin=origin, start=0, stop=5))
-        assert refusals(host.hear(link, want)) == [Code.NOT_SERVED]
+        assert refusals(host.hear(link, want)) == codes
 
 
 def test_a_want_brings_what_the_rule_allows_and_no_more(host: Host) -> None:
