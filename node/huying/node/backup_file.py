@@ -1,6 +1,6 @@
-"""The backup file: a clear header, and behind it a compressed, encrypted stream of named parts.
+r"""The backup file: a clear header, and behind it a compressed, encrypted stream of named parts.
 
-    "huying-backup/v1\\n" ‖ u16 length ‖ header (JSON) ‖ SHA-256 of all before
+    "huying-backup/v1\n" ‖ u16 length ‖ header (JSON) ‖ SHA-256 of all before
     chunk ‖ chunk ‖ … ‖ last chunk
 
 A chunk is 64 KiB of the payload under ChaCha20-Poly1305, 16 bytes longer; the last may be shorter.
@@ -44,7 +44,9 @@ _COUNTER_BYTES: Final = 11
 _LEVEL: Final = 3  # of zstd: the disk and the cipher are slower than this
 _WINDOW_BYTES_MAX: Final = 8 * 1024 * 1024  # level 3 needs 2 MiB; a reader allocates no more
 _INFO: Final = b"huying/backup/v1\n"
-_NAME: Final = re.compile(r"[a-z]{1,16}(/[A-Za-z0-9][A-Za-z0-9._-]{0,63})?|node\.(toml|db)|pin\.toml")
+_NAME: Final = re.compile(
+    r"[a-z]{1,16}(/[A-Za-z0-9][A-Za-z0-9._-]{0,63})?|node\.(toml|db)|pin\.toml"
+)
 _PERIOD: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _HEX: Final = re.compile(r"[0-9a-f]*")
 
@@ -224,7 +226,7 @@ class _ChunkWriter:
         return len(data)
 
     def flush(self) -> None:
-        """zstd asks for it; a chunk is written when it is full."""
+        """The compressor asks for it; a chunk is written when it is full."""
 
     def close(self) -> None:
         self._put(bytes(self._buffer), last=True)

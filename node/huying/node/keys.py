@@ -7,9 +7,9 @@
     keys/api.token      what programs on this machine show to the API
 
 Feed and witness keys are stored as `PRIVATE+KEY+<name>+<id>+<base64(type ‖ seed)>`, the form of
-golang.org/x/mod/sumdb/note; the X25519 key as 32 bytes in base64. The TLS key is EC P-256: gRPC's TLS library offers no Ed25519. The
-certificate is self-signed, valid for two years, and may not issue others; a neighbour pins it, so
-replacing it means handing the neighbours the new one first.
+golang.org/x/mod/sumdb/note; the X25519 key as 32 bytes in base64. The TLS key is EC P-256: gRPC's
+TLS library offers no Ed25519. The certificate is self-signed, valid for two years, and may not
+issue others; a neighbour pins it, so replacing it means handing the neighbours the new one first.
 
 No exception and no `repr` here carries a key's bytes.
 """
@@ -223,7 +223,7 @@ def _read(path: Path) -> bytes:
 
 
 def read_private(path: Path) -> bytes:
-    """A key file's bytes. Raises HuyingError(KEY): missing, or readable by others than its owner."""
+    """A key file's bytes. Raises HuyingError(KEY): missing, or readable by others."""
     data = _read(path)
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise HuyingError(Code.KEY, f"{path}: others may read it; run: chmod 600 {path}")
