@@ -371,6 +371,110 @@ class BeginEpochRequest(_message.Message):
 Global___BeginEpochRequest: _TypeAlias = BeginEpochRequest  # noqa: Y015
 
 @_typing.final
+class ShowRecoveryRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShowRecoveryRequest: _TypeAlias = ShowRecoveryRequest  # noqa: Y015
+
+@_typing.final
+class RecoveryNeighbour(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    CONNECTED_FIELD_NUMBER: _builtins.int
+    HEARD_FIELD_NUMBER: _builtins.int
+    SHOWN_SIZE_FIELD_NUMBER: _builtins.int
+    ANSWERED_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    connected: _builtins.bool
+    heard: _builtins.bool
+    """it has said, since the start, what it holds of this feed"""
+    shown_size: _builtins.int
+    """the largest note of this feed that it showed; 0: none"""
+    answered: _builtins.bool
+    """it gave back what it holds of what is missing"""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        connected: _builtins.bool = ...,
+        heard: _builtins.bool = ...,
+        shown_size: _builtins.int = ...,
+        answered: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered", b"answered", "code", b"code", "connected", b"connected", "heard", b"heard", "shown_size", b"shown_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecoveryNeighbour: _TypeAlias = RecoveryNeighbour  # noqa: Y015
+
+@_typing.final
+class ShowRecoveryResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    HELD_SIZE_FIELD_NUMBER: _builtins.int
+    HAS_MARK_FIELD_NUMBER: _builtins.int
+    MARK_SIZE_FIELD_NUMBER: _builtins.int
+    NEEDED_SIZE_FIELD_NUMBER: _builtins.int
+    NEIGHBOURS_FIELD_NUMBER: _builtins.int
+    UNREACHABLE_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    state: _builtins.str
+    """live, recovering, forked, draining"""
+    reason: _builtins.str
+    held_size: _builtins.int
+    has_mark: _builtins.bool
+    mark_size: _builtins.int
+    needed_size: _builtins.int
+    """the least that must be held before the node goes on"""
+    @_builtins.property
+    def neighbours(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecoveryNeighbour]: ...
+    @_builtins.property
+    def unreachable(self) -> _trust_pb2.IndexRange:
+        """Entries of this feed, held_size or more, that may have left the node and that nobody shows."""
+
+    @_builtins.property
+    def lost(self) -> _containers.RepeatedCompositeFieldContainer[_trust_pb2.IndexRange]:
+        """openings that nobody held"""
+
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        state: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        held_size: _builtins.int = ...,
+        has_mark: _builtins.bool = ...,
+        mark_size: _builtins.int = ...,
+        needed_size: _builtins.int = ...,
+        neighbours: _abc.Iterable[Global___RecoveryNeighbour] | None = ...,
+        unreachable: _trust_pb2.IndexRange | None = ...,
+        lost: _abc.Iterable[_trust_pb2.IndexRange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["unreachable", b"unreachable"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_mark", b"has_mark", "held_size", b"held_size", "lost", b"lost", "mark_size", b"mark_size", "needed_size", b"needed_size", "neighbours", b"neighbours", "origin", b"origin", "reason", b"reason", "state", b"state", "unreachable", b"unreachable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShowRecoveryResponse: _TypeAlias = ShowRecoveryResponse  # noqa: Y015
+
+@_typing.final
 class ListStrandedRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -69,6 +69,11 @@ class AdminStub:
                 request_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.BeginEpochRequest.SerializeToString,
                 response_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.RotateKeyResponse.FromString,
                 _registered_method=True)
+        self.ShowRecovery = channel.unary_unary(
+                '/huying.wire.v1.Admin/ShowRecovery',
+                request_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.ShowRecoveryRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.ShowRecoveryResponse.FromString,
+                _registered_method=True)
         self.ListStranded = channel.unary_unary(
                 '/huying.wire.v1.Admin/ListStranded',
                 request_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.ListStrandedRequest.SerializeToString,
@@ -155,6 +160,13 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ShowRecovery(self, request, context):
+        """What a recovering node waits for, whom it asked, and what nobody held.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListStranded(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -234,6 +246,11 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.BeginEpoch,
                     request_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.BeginEpochRequest.FromString,
                     response_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.RotateKeyResponse.SerializeToString,
+            ),
+            'ShowRecovery': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShowRecovery,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.ShowRecoveryRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.ShowRecoveryResponse.SerializeToString,
             ),
             'ListStranded': grpc.unary_unary_rpc_method_handler(
                     servicer.ListStranded,
@@ -460,6 +477,33 @@ class Admin:
             '/huying.wire.v1.Admin/BeginEpoch',
             huying_dot_wire_dot_v1_dot_admin__pb2.BeginEpochRequest.SerializeToString,
             huying_dot_wire_dot_v1_dot_admin__pb2.RotateKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ShowRecovery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Admin/ShowRecovery',
+            huying_dot_wire_dot_v1_dot_admin__pb2.ShowRecoveryRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_admin__pb2.ShowRecoveryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -44,6 +44,8 @@ class AdminStub:
     RotateKey: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RotateKeyRequest, _admin_pb2.RotateKeyResponse]
     BeginEpoch: _grpc.UnaryUnaryMultiCallable[_admin_pb2.BeginEpochRequest, _admin_pb2.RotateKeyResponse]
     """The operator's last resort for a node that can't recover, or that forked."""
+    ShowRecovery: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ShowRecoveryRequest, _admin_pb2.ShowRecoveryResponse]
+    """What a recovering node waits for, whom it asked, and what nobody held."""
     ListStranded: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListStrandedRequest, _admin_pb2.ListStrandedResponse]
     Erase: _grpc.UnaryUnaryMultiCallable[_admin_pb2.EraseRequest, _admin_pb2.EraseResponse]
     Disclose: _grpc.UnaryUnaryMultiCallable[_admin_pb2.DiscloseRequest, _admin_pb2.OperationResponse]
@@ -66,6 +68,8 @@ class AdminAsyncStub(AdminStub):
     RotateKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.RotateKeyRequest, _admin_pb2.RotateKeyResponse]  # type: ignore[assignment]
     BeginEpoch: _aio.UnaryUnaryMultiCallable[_admin_pb2.BeginEpochRequest, _admin_pb2.RotateKeyResponse]  # type: ignore[assignment]
     """The operator's last resort for a node that can't recover, or that forked."""
+    ShowRecovery: _aio.UnaryUnaryMultiCallable[_admin_pb2.ShowRecoveryRequest, _admin_pb2.ShowRecoveryResponse]  # type: ignore[assignment]
+    """What a recovering node waits for, whom it asked, and what nobody held."""
     ListStranded: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListStrandedRequest, _admin_pb2.ListStrandedResponse]  # type: ignore[assignment]
     Erase: _aio.UnaryUnaryMultiCallable[_admin_pb2.EraseRequest, _admin_pb2.EraseResponse]  # type: ignore[assignment]
     Disclose: _aio.UnaryUnaryMultiCallable[_admin_pb2.DiscloseRequest, _admin_pb2.OperationResponse]  # type: ignore[assignment]
@@ -127,6 +131,14 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.RotateKeyResponse, _abc.Awaitable[_admin_pb2.RotateKeyResponse]]:
         """The operator's last resort for a node that can't recover, or that forked."""
+
+    @_abc_1.abstractmethod
+    def ShowRecovery(
+        self,
+        request: _admin_pb2.ShowRecoveryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ShowRecoveryResponse, _abc.Awaitable[_admin_pb2.ShowRecoveryResponse]]:
+        """What a recovering node waits for, whom it asked, and what nobody held."""
 
     @_abc_1.abstractmethod
     def ListStranded(

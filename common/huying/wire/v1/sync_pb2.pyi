@@ -147,7 +147,8 @@ class Held(_message.Message):
     root: _builtins.bytes
     cosigned: _builtins.bytes
     """Of the receiver's own feed alone: the newest note that the sender cosigned, and the newest that
-    it has seen. The receiver signed both, so it can believe them.
+    it has seen. The receiver signed both, so it can believe them. Of the sender's own feed, too:
+    the newest that it signed.
     """
     newest: _builtins.bytes
     witnessed: _builtins.bytes
@@ -333,6 +334,8 @@ class Refusal(_message.Message):
     ORIGIN_FIELD_NUMBER: _builtins.int
     FIRST_FIELD_NUMBER: _builtins.int
     SECOND_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    SUFFIX_FIELD_NUMBER: _builtins.int
     code: _builtins.int
     """huying.common.errors.Code"""
     detail: _builtins.str
@@ -340,8 +343,13 @@ class Refusal(_message.Message):
     origin: _builtins.str
     """of the segment refused, where it was one"""
     first: _builtins.bytes
-    """Of a fork: two signed notes that can't both be true, of the feed `origin`."""
+    """Of a fork: two signed notes that can't both be true, of the feed `origin`, the smaller first."""
     second: _builtins.bytes
+    prefix: _builtins.bytes
+    """Where their sizes differ: the compact ranges [0, first) and [first, second), 32 bytes a hash,
+    which fold to the second's root while the former does not fold to the first's.
+    """
+    suffix: _builtins.bytes
     def __init__(
         self,
         *,
@@ -350,10 +358,12 @@ class Refusal(_message.Message):
         origin: _builtins.str = ...,
         first: _builtins.bytes = ...,
         second: _builtins.bytes = ...,
+        prefix: _builtins.bytes = ...,
+        suffix: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "detail", b"detail", "first", b"first", "origin", b"origin", "second", b"second"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "detail", b"detail", "first", b"first", "origin", b"origin", "prefix", b"prefix", "second", b"second", "suffix", b"suffix"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
