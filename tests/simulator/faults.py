@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 
 from huying.common.errors import Code
 from huying.common.merkle import CompactRange, build, leaf_hash, merge
+from huying.common.pulse import peek_pulse
 from huying.wire.v1 import feed_pb2, sync_pb2
 
 Segments = Callable[["Cheat", feed_pb2.Segment], feed_pb2.Segment | None]
 Entries = Callable[["Cheat", feed_pb2.Entry], feed_pb2.Entry | None]
+Pulses = Callable[["Cheat", feed_pb2.Pulse], feed_pb2.Pulse]
 
 
 @dataclass(slots=True)
@@ -26,8 +28,11 @@ class Cheat:
     origins: frozenset[str]  # whose feeds are tampered with
     on_segment: Segments
     on_entry: Entries = lambda cheat, entry: entry  # in a late answer
+    on_pulse: Pulses = lambda cheat, pulse: pulse
+    seconds: float = 100.0  # within which it must be noticed
     done: int = 0  # how often it did something
     memory: dict[str, list[feed_pb2.Segment]] = field(default_factory=dict)
+    pulses: dict[tuple[str, str], feed_pb2.Pulse] = field(default_factory=dict)
 
     def __call__(self, frame: bytes) -> Sequence[bytes]:
         message = sync_pb2.Frame.FromString(frame)
@@ -45,6 +50,8 @@ class Cheat:
             for index, entry in given:
                 if entry is not None:
                     message.disclose.entries.add(index=index, entry=entry)
+        elif kind == "pulse" and peek_pulse(message.pulse).origin in self.origins:
+            message = sync_pb2.Frame(pulse=self.on_pulse(self, message.pulse))
         return (message.SerializeToString(),)
 
 
@@ -192,6 +199,18 @@ def _replay(cheat: Cheat, segment: feed_pb2.Segment) -> feed_pb2.Segment:
     return segment
 
 
+def _pass_on(cheat: Cheat, segment: feed_pb2.Segment) -> feed_pb2.Segment:
+    return segment
+
+
+def _repeat_pulse(cheat: Cheat, pulse: feed_pb2.Pulse) -> feed_pb2.Pulse:
+    """Passes one pulse on, and then shows it again and again."""
+    said = peek_pulse(pulse)
+    first = cheat.pulses.setdefault((said.origin, said.reader), pulse)
+    cheat.done += first != pulse
+    return first
+
+
 def cheats(origins: Iterable[str]) -> list[Cheat]:
     """One of every kind, about these feeds."""
     about = frozenset(origins)
@@ -201,11 +220,19 @@ def cheats(origins: Iterable[str]) -> list[Cheat]:
         Cheat("hides entries, then shows heads", Code.WITHHELD, about, _hide, _head_alone),
         Cheat("drops openings", Code.WITHHELD, about, _drop_openings, _keep_back),
         Cheat("drops heads", Code.WITHHELD, about, _drop_heads, _leaf_alone),
-        Cheat("cuts the tail", Code.WITHHELD, about, _swallow),
-        Cheat("shortens segments", Code.WITHHELD, about, _shorten),
+        Cheat("cuts the tail", Code.TAIL_CUT, about, _swallow),
+        Cheat("shortens segments", Code.TAIL_CUT, about, _shorten),
         Cheat("flips openings", Code.OPENING_MISMATCH, about, _flip_openings, _flipped_openings),
         Cheat("flips leaves", Code.BAD_PROOF, about, _flip_leaves),
         Cheat("flips rest", Code.BAD_PROOF, about, _flip_hidden),
         Cheat("forges signatures", Code.BAD_SIGNATURE, about, _forge_signature),
-        Cheat("replays an old head", Code.STALE_SIZE, about, _replay),
+        Cheat("replays an old head", Code.HEAD_REPLAYED, about, _replay),
+        Cheat(
+            "replays an old pulse",
+            Code.HEAD_REPLAYED,
+            about,
+            _pass_on,
+            on_pulse=_repeat_pulse,
+            seconds=200.0,
+        ),
     ]

@@ -149,7 +149,8 @@ def is_level(world: World) -> bool:
     for node in world.nodes.values():
         assert node.engine is not None
         replica = node.engine.replica
-        if replica.missing or any(seen.withheld for seen in node.engine.observations.values()):
+        seen = node.engine.observations.values()
+        if replica.missing or any(one.withheld or one.tail_cut or one.replayed for one in seen):
             return False
         for other in world.nodes.values():
             if should_hold(node.code, other.code):

@@ -28,8 +28,14 @@ SETTLE_SECONDS = 35.0  # longer than a pulse
 # After the last fault: a refused feed is offered again within 60 s, what is missing is asked for
 # again within 60 s, and a pulse crosses three tiers in three intervals of 30 s.
 LIVENESS_SECONDS_MAX = 180.0
-CHEATING_SECONDS = 100.0
 CHEATS = cheats([])
+# The four ways to keep something back; each has one name, and no other's.
+KEPT_BACK = {
+    Code.WITHHELD: FeedHealth.WITHHELD,
+    Code.TAIL_CUT: FeedHealth.TAIL_CUT,
+    Code.HEAD_REPLAYED: FeedHealth.REPLAYED,
+    Code.FORK: FeedHealth.FORKED,
+}
 
 
 @contextmanager
@@ -87,7 +93,7 @@ def run_cheated(world: World, choice: int, victim: str, relay: str, *, sure: boo
     cheat = cheats(passing)[choice]
     line = world.line(victim if victim in VILLAGES else relay)
     line.tamper[relay] = cheat
-    world.run_until(CHEATING_SECONDS)
+    world.run_until(cheat.seconds)
     assert cheat.done or not sure, "the relay had nothing to cheat with"
     noticed = {alarm.code for alarm in world.nodes[victim].alarms}
     shown = victim_health(world, victim, passing)
@@ -95,9 +101,12 @@ def run_cheated(world: World, choice: int, victim: str, relay: str, *, sure: boo
         assert not noticed, f"{cheat.name}, and did not: the victim noticed {noticed}"
     else:
         assert cheat.noticed_as in noticed, f"{cheat.name}: the victim noticed {noticed}"
-        if cheat.noticed_as is Code.WITHHELD:
-            assert FeedHealth.WITHHELD in shown, shown
-        else:
+        named = noticed & KEPT_BACK.keys()
+        if cheat.noticed_as in KEPT_BACK:
+            assert named == {cheat.noticed_as}, f"{cheat.name}: also named {named}"
+            assert KEPT_BACK[cheat.noticed_as] in shown, shown
+        else:  # what is refused does not arrive, so it is missing, too
+            assert named <= {Code.WITHHELD, Code.TAIL_CUT}, f"{cheat.name}: named {named}"
             assert shown != {FeedHealth.LIVE}, shown
     world.heal()
     run_until_level(world, workload)

@@ -16,7 +16,7 @@ from tests.simulator.world import Line, Quality, SimNode, World
 # Lines that lose, repeat or reorder frames do what no TCP connection does. A Hello may then be
 # lost or overtaken, and an old segment come after a newer one; both are refused by name. And pulses
 # that arrive where segments don't are just what a relay that cuts the tail lets through.
-_BAD_LINE_CODES = frozenset({Code.UNEXPECTED_FRAME, Code.STALE_SIZE, Code.WITHHELD})
+_BAD_LINE_CODES = frozenset({Code.UNEXPECTED_FRAME, Code.STALE_SIZE, Code.TAIL_CUT})
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from huying.common import limits
+from huying.common.checkpoint import parse_checkpoint
 from huying.common.codes import parse_origin
 from huying.common.effects import Direction, LinkUp, Received
 from huying.common.errors import STORE_FAULTS, Code, HuyingError
 from huying.common.mending import leaves_answer
+from huying.common.note import parse_note
 from huying.common.outgoing import disclosed_entry
 from huying.common.pulse import open_pulse, peek_pulse
 from huying.common.segment import decode_segment, parse_frame
@@ -224,7 +226,18 @@ class Conversation:
             ack = sync_pb2.Ack(origin=origin, deferred=True)
             self._replies.append((session, sync_pb2.Frame(ack=ack)))
             return
-        intake = engine.replica.receive(decode_segment(message))
+        segment = decode_segment(message)
+        try:
+            intake = engine.replica.receive(segment)
+        except HuyingError as error:
+            if error.code is Code.STALE_SIZE:
+                self._compare_heads(session, origin, segment.note)
+            raise
+        if intake.stored:
+            head = engine.replica.feeds[origin].head
+            session.order.checkpoint(origin, head.size if head is not None else 0)
+        else:
+            self._compare_heads(session, origin, segment.note)
         self._touched[session.link, origin] = None
         for index, code, detail in intake.quarantined[:1]:
             engine.alarm(code, feed=origin, peer=session.peer, detail=f"entry {index}: {detail}")
@@ -236,6 +249,17 @@ class Conversation:
         if intake.stored:
             times = self._committed.setdefault(origin, [])
             times.extend(_commit_times(intake.applied))
+
+    def _compare_heads(self, session: Session, origin: str, note: bytes) -> None:
+        """A segment brought nothing: is its checkpoint, which the origin signed, an old one?"""
+        engine = self._engine
+        size = parse_checkpoint(parse_note(note).text).size
+        seen = engine.observation(origin)
+        difference = session.order.checkpoint(origin, size)
+        if difference < 0:
+            seen.old_checkpoints.again(engine.clock.now(), engine.settings.withheld_grace_seconds)
+        elif difference > 0:
+            seen.old_checkpoints.clear()
 
     def _defer(self, session: Session, origin: str) -> None:
         """Remember to say when the origin's key came. A peer can make up any number of names."""
@@ -374,8 +398,12 @@ class Conversation:
             return
         feed = engine.replica.feeds.get(pulse.origin) or FeedState(0, pulse.origin)
         seen = engine.observation(pulse.origin)
-        now = engine.clock.now()
-        if not seen.heard(pulse, feed.size, now, engine.settings.withheld_grace_seconds):
+        now, grace = engine.clock.now(), engine.settings.withheld_grace_seconds
+        stale = engine.settings.stale_seconds
+        if session.order.is_old_pulse(pulse.origin, pulse.time, pulse.size, now, stale):
+            seen.old_pulses.again(now, grace)
+            return
+        if not seen.heard(pulse, feed.size, now, grace):
             return
         if not feed.feed_id or pulse.size > feed.size:
             return

@@ -14,10 +14,30 @@ from typing import Final
 from huying.common.pulse import Pulse
 from huying.common.status import DelayHistogram
 
-__all__ = ["Observation"]
+__all__ = ["Observation", "Recurrence"]
 
 # A clock that was set back by more leaves observations in the future, whose age nobody knows.
 _SET_BACK_SECONDS_MAX: Final = 1.0
+
+
+@dataclass(slots=True)
+class Recurrence:
+    """A sign that means little once, and something when it comes again after a while."""
+
+    since: float | None = None  # unix seconds
+    confirmed: bool = False
+
+    def again(self, now: float, grace_seconds: float) -> None:
+        """The sign came, with nothing in between that explains it."""
+        if self.since is None:
+            self.since = now
+        elif now - self.since >= grace_seconds:
+            self.confirmed = True
+
+    def clear(self) -> None:
+        """What explains it came."""
+        self.since = None
+        self.confirmed = False
 
 
 @dataclass(slots=True)
@@ -30,9 +50,12 @@ class Observation:
     last_success: float | None = None
     pulse: Pulse | None = None
     pulse_observed: float | None = None
-    ahead_since: float | None = None  # when a pulse first ran ahead of what arrived
-    ahead_confirmed: float | None = None  # when a later pulse did, with no entry in between
-    withheld: bool = False
+    ahead: Recurrence = field(default_factory=Recurrence)  # pulses, of what arrived
+    old_checkpoints: Recurrence = field(default_factory=Recurrence)
+    old_pulses: Recurrence = field(default_factory=Recurrence)
+    withheld: bool = False  # these three: as it was told to the operator
+    tail_cut: bool = False
+    replayed: bool = False
     delay: DelayHistogram = field(default_factory=DelayHistogram)
 
     def announced(self, size: int, held: int, now: float) -> None:
@@ -47,7 +70,8 @@ class Observation:
         """Entries were stored; `size` are held. `committed` are their origin's commit times."""
         self.last_success = now
         self.delay.observe([now - then for then in committed])
-        self.ahead_since = self.ahead_confirmed = None
+        self.ahead.clear()
+        self.old_checkpoints.clear()
         if size >= self.remote_head_size:
             self.oldest_unapplied = None
             self.remote_head_size = size
@@ -60,18 +84,27 @@ class Observation:
             return False
         self.pulse = pulse
         self.pulse_observed = now
+        self.old_pulses.clear()
         self.announced(pulse.size, held, now)
         if pulse.size <= held:
-            self.ahead_since = self.ahead_confirmed = None
-        elif self.ahead_since is None:
-            self.ahead_since = now
-        elif now - self.ahead_since >= grace_seconds and self.ahead_confirmed is None:
-            self.ahead_confirmed = now
+            self.ahead.clear()
+            self.old_checkpoints.clear()  # there is nothing newer that they could stand for
+        else:
+            self.ahead.again(now, grace_seconds)
         return True
 
     def tail_is_cut(self) -> bool:
         """Whether pulses keep running ahead of a feed that does not move."""
-        return self.ahead_confirmed is not None
+        return self.ahead.confirmed and not self.old_checkpoints.confirmed
+
+    def tail(self) -> str:
+        """What the newest pulse says of a tail that does not come."""
+        size = self.pulse.size if self.pulse is not None else 0
+        return f"its origin signed {size} entries"
+
+    def head_is_replayed(self) -> bool:
+        """Whether old checkpoints or old pulses keep coming, and none that is newer."""
+        return self.old_checkpoints.confirmed or self.old_pulses.confirmed
 
     def is_fresh(self, now: float, stale_seconds: float) -> bool:
         """Whether the newest pulse is recent enough to speak for the present."""

@@ -127,21 +127,24 @@ def _newest_checkpoint(
 
 
 def cut_segment(
-    store: Store, feed: FeedState, reader: str, start: int, bytes_max: int
+    store: Store, feed: FeedState, reader: str, start: int, bytes_max: int, announced: int = 0
 ) -> Cut | None:
     """The next segment for `reader`, which holds `start` entries; None where there is nothing.
 
+    `announced` is the newest checkpoint size that the reader was shown on this link: what is sent
+    again must not look as if an old head were shown in place of the newest.
     With start == feed.size and a checkpoint newer than the size, the segment has no items and
     only announces it.
     """
     if feed.head is None or start > feed.size:
         return None
     limit = min(start + SEGMENT_ENTRIES_MAX, feed.size)
-    aim = _newest_checkpoint(store, feed, start, limit)
+    above = max(start, announced - 1)
+    aim = _newest_checkpoint(store, feed, above, limit)
     taken, stop = _fill(store, feed, reader, start, aim.size if aim else limit, bytes_max)
     end = aim
     if aim is None or aim.size != stop:
-        end = _newest_checkpoint(store, feed, start, stop)
+        end = _newest_checkpoint(store, feed, above, stop)
     if end is not None:
         stop = end.size
         del taken[stop - start :]

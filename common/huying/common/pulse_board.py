@@ -28,8 +28,15 @@ class PulseBoard:
         self._waiting: dict[_Key, _Posted] = {}
 
     def post(self, origin: str, reader: str, size: int, pulse: feed_pb2.Pulse, now: float) -> None:
-        """Have a pulse that came at `now` (monotonic seconds) passed on towards its reader."""
+        """Have a pulse that came at `now` (monotonic seconds) passed on towards its reader.
+
+        One that was here already grows no younger by coming again, and one of fewer entries than
+        the newest is old: neither is passed on as if it were news.
+        """
         key = (origin, reader)
+        newest = self._newest.get(key)
+        if newest is not None and (size < newest[0] or pulse == newest[1]):
+            return
         self._newest[key] = (size, pulse, now)
         self._waiting.setdefault(key, (size, pulse, now))
 

@@ -93,8 +93,12 @@ def _health(engine: Engine, feed: FeedState, connected: bool, now: float) -> tup
     seen = engine.observation(feed.origin)
     if feed.frozen:
         return FeedHealth.FORKED, "the origin signed two histories"
+    if seen.replayed:
+        return FeedHealth.REPLAYED, "old heads are shown in place of the newest"
     if seen.withheld:
-        return FeedHealth.WITHHELD, "the tail is cut" if seen.tail_is_cut() else "not given"
+        return FeedHealth.WITHHELD, "asked for, and not given"
+    if seen.tail_cut:
+        return FeedHealth.TAIL_CUT, seen.tail()
     if not connected:
         return FeedHealth.UNKNOWN, "no contact on the line to the origin"
     if feed.size < seen.remote_head_size:

@@ -45,7 +45,7 @@ class Rounds:
         self._pump(now)
         self._pass_pulses_on(now)
         self._ask(now)
-        self._mark_withheld()
+        self._mark_kept_back()
 
     def pulse_soon(self) -> None:
         """A link opened: have its peer know at once how far the own feed has come."""
@@ -119,25 +119,21 @@ class Rounds:
         above = [session for session in greeted if session.direction is Direction.UP]
         return next(iter(above or greeted), None)
 
-    def _mark_withheld(self) -> None:
+    def _mark_kept_back(self) -> None:
         """Name the feeds of which something is being kept from this node, and clear the others."""
         engine = self._engine
+        now, grace = engine.clock.now(), engine.settings.withheld_grace_seconds
         for origin, seen in engine.observations.items():
             # What is missing lies in what is held, so a feed that is behind excuses nothing.
-            hidden = engine.wants.withheld(
-                origin, engine.clock.now(), engine.settings.withheld_grace_seconds
-            )
+            hidden = engine.wants.withheld(origin, now, grace)
             withheld = origin in engine.replica.missing if seen.withheld else hidden
-            withheld = withheld or seen.tail_is_cut()
             if withheld and not seen.withheld:
                 engine.withheld_gaps += 1
-                detail = "the tail is cut" if seen.tail_is_cut() else "asked for, and not given"
-                engine.alarm(Code.WITHHELD, feed=origin, detail=detail)
-            seen.withheld = withheld
-        own = engine.identity.origin
-        lost = own in engine.replica.missing and engine.wants.withheld(
-            own, engine.clock.now(), engine.settings.withheld_grace_seconds
-        )
-        if lost and not self._told_lost:
-            engine.alarm(Code.LOST, feed=own, detail="damaged here, and no neighbour holds it")
-        self._told_lost = lost
+                engine.alarm(Code.WITHHELD, feed=origin, detail="asked for, and not given")
+            tail_cut, replayed = seen.tail_is_cut(), seen.head_is_replayed()
+            if tail_cut and not seen.tail_cut:
+                engine.alarm(Code.TAIL_CUT, feed=origin, detail=seen.tail())
+            if replayed and not seen.replayed:
+                what = "checkpoints" if seen.old_checkpoints.confirmed else "pulses"
+                engine.alarm(Code.HEAD_REPLAYED, feed=origin, detail=f"old {what} come again")
+            seen.withheld, seen.tail_cut, seen.replayed = withheld, tail_cut, replayed

@@ -26,6 +26,7 @@ from huying.common.limits import (
     SEGMENT_TARGET_SECONDS,
     UNACKED_BYTES_MAX,
 )
+from huying.common.link_order import LinkOrder
 from huying.common.outgoing import any_readable, cut_segment
 from huying.common.replica import Replica
 from huying.common.state import FeedState
@@ -86,6 +87,7 @@ class Session:
         self._greetings = 0
         self.sent_bytes = 0
         self.received_bytes = 0
+        self.order = LinkOrder()
         self.conflicts: set[str] = set()  # feeds of which the peer holds another history
         self._replica = replica
         self._serving: tuple[int, list[str]] = (0, [])
@@ -136,7 +138,10 @@ class Session:
         for feed in replica.feeds.values():
             if len(message.held) >= HELLO_FEEDS_MAX:
                 break
-            if self.serves(feed.origin) or self.accepts(feed.origin):
+            accepted = self.accepts(feed.origin)
+            if accepted:
+                self.order.told(feed.origin, feed.size)
+            if accepted or self.serves(feed.origin):
                 held = message.held.add(
                     origin=feed.origin, size=feed.size, root=replica.root_at(feed, feed.size)
                 )
@@ -243,7 +248,14 @@ class Session:
             return None
         if not flow.flush and not self._has_readable(feed, flow):
             return None
-        cut = cut_segment(self._replica.store, feed, self.peer, flow.cursor, self._segment_bytes())
+        cut = cut_segment(
+            self._replica.store,
+            feed,
+            self.peer,
+            flow.cursor,
+            self._segment_bytes(),
+            announced=flow.announced,
+        )
         if cut is None:
             return None
         frame = sync_pb2.Frame(segment=cut.segment)

@@ -51,7 +51,9 @@ class FeedHealth(enum.Enum):
 
     FORKED = "forked"
     RECOVERING = "recovering"
-    WITHHELD = "withheld"
+    REPLAYED = "replayed"  # old heads are shown in place of the newest
+    WITHHELD = "withheld"  # something in what is held was asked for, and is not given
+    TAIL_CUT = "tail_cut"  # the origin signed more than arrives
     UNKNOWN = "unknown"  # no contact, or no fresh pulse of the origin
     UNCONFIRMED = "unconfirmed"  # own feed, and the parent has not confirmed it since the start
     CATCHING_UP = "catching_up"
