@@ -182,7 +182,7 @@ def _small(path: Path) -> bytes:
 def _copied(config: Config, progress: Progress) -> Iterator[tuple[int, str, int]]:
     """A consistent image of the database as a descriptor, and the own feed's origin and size in it.
 
-    The file has no name. It lies in the database's own folder until it is closed: it is as plain as the database.
+    The file has no name. It lies in the database's folder, since it is as plain as the database.
     """
     path = config.database_file.with_name(f".backup-{secrets.token_hex(8)}")
     with translated():

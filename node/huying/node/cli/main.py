@@ -16,6 +16,7 @@ import typer
 
 from huying.common.errors import EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, Code, HuyingError
 from huying.node.cli import (
+    backup,
     call,
     config,
     doctor,
@@ -23,6 +24,7 @@ from huying.node.cli import (
     fsck,
     init,
     record,
+    restore,
     run,
     status,
 )
@@ -69,7 +71,7 @@ def build_app(
     )
     app.callback()(_options)
     run.register(app, find_sequencer)
-    for module in (init, status, fsck, doctor):
+    for module in (init, status, fsck, doctor, backup, restore):
         module.register(app)
     for name, module in (("record", record), ("call", call), ("feed", feed), ("config", config)):
         group = module.group()
