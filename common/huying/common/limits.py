@@ -48,6 +48,15 @@ ENGINE_BATCH_BYTES_MAX: Final = 1 * MIB
 ENGINE_BATCH_INPUTS_MAX: Final = 4096
 APPEND_QUEUE_MAX: Final = 8192
 
+# Bundles (docs/SYNC.md, "Bundles").
+BUNDLE_PAYLOAD_BYTES_MAX: Final = 64 * MIB  # decompressed; checked before it is allocated
+BUNDLE_BYTES_MAX: Final = 66 * MIB  # the file: what does not compress, sealed and framed
+BUNDLE_HEADER_BYTES_MAX: Final = 1 * KIB
+BUNDLE_FRAMES_MAX: Final = 65536
+BUNDLE_WANTS_MAX: Final = 1024  # of one peer, kept until its next bundle
+BUNDLE_SECRET_BYTES: Final = 16
+RECEIPT_BYTES_MAX: Final = 8 * MIB  # an acknowledgement for each feed of a Hello, notes included
+
 # Liveness.
 PULSE_SECONDS: Final = 60.0
 PULSE_JITTER: Final = 0.1

@@ -35,6 +35,9 @@ from huying.common.limits import CLASSES_MAX
 from huying.wire.v1 import feed_pb2
 
 __all__ = [
+    "BUNDLES_IMPORTED",
+    "BUNDLES_SENT",
+    "BUNDLE_PEERS",
     "CALLS",
     "CALL_STEPS",
     "CHECKPOINTS",
@@ -61,7 +64,7 @@ __all__ = [
 ]
 
 # The alembic revision this program needs; compared by a plain query at every start.
-SCHEMA_REVISION: Final = "0003"
+SCHEMA_REVISION: Final = "0004"
 
 METADATA: Final = MetaData(
     naming_convention={
@@ -243,6 +246,42 @@ ERASED: Final = Table(
     _key("start", BigInteger),
     _key("stop", BigInteger),
     _key("slots", LargeBinary),  # one byte each; empty: all, the head excepted
+    sqlite_with_rowid=False,
+)
+
+
+# Where each neighbour stands with the bundles that go to it and come from it.
+BUNDLE_PEERS: Final = Table(
+    "bundle_peers",
+    METADATA,
+    _text("code", primary_key=True),
+    _integer("exported"),  # numbers of bundles, from 1
+    _integer("confirmed"),
+    _integer("imported"),
+    _blob("acked"),  # packed by huying.node.store.bundle_ledger
+    _blob("wants"),
+    sqlite_with_rowid=False,
+)
+
+BUNDLES_SENT: Final = Table(
+    "bundles_sent",
+    METADATA,
+    _text("code", primary_key=True),
+    _key("number", BigInteger),
+    _blob("sha256"),
+    _blob("secret"),
+    _blob("sizes"),
+    Column("written", Double, nullable=False),  # unix seconds
+    sqlite_with_rowid=False,
+)
+
+BUNDLES_IMPORTED: Final = Table(
+    "bundles_imported",
+    METADATA,
+    _text("code", primary_key=True),
+    _key("number", BigInteger),
+    _blob("sha256"),
+    Column("imported", Double, nullable=False),  # unix seconds
     sqlite_with_rowid=False,
 )
 

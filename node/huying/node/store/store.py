@@ -70,7 +70,8 @@ class SqlStore(Reader):
         self._lock = lock
         self._process: Final = os.getpid()
         self._connection: Final = engine.connect()
-        self._sql: Final = _Sql(engine.dialect.name)
+        self.dialect: Final = engine.dialect.name
+        self._sql: Final = _Sql(self.dialect)
         self._projections: Final = Projections(self._connection)
         self._writing = False
         self._viewing = False
@@ -166,7 +167,8 @@ class SqlStore(Reader):
             finally:
                 self._viewing = False
 
-    def _write(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
+    def write(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
+        """Run a statement for each row, inside the transaction: for tables that are not here."""
         assert self._writing, "a write outside a transaction"
         if rows:
             with translated():
@@ -176,52 +178,52 @@ class SqlStore(Reader):
         """See `ports.Store`. Raises HuyingError(INVALID_ARGUMENT) for a malformed origin."""
         feed_id = max((feed.feed_id for feed in self.feeds()), default=0) + 1
         state = FeedState(feed_id=feed_id, origin=origin)
-        self._write(self._sql.add_feed, [feed_row(state)])
+        self.write(self._sql.add_feed, [feed_row(state)])
         return state
 
     def put_feed(self, state: FeedState) -> None:
         """See `ports.Store`."""
-        self._write(self._sql.put_feed, [feed_row(state)])
+        self.write(self._sql.put_feed, [feed_row(state)])
 
     def add_entries(self, feed_id: int, start: int, entries: Sequence[StoredEntry]) -> None:
         """See `ports.Store`. Raises HuyingError(STORE_FAILED) where an index is taken."""
         first = entry_place(feed_id, start)
         entry_place(feed_id, start + len(entries))  # the last one is within the limit, too
-        self._write(
+        self.write(
             self._sql.add_entry, [(place, *entry) for place, entry in enumerate(entries, first)]
         )
 
     def set_entry(self, feed_id: int, index: int, entry: StoredEntry) -> None:
         """See `ports.Store`."""
-        self._write(self._sql.set_entry, [(entry_place(feed_id, index), *entry)])
+        self.write(self._sql.set_entry, [(entry_place(feed_id, index), *entry)])
 
     def add_subtrees(self, feed_id: int, subtrees: Iterable[tuple[int, int, bytes]]) -> None:
         """See `ports.Store`."""
-        self._write(self._sql.add_subtree, [(feed_id, *subtree) for subtree in subtrees])
+        self.write(self._sql.add_subtree, [(feed_id, *subtree) for subtree in subtrees])
 
     def put_checkpoint(self, feed_id: int, checkpoint: StoredCheckpoint) -> None:
         """See `ports.Store`."""
         row = (feed_id, checkpoint.size, checkpoint.root, checkpoint.note)
-        self._write(self._sql.put_checkpoint, [row])
+        self.write(self._sql.put_checkpoint, [row])
 
     def replace_missing(self, feed_id: int, old: Sequence[Missing], new: Sequence[Missing]) -> None:
         """See `ports.Store`."""
         keys = [(feed_id, m.start, m.stop, m.name, m.slots, m.first) for m in old]
-        self._write(self._sql.delete_missing, list[tuple[Any, ...]](keys))
+        self.write(self._sql.delete_missing, list[tuple[Any, ...]](keys))
         rows = [(feed_id, m.start, m.stop, m.name, m.slots, m.first, m.last, m.since) for m in new]
-        self._write(self._sql.put_missing, list[tuple[Any, ...]](rows))
+        self.write(self._sql.put_missing, list[tuple[Any, ...]](rows))
 
     def quarantine(self, feed_id: int, index: int, code: Code, detail: str, now: float) -> None:
         """See `ports.Store`."""
-        self._write(self._sql.quarantine, [(feed_id, index, int(code), detail, now)])
+        self.write(self._sql.quarantine, [(feed_id, index, int(code), detail, now)])
 
     def add_request(self, request_id: bytes, index: int, record: bytes) -> None:
         """See `ports.Store`."""
-        self._write(self._sql.add_request, [(request_id, index, record)])
+        self.write(self._sql.add_request, [(request_id, index, record)])
 
     def add_erased(self, spans: Iterable[Span]) -> None:
         """See `ports.Store`."""
-        self._write(self._sql.add_erased, [tuple(span) for span in spans])
+        self.write(self._sql.add_erased, [tuple(span) for span in spans])
 
     def scrub(self) -> bool:
         """See `ports.Store`."""
