@@ -33,7 +33,7 @@ class LinkOrder:
         self._heard: dict[str, _Heard] = {}
 
     def told(self, origin: str, size: int) -> None:
-        """This node said in its greeting that it holds so much: the neighbour goes on from there."""
+        """This node said in its greeting that it holds so much, and the peer starts there."""
         self._shown.setdefault(origin, size)
 
     def checkpoint(self, origin: str, size: int) -> int:
