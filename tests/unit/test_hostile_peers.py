@@ -123,7 +123,7 @@ def test_names_of_feeds_that_are_not_known_take_no_memory(host: Host) -> None:
     assert len(host.engine.observations) < 10
     assert len({alarm.feed for alarm in host.alarms}) < 10
     assert max(len(alarm.feed) for alarm in host.alarms) <= 200
-    assert not any(host.engine._conversation._deferred.values())
+    assert not any(host.engine.conversation._deferred.values())
 
 
 def test_pulses_for_readers_that_do_not_exist_take_no_memory(host: Host) -> None:

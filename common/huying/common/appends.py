@@ -86,10 +86,10 @@ class Appends:
             if draft.type != feed_pb2.RECORD_TYPE_CALL_STEP or self._sequencer is None:
                 continue
             if self._engine.replica.known_request(draft.request_id) is None:
-                self._project()
+                self.project()
                 self._sequencer.check(draft)
 
-    def _project(self) -> None:
+    def project(self) -> None:
         """Bring the projections up to date within the transaction."""
         calls = (feed_pb2.RECORD_TYPE_CALL, feed_pb2.RECORD_TYPE_CALL_STEP)
         if any(entry.head.type in calls for entry in self._engine.replica.flush()):
@@ -97,7 +97,7 @@ class Appends:
 
     def sequence(self) -> None:
         """Let the sequencer answer the proposals that this transaction brought."""
-        self._project()
+        self.project()
         engine = self._engine
         if self._sequencer is None or engine.state != "live" or not engine.confirmed:
             return

@@ -155,6 +155,18 @@ class Conversation:
                 raise
             self._refuse(session, origin, error)
 
+    def take(self, session: Session, frame: sync_pb2.Frame) -> list[sync_pb2.Frame]:
+        """Handle a frame that came by file, in a session without a link; returns the replies.
+
+        Raises what a link would be refused with.
+        """
+        kind = frame.WhichOneof("frame")
+        before = len(self._replies)
+        getattr(self, f"_on_{kind}")(session, getattr(frame, kind))
+        replies = [reply for _, reply in self._replies[before:]]
+        del self._replies[before:]
+        return replies
+
     def _refuse(self, session: Session, origin: str, error: HuyingError) -> None:
         engine = self._engine
         if error.code is not Code.START_MISMATCH:
@@ -186,7 +198,7 @@ class Conversation:
                 size = feed.size if feed is not None else 0
                 engine.observation(held.origin).announced(held.size, size, now)
             elif held.origin == engine.identity.origin:
-                self._compare_own(session, held)
+                self.compare_own(session, held)
         if session.direction is Direction.UP:
             engine.confirmed = engine.confirmed_by_parent = True
         behind = [
@@ -200,7 +212,7 @@ class Conversation:
         engine.wants.link_opened(served, engine.clock.monotonic())
         engine.rounds.pulse_soon()
 
-    def _compare_own(self, session: Session, held: sync_pb2.Held) -> None:
+    def compare_own(self, session: Session, held: sync_pb2.Held) -> None:
         """Stop writing where the peer shows a note that this node signed and no longer knows.
 
         Only a note counts: a peer that just says that it holds more could stop any neighbour.

@@ -110,7 +110,7 @@ class Engine:
         self.appends = Appends(self, sequencer)
         self._changed: set[str] = set()  # feeds that the last transaction changed
         self.rounds = Rounds(self, entropy)
-        self._conversation = Conversation(self)
+        self.conversation = Conversation(self)
         self._effects: list[Effect] = []
         self._notices: list[Notice] = []
         self._alarms = 0  # in this step
@@ -218,7 +218,7 @@ class Engine:
             detail = f"{type(error).__name__} in {type(inputs[0]).__name__}"
             self._give_up(inputs, HuyingError(Code.UNKNOWN, detail), error)
         else:
-            self._after_commit(lambda: self._conversation.finish(self._changed))
+            self._after_commit(lambda: self.conversation.finish(self._changed))
         self._after_commit(self._go_round)
         self._wake = None
         effects, self._effects = self._effects, []
@@ -257,7 +257,7 @@ class Engine:
         own_size = self.replica.own.size
         answers: list[Appended | Operated] = []
         self._notices.clear()
-        self._conversation.begin()
+        self.conversation.begin()
         self.replica.begin()
         try:
             with self._store.transaction():
@@ -265,8 +265,8 @@ class Engine:
                     self._handle(one, answers)
                 if self.confirmed and self.appends.waiting:
                     self.appends.write_waiting(answers)
-                if now >= self._conversation.cosignatures_due():
-                    self._conversation.keep_cosignatures()
+                if now >= self.conversation.cosignatures_due():
+                    self.conversation.keep_cosignatures()
                 self.appends.sequence()
                 changed = self.replica.commit()
         except BaseException:  # also where the store's own commit fails, which is at its exit
@@ -295,13 +295,13 @@ class Engine:
 
     def _handle(self, one: Input, answers: list[Appended | Operated]) -> None:
         if isinstance(one, Received):
-            self._conversation.on_frame(one)
+            self.conversation.on_frame(one)
         elif isinstance(one, Operate):
             answers.append(Operated(one.token, one.operation.run(self)))
         elif isinstance(one, Append):
             self.appends.take(one, answers)
         elif isinstance(one, LinkUp):
-            self._conversation.on_link_up(one)
+            self.conversation.on_link_up(one)
         elif isinstance(one, LinkDown):
             self.sessions.pop(one.link, None)
         else:
@@ -385,7 +385,7 @@ class Engine:
     def _timers(self) -> Iterator[float]:
         if not self.confirmed:
             yield self._confirm_by
-        yield self._conversation.cosignatures_due()
+        yield self.conversation.cosignatures_due()
         yield from self.rounds.timers()
 
     def status(self) -> NodeStatus:

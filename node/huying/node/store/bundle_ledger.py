@@ -1,7 +1,7 @@
-"""What a node remembers of its bundles: `huying.common.bundle_ledger` over the writer's connection.
+"""The bookkeeping of bundles: `huying.common.bundle_ledger` over the writer's connection.
 
-Every neighbour has one row; of the bundles written for it the newest are kept, which is how far back
-a short code can still be told, and of those imported the number and the hash.
+Every neighbour has one row. Of the bundles written for it the newest are kept: as far back
+a short code can still be told. Of those imported it is the number and the hash.
 """
 
 from __future__ import annotations
