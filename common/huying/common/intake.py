@@ -32,13 +32,15 @@ from huying.common.leaf import (
     slot_level,
 )
 from huying.common.records import decode
+from huying.common.spans import NO_SPANS, Spans, erasable
 from huying.common.state import Applied, ClassMark, Missing, StoredEntry
 from huying.wire.v1 import feed_pb2
 
-__all__ = ["Intake", "Judgement", "Reader", "count_number", "judge", "judge_entry"]
+__all__ = ["Granted", "Intake", "Judgement", "Reader", "count_number", "judge", "judge_entry"]
 
 
 _NEVER = ClassMark(0, -1)
+_HEAD = bytes((HEAD_SLOT,))
 _TIME_MICROS_MAX = 2**62  # every database's signed 64-bit integer holds it
 _SHAPES_MAX = 4096  # a peer may show many distinct ones; an honest feed has a dozen
 
@@ -47,10 +49,11 @@ class Reader:
     """Who judges, in which feed, and what it found out about the shapes of its entries.
 
     An entry's shape is its slots and its `to`: a feed of a million entries has a dozen, so verdicts
-    on them are kept. `code` is the node's own division code, `feed` the origin's name.
+    on them are kept. `code` is the node's own division code, `feed` the origin's name, `erased`
+    what was erased in it: it is not taken again, and not missed.
     """
 
-    __slots__ = ("_places", "_views", "code", "feed", "feed_id", "origin", "prefix")
+    __slots__ = ("_places", "_views", "code", "erased", "feed", "feed_id", "origin", "prefix")
 
     def __init__(self, code: str, feed: str, feed_id: int) -> None:
         self.code = code
@@ -58,6 +61,7 @@ class Reader:
         self.feed_id = feed_id
         self.origin: Origin = parse_origin(feed)
         self.prefix = commitment_prefix(feed)
+        self.erased: Spans = NO_SPANS
         self._places: dict[bytes, dict[int, int]] = {}
         self._views: dict[tuple[bytes, tuple[str, ...]], View] = {}
 
@@ -120,10 +124,30 @@ class Judgement(NamedTuple):
     quarantine: tuple[Code, str] | None
     breaches: int
     mismatches: int
+    erased: bytes = b""  # slots that an erasure took
 
 
-def judge_entry(reader: Reader, leaf: bytes, openings: Sequence[bytes]) -> Judgement:
-    """Steps 5 and 6 for one entry whose leaf the signed root already covers."""
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What disclosures open of one entry to this node, beyond the rule; its head with it."""
+
+    slots: bytes
+    lapsed: bytes = b""  # slots whose disclosure has run out: dropped, and nobody's fault
+
+
+def judge_entry(
+    reader: Reader,
+    leaf: bytes,
+    openings: Sequence[bytes],
+    *,
+    erased: bytes = b"",
+    granted: Granted | None = None,
+) -> Judgement:
+    """Steps 5 and 6 for one entry whose leaf the signed root already covers.
+
+    `erased` are the slots that erasures name of it; `granted` what disclosures open to this node,
+    which no segment ever brings.
+    """
     try:
         places = reader.places(leaf)
     except HuyingError as error:
@@ -131,7 +155,7 @@ def judge_entry(reader: Reader, leaf: bytes, openings: Sequence[bytes]) -> Judge
     slots = leaf[2::33]
     kept, mismatches = _matching(reader.prefix, leaf, places, openings)
     if HEAD_SLOT not in kept:
-        return _headless(reader, leaf, slots, openings, mismatches)
+        return _headless(reader, leaf, slots, openings, mismatches, erased)
     try:
         head = feed_pb2.Head.FromString(kept[HEAD_SLOT][BODY_OFFSET:])
         seen_by = reader.view(slots, tuple(head.to))
@@ -142,14 +166,19 @@ def judge_entry(reader: Reader, leaf: bytes, openings: Sequence[bytes]) -> Judge
         return _opaque(leaf, (Code.BAD_HEAD, error.detail), mismatches)
     readable = seen_by.readable
     present = bytes(kept)
-    breaches, wanted = 0, b""
-    if present != readable:
+    breaches, wanted, gone = 0, b"", b""
+    if present != readable or erased:
+        if erased:
+            gone = bytes(slot for slot in erasable(head.type, slots) if slot in erased)
+        allowed, silent = readable, gone
+        if granted is not None:
+            allowed, silent = _HEAD + readable + granted.slots, gone + granted.lapsed
         for slot in present:
-            if slot not in readable:
+            if slot in gone or slot not in allowed:
                 del kept[slot]
-                breaches += 1
+                breaches += slot not in silent
         present = bytes(kept)
-        wanted = bytes(slot for slot in readable if slot not in kept)
+        wanted = bytes(slot for slot in readable if slot not in kept and slot not in gone)
     quarantine = message = None
     if present:
         bodies = [opening[BODY_OFFSET:] for opening in kept.values()]
@@ -168,6 +197,7 @@ def judge_entry(reader: Reader, leaf: bytes, openings: Sequence[bytes]) -> Judge
         quarantine,
         breaches,
         mismatches,
+        gone,
     )
 
 
@@ -207,12 +237,18 @@ def _opaque(leaf: bytes, reason: tuple[Code, str], mismatches: int) -> Judgement
 
 
 def _headless(
-    reader: Reader, leaf: bytes, slots: bytes, openings: Sequence[bytes], mismatches: int
+    reader: Reader,
+    leaf: bytes,
+    slots: bytes,
+    openings: Sequence[bytes],
+    mismatches: int,
+    erased: bytes,
 ) -> Judgement:
     """No head came. What the slots alone entitle this node to is missing, the rest unknowable."""
     code, origin = reader.code, reader.origin.code
     readable = [slot for slot in slots[1:] if may_read(code, origin, slot, ())]
-    wanted = bytes((HEAD_SLOT, *readable)) if readable else b""
+    asked = (slot for slot in readable if slot not in erased)
+    wanted = bytes((HEAD_SLOT, *asked)) if readable else b""
     dropped = mismatches if wanted else max(mismatches, len(openings))
     return Judgement(
         StoredEntry(leaf, None, b""), slots, b"", wanted, None, None, None, None, 0, dropped
@@ -234,6 +270,7 @@ def judge(
     """
     result = Intake()
     moved = result.classes
+    spans = reader.erased if reader.erased.meets(start, start + len(entries)) else None
     for index, (leaf, openings), digest in zip(
         range(start, start + len(entries)), entries, hashes, strict=True
     ):
@@ -241,7 +278,8 @@ def judge(
             result.stored.append(StoredEntry(None, digest, b""))
             result.hidden += 1
             continue
-        verdict = judge_entry(reader, leaf, openings)
+        erased = spans.at(index) if spans is not None else b""
+        verdict = judge_entry(reader, leaf, openings, erased=erased)
         result.stored.append(verdict.entry)
         result.openings_held += len(verdict.present)
         result.openings_withheld += len(verdict.slots) - len(verdict.present)
@@ -272,6 +310,7 @@ def judge(
                     verdict.slots,
                     verdict.present,
                     verdict.message,
+                    verdict.erased,
                 )
             )
     return result

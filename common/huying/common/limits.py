@@ -97,6 +97,14 @@ CALL_STEPS_MAX: Final = 1000  # shown of one call; an honest one has ten
 TEXT_CHARACTERS_MAX: Final = 4000
 NAME_CHARACTERS_MAX: Final = 200
 
+# Late disclosure and erasure. What one statement names is done in one transaction.
+LATE_RANGES_MAX: Final = 512  # in one statement; they fit into an entry
+LATE_SPAN_ENTRIES_MAX: Final = 4096  # entries that the ranges of one statement hold together
+DISCLOSURE_READERS_MAX: Final = 16
+RECEIPT_ERASURES_MAX: Final = 128  # confirmed by one entry
+RECEIPT_SECONDS: Final = 5.0  # how long erasures gather before they are confirmed together
+SCRUB_RETRY_SECONDS: Final = 1.0  # after somebody's reading kept the log from being emptied
+
 # Fields of records.
 PROPOSAL_BYTES_MAX: Final = 12 * KIB  # the sequencer's took repeats it in one entry
 INTEGER_MAX: Final = 2**63 - 1  # what every database's signed 64-bit integer holds

@@ -221,6 +221,14 @@ REGISTRY: Final[Mapping[int, RecordSpec]] = _registry()
 STATEMENT_TYPES: Final = frozenset(
     {int(feed_pb2.RECORD_TYPE_MEMBER), *(int(spec.record_type) for spec in _statement_specs())}
 )
+# Statements for those alone whom their targets concern; every ancestor hears of them.
+_ADDRESSED_BY_WRITER: Final = frozenset(
+    {
+        feed_pb2.RECORD_TYPE_ERASURE,
+        feed_pb2.RECORD_TYPE_ERASURE_RECEIPT,
+        feed_pb2.RECORD_TYPE_DISCLOSURE,
+    }
+)
 
 
 @lru_cache(maxsize=8192)  # a division each, a few types each
@@ -309,6 +317,8 @@ def default_to(
     step of a call to the `parties` below the writer. A village addresses nobody.
     """
     if level(code) == _VILLAGE:
+        return ()
+    if record_type in _ADDRESSED_BY_WRITER:
         return ()
     if record_type == feed_pb2.RECORD_TYPE_DIVISION or record_type in STATEMENT_TYPES:
         return (f"{code}/*",)
