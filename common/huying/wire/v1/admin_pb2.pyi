@@ -974,3 +974,58 @@ class TakeBundleReceiptResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TakeBundleReceiptResponse: _TypeAlias = TakeBundleReceiptResponse  # noqa: Y015
+
+@_typing.final
+class PutBackRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    OPENED_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    """of the sealed copy"""
+    start: _builtins.int
+    opened: _builtins.bytes
+    """a Disclose"""
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        start: _builtins.int = ...,
+        opened: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["opened", b"opened", "origin", b"origin", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutBackRequest: _TypeAlias = PutBackRequest  # noqa: Y015
+
+@_typing.final
+class PutBackResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    REPEATED_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    entries: _builtins.int
+    """to which openings came back"""
+    repeated: _builtins.int
+    """that had them all"""
+    refused: _builtins.int
+    """erased since, or not what was signed"""
+    def __init__(
+        self,
+        *,
+        entries: _builtins.int = ...,
+        repeated: _builtins.int = ...,
+        refused: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "refused", b"refused", "repeated", b"repeated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutBackResponse: _TypeAlias = PutBackResponse  # noqa: Y015

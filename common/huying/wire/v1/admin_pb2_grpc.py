@@ -109,6 +109,11 @@ class AdminStub:
                 request_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.TakeBundleReceiptRequest.SerializeToString,
                 response_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.TakeBundleReceiptResponse.FromString,
                 _registered_method=True)
+        self.PutBack = channel.unary_unary(
+                '/huying.wire.v1.Admin/PutBack',
+                request_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.PutBackRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.PutBackResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServicer:
@@ -209,6 +214,13 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutBack(self, request, context):
+        """One sealed copy, as the operator's key opened it, put back into the own feed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -286,6 +298,11 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.TakeBundleReceipt,
                     request_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.TakeBundleReceiptRequest.FromString,
                     response_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.TakeBundleReceiptResponse.SerializeToString,
+            ),
+            'PutBack': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutBack,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.PutBackRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.PutBackResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -693,6 +710,33 @@ class Admin:
             '/huying.wire.v1.Admin/TakeBundleReceipt',
             huying_dot_wire_dot_v1_dot_admin__pb2.TakeBundleReceiptRequest.SerializeToString,
             huying_dot_wire_dot_v1_dot_admin__pb2.TakeBundleReceiptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutBack(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Admin/PutBack',
+            huying_dot_wire_dot_v1_dot_admin__pb2.PutBackRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_admin__pb2.PutBackResponse.FromString,
             options,
             channel_credentials,
             insecure,

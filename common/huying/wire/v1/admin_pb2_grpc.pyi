@@ -53,6 +53,8 @@ class AdminStub:
     ExportBundle: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ExportBundleRequest, _admin_pb2.ExportBundleResponse]
     ImportBundle: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ImportBundleRequest, _admin_pb2.ImportBundleResponse]
     TakeBundleReceipt: _grpc.UnaryUnaryMultiCallable[_admin_pb2.TakeBundleReceiptRequest, _admin_pb2.TakeBundleReceiptResponse]
+    PutBack: _grpc.UnaryUnaryMultiCallable[_admin_pb2.PutBackRequest, _admin_pb2.PutBackResponse]
+    """One sealed copy, as the operator's key opened it, put back into the own feed."""
 
 @_typing.type_check_only
 class AdminAsyncStub(AdminStub):
@@ -77,6 +79,8 @@ class AdminAsyncStub(AdminStub):
     ExportBundle: _aio.UnaryUnaryMultiCallable[_admin_pb2.ExportBundleRequest, _admin_pb2.ExportBundleResponse]  # type: ignore[assignment]
     ImportBundle: _aio.UnaryUnaryMultiCallable[_admin_pb2.ImportBundleRequest, _admin_pb2.ImportBundleResponse]  # type: ignore[assignment]
     TakeBundleReceipt: _aio.UnaryUnaryMultiCallable[_admin_pb2.TakeBundleReceiptRequest, _admin_pb2.TakeBundleReceiptResponse]  # type: ignore[assignment]
+    PutBack: _aio.UnaryUnaryMultiCallable[_admin_pb2.PutBackRequest, _admin_pb2.PutBackResponse]  # type: ignore[assignment]
+    """One sealed copy, as the operator's key opened it, put back into the own feed."""
 
 class AdminServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -188,5 +192,13 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.TakeBundleReceiptRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.TakeBundleReceiptResponse, _abc.Awaitable[_admin_pb2.TakeBundleReceiptResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def PutBack(
+        self,
+        request: _admin_pb2.PutBackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.PutBackResponse, _abc.Awaitable[_admin_pb2.PutBackResponse]]:
+        """One sealed copy, as the operator's key opened it, put back into the own feed."""
 
 def add_AdminServicer_to_server(servicer: AdminServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -415,17 +415,21 @@ class SealedWant(_message.Message):
 
     ORIGIN_FIELD_NUMBER: _builtins.int
     START_FIELD_NUMBER: _builtins.int
+    LIST_FIELD_NUMBER: _builtins.int
     origin: _builtins.str
     start: _builtins.int
+    list: _builtins.bool
+    """in place of that: asks what there is, of every feed of the sender's own"""
     def __init__(
         self,
         *,
         origin: _builtins.str = ...,
         start: _builtins.int = ...,
+        list: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin", "start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["list", b"list", "origin", b"origin", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -433,8 +437,8 @@ Global___SealedWant: _TypeAlias = SealedWant  # noqa: Y015
 
 @_typing.final
 class SealedHeld(_message.Message):
-    """The sealed copies that the sender durably holds of a feed of the receiver's own; the three lists
-    are parallel. One goes out for each such feed when a link opens, and one for each copy that came.
+    """The sealed copies that the sender durably holds of a feed of the receiver's own: all of them in
+    answer to `list`, and one by one as they come. The three lists are parallel.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -443,7 +447,10 @@ class SealedHeld(_message.Message):
     STARTS_FIELD_NUMBER: _builtins.int
     STOPS_FIELD_NUMBER: _builtins.int
     GENERATIONS_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
     origin: _builtins.str
+    last: _builtins.bool
+    """of the answer to `list`"""
     @_builtins.property
     def starts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
@@ -457,10 +464,11 @@ class SealedHeld(_message.Message):
         starts: _abc.Iterable[_builtins.int] | None = ...,
         stops: _abc.Iterable[_builtins.int] | None = ...,
         generations: _abc.Iterable[_builtins.int] | None = ...,
+        last: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["generations", b"generations", "origin", b"origin", "starts", b"starts", "stops", b"stops"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generations", b"generations", "last", b"last", "origin", b"origin", "starts", b"starts", "stops", b"stops"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
