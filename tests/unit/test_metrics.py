@@ -81,7 +81,8 @@ def node(*feeds: FeedStatus, peers: tuple[PeerStatus, ...] = (), **changes: obje
 
 def scrape(status: NodeStatus, **more: dict[str, float]) -> dict[str, dict[str, float]]:
     """Sample name -> labels as text -> value, through the exposition format and back."""
-    observed = Observed(status, more.get("retry_next", {}), more.get("certificates", {}))
+    more = {"retry_next": {}, "certificates": {}, **more}
+    observed = Observed(status, **more)
     metrics = NodeMetrics(lambda: observed, "0.1.0", TOWN)
     samples: dict[str, dict[str, float]] = {}
     for family in text_string_to_metric_families(generate_latest(metrics.registry).decode()):
@@ -159,6 +160,30 @@ def test_failures_are_counted_by_peer_and_by_the_closed_list_of_codes() -> None:
     assert found["huying_breaches_total"] == {"": 1}
 
 
+def test_every_alarm_has_a_series_before_it_is_raised() -> None:
+    """`increase` over a series that appears at 1 is 0: the first alarm would not be seen."""
+    found = scrape(node())["huying_alarms_total"]
+    for code in ("fork", "withheld", "tail_cut", "head_replayed", "key_changed"):
+        assert found[f"code={code}"] == 0
+    status = node(failures={("", Code.TAIL_CUT): 2, (VILLAGE, Code.TAIL_CUT): 1})
+    assert scrape(status)["huying_alarms_total"]["code=tail_cut"] == 3
+
+
+def test_a_planned_window_the_disk_and_open_erasures_are_told() -> None:
+    """Absent where there is nothing to tell, so that a rule over them is silent."""
+    bare = scrape(node())
+    assert bare["huying_erasures_pending"] == {"": 0}
+    assert "huying_erasures_pending_oldest_timestamp_seconds" not in bare
+    assert "huying_offline_window_end_timestamp_seconds" not in bare
+    assert "huying_disk_free_bytes" not in bare
+    status = node(erasures_pending=2, erasure_oldest=7.0)
+    found = scrape(status, disk_free_bytes=10**9, offline_window=(100.0, 200.0))
+    assert found["huying_erasures_pending_oldest_timestamp_seconds"] == {"": 7.0}
+    assert found["huying_disk_free_bytes"] == {"": 1e9}
+    assert found["huying_offline_window_start_timestamp_seconds"] == {"": 100.0}
+    assert found["huying_offline_window_end_timestamp_seconds"] == {"": 200.0}
+
+
 def test_retries_and_certificates_are_timestamps() -> None:
     """The age is for the rule to compute: a stuck exporter must not look fresh."""
     found = scrape(node(), retry_next={COUNTY: 1234.5}, certificates={TOWN: 2e9})
@@ -192,8 +217,10 @@ def test_what_is_served_is_what_is_listed() -> None:
         feed(delay=delay, oldest_unapplied=1.0),
         peers=(peer(),),
         failures={(VILLAGE, Code.BAD_NOTE): 1},
+        erasure_oldest=1.0,
     )
-    metrics = NodeMetrics(lambda: Observed(status, {TOWN: 1.0}, {TOWN: 1.0}), "0.1.0", TOWN)
+    observed = Observed(status, {TOWN: 1.0}, {TOWN: 1.0}, 5, (1.0, 2.0))
+    metrics = NodeMetrics(lambda: observed, "0.1.0", TOWN)
     text = generate_latest(metrics.registry).decode()
     served = set(re.findall(r"^# TYPE (huying_\w+) ", text, re.MULTILINE))
     # The client adds a gauge of the time of creation beside each counter and histogram.

@@ -23,6 +23,7 @@ from prometheus_client.core import (
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from huying.common.errors import Code
 from huying.common.status import (
     DELAY_BOUNDS_SECONDS,
     DelayHistogram,
@@ -48,6 +49,7 @@ _GAUGES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "feed_size": ("Entries of the feed held here.", _FEED),
     "remote_head_size": ("Newest size of the feed that a peer announced.", _FEED),
     "applied_size": ("Entries of the feed applied to the queryable tables.", _FEED),
+    "cosigned_size": ("Newest size of the feed that another node, or this one, cosigned.", _FEED),
     "remote_head_observed_timestamp_seconds": (
         "Unix time when the newest announced size was observed; 0: never.",
         _FEED,
@@ -81,14 +83,40 @@ _GAUGES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         "Unix time when the TLS certificate of the node, or of a peer, expires.",
         ("peer",),
     ),
+    "erasures_pending": ("Erasures of which a receipt is still outstanding.", ()),
+    "erasures_pending_oldest_timestamp_seconds": (
+        "Unix time of the oldest erasure of which a receipt is outstanding; absent: none.",
+        (),
+    ),
+    "disk_free_bytes": ("Bytes free where the database lies.", ()),
+    "offline_window_start_timestamp_seconds": (
+        "Unix time when the planned offline window that is open, or the next, begins.",
+        (),
+    ),
+    "offline_window_end_timestamp_seconds": ("Unix time when that window ends.", ()),
 }
 _COUNTERS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "withheld_gaps": ("Gaps that an origin or a relay did not fill within the grace.", ()),
+    "join_refusals": ("Attempts to join with a token that were refused.", ()),
+    "alarms": ("Alarms raised, by code; each code has a series from the start.", ("code",)),
     "breaches": ("Openings dropped because this node must not have them.", ()),
     "verify_failures": ("Segments, entries or openings refused.", ("peer", "reason")),
     "peer_sent_bytes": ("Bytes of frames sent to the peer.", _PEER),
     "peer_received_bytes": ("Bytes of frames received from the peer.", _PEER),
 }
+# What an operator is told of; a series that is there at 0 lets a rule see the first one.
+_ALARMS: Final = (
+    Code.FORK,
+    Code.WITHHELD,
+    Code.TAIL_CUT,
+    Code.HEAD_REPLAYED,
+    Code.KEY_CHANGED,
+    Code.REVOKED,
+    Code.LOST,
+    Code.BREACH,
+    Code.RECOVERING,
+    Code.FORKED,
+)
 _DELAY: Final = "replication_delay_seconds"
 _APPEND: Final = "append_seconds"
 _COMMIT: Final = "commit_entries"
@@ -115,6 +143,9 @@ class Observed:
     status: NodeStatus
     retry_next: Mapping[str, float]  # unix seconds, by peer code
     certificates: Mapping[str, float]  # expiry in unix seconds, by code
+    disk_free_bytes: int | None = None  # None: the folder can't be asked
+    offline_window: tuple[float, float] | None = None  # start and end, unix seconds
+    refused_attempts: int = 0  # to join, since the start
 
 
 def feed_label(origin: str) -> str:
@@ -183,7 +214,9 @@ class _SnapshotCollector(Collector):
                 buckets, total = _thin(feed.delay)
                 delay.add_metric([feed_label(feed.origin)], buckets, total)
         _add_peers(gauges, counters, observed)
+        _add_node(gauges, observed)
         _add_failures(counters, observed.status)
+        counters["join_refusals"].add_metric([], observed.refused_attempts)
         yield from gauges.values()
         yield from counters.values()
         yield delay
@@ -195,6 +228,7 @@ def _add_feed(gauges: Mapping[str, GaugeMetricFamily], feed: FeedStatus) -> None
     gauges["feed_size"].add_metric(label, feed.size)
     # Entries are applied in the transaction that stores them, so the two sizes are one here.
     gauges["applied_size"].add_metric(label, feed.size)
+    gauges["cosigned_size"].add_metric(label, feed.cosigned_size)
     gauges["remote_head_size"].add_metric(label, feed.remote_head_size)
     observed = feed.remote_head_observed or 0.0
     gauges["remote_head_observed_timestamp_seconds"].add_metric(label, observed)
@@ -230,12 +264,28 @@ def _add_peers(
         gauges["certificate_expiry_timestamp_seconds"].add_metric([code], at)
 
 
+def _add_node(gauges: Mapping[str, GaugeMetricFamily], observed: Observed) -> None:
+    status = observed.status
+    gauges["erasures_pending"].add_metric([], status.erasures_pending)
+    if status.erasure_oldest is not None:
+        gauges["erasures_pending_oldest_timestamp_seconds"].add_metric([], status.erasure_oldest)
+    if observed.disk_free_bytes is not None:
+        gauges["disk_free_bytes"].add_metric([], observed.disk_free_bytes)
+    if observed.offline_window is not None:
+        start, end = observed.offline_window
+        gauges["offline_window_start_timestamp_seconds"].add_metric([], start)
+        gauges["offline_window_end_timestamp_seconds"].add_metric([], end)
+
+
 def _add_failures(counters: Mapping[str, CounterMetricFamily], status: NodeStatus) -> None:
     counters["withheld_gaps"].add_metric([], status.withheld_gaps)
     counters["breaches"].add_metric([], status.breaches)
-    # A copy first: the engine's thread may add a key meanwhile.
-    for (peer, code), count in dict(status.failures).items():
+    failures = dict(status.failures)  # a copy first: the engine's thread may add a key meanwhile
+    for (peer, code), count in failures.items():
         counters["verify_failures"].add_metric([peer, code.name.lower()], count)
+    for alarm in _ALARMS:
+        count = sum(count for (_, code), count in failures.items() if code is alarm)
+        counters["alarms"].add_metric([alarm.name.lower()], count)
 
 
 def _thin(delay: DelayHistogram) -> tuple[list[tuple[str, float]], float]:

@@ -7,8 +7,10 @@ Libraries are imported when a service is built: a node without metrics never loa
 from __future__ import annotations
 
 import functools
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from huying.common.ports import Clock
@@ -118,9 +120,19 @@ def metrics_component(node: Node) -> Component | None:
         return None
     from huying.node.http import MetricsServer
     from huying.node.metrics import NodeMetrics, Observed
+    from huying.node.offline_window import OfflineWindow
+
+    planned = node.config.timing.offline_window
+    window = None if planned is None else OfflineWindow.parse(planned)
 
     def observe() -> Observed:
-        return Observed(node.runtime.status(), node.retry_next(), node.facts.certificates)
+        return Observed(
+            node.runtime.status(),
+            node.retry_next(),
+            node.facts.certificates,
+            disk_free_bytes=_disk_free_bytes(node.config.data_dir),
+            offline_window=None if window is None else window.around(node.clock.now()),
+        )
 
     metrics = NodeMetrics(observe, node.facts.version, node.facts.code)
     node.observers.append(metrics.observe_append)
@@ -128,6 +140,13 @@ def metrics_component(node: Node) -> Component | None:
     host, port = split_address(node.config.metrics.listen)
     state = functools.partial(_state, node.runtime)
     return _Metrics(MetricsServer(host, port, metrics.registry, state))
+
+
+def _disk_free_bytes(folder: Path) -> int | None:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None
 
 
 def introduction_component(node: Node) -> Component:

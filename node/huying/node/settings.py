@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from huying.common import codes, limits
 from huying.common.errors import HuyingError
+from huying.node.offline_window import OfflineWindow
 
 __all__ = [
     "SECTIONS",
@@ -102,6 +103,12 @@ def _seconds(value: object) -> float:
     if not 0 < number <= SECONDS_MAX:
         raise ValueError(f"must be a number of seconds over 0 and at most {SECONDS_MAX:.0f}")
     return number
+
+
+def _window(value: object) -> str:
+    text = _text(value)
+    OfflineWindow.parse(text)
+    return text
 
 
 def _one_of(*words: str) -> Callable[[object], str]:
@@ -207,6 +214,11 @@ class TimingSection:
     )
     drain_seconds: float = _setting(
         _seconds, "How long a stop waits for the last acknowledgements.", limits.DRAIN_SECONDS
+    )
+    offline_window: str | None = _setting(
+        _window,
+        "Daily hours, local, in which silent links raise no alert, as 22:00-06:00; absent: none.",
+        None,
     )
 
 
