@@ -86,7 +86,7 @@ def test_the_first_key_of_a_node_stays_over_a_restart() -> None:
     host = Host(VILLAGE)
     link, _ = host.link(TOWN)
     town = HandmadeFeed(COUNTY)
-    sibling = "370830108202"
+    sibling = "370830102000"
 
     def member(seed: int) -> trust_pb2.Member:
         from huying.common.note import KeyType, Signer

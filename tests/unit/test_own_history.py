@@ -143,7 +143,7 @@ def put_member(feed: HandmadeFeed, code: str, witness: str, record: bytes | None
 
 def test_a_record_of_one_member_never_replaces_another_members_keys() -> None:
     """A roster entry under a used record id would make a restarted node forget the first key."""
-    first, second = "370830108202", "370830108203"
+    first, second = "370830102000", "370830103000"
     county = HandmadeFeed(COUNTY)
     put_member(county, first, first)
     put_member(county, second, second, record=member_record(first))

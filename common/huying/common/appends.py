@@ -95,6 +95,13 @@ class Appends:
         if any(entry.head.type in calls for entry in self._engine.replica.flush()):
             self.sequence_soon()
 
+    def say_what_is_owed(self) -> None:
+        """Confirm in the own feed what children said of their own keys."""
+        engine = self._engine
+        if engine.state == "live" and engine.confirmed and (owed := engine.epochs.owed()):
+            engine.replica.append(owed)
+            self._project()
+
     def sequence(self) -> None:
         """Let the sequencer answer the proposals that this transaction brought."""
         self.project()

@@ -10,13 +10,13 @@ The engine owns no thread, socket, file or clock; `huying.node.runtime` and the 
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from huying.common import limits
 from huying.common.appends import Appends
+from huying.common.codes import parse_origin
 from huying.common.conversation import Conversation
 from huying.common.effects import (
     Alarm,
@@ -24,7 +24,6 @@ from huying.common.effects import (
     Appended,
     Close,
     Direction,
-    DraftEntry,
     Drain,
     Effect,
     Input,
@@ -36,11 +35,12 @@ from huying.common.effects import (
     Received,
     Send,
 )
+from huying.common.epochs import Epochs, member_draft, member_message
+from huying.common.disposal import Disposal
 from huying.common.errors import STORE_FAULTS, Code, HuyingError
 from huying.common.observation import Observation
-from huying.common.ports import Clock, Entropy, HighWaterMark, Sequencer, Store
+from huying.common.ports import Clock, Entropy, ErasureList, HighWaterMark, Sequencer, Store
 from huying.common.pulse_board import PulseBoard
-from huying.common.records import member_record
 from huying.common.replica import Replica
 from huying.common.report import node_status
 from huying.common.roster import Identity, Pin, Roster
@@ -48,7 +48,7 @@ from huying.common.rounds import Rounds
 from huying.common.session import Session
 from huying.common.status import NodeStatus
 from huying.common.wants import WantBook
-from huying.wire.v1 import feed_pb2, sync_pb2, trust_pb2
+from huying.wire.v1 import sync_pb2
 
 __all__ = ["Engine", "Sequencer", "Settings"]
 
@@ -64,6 +64,7 @@ class Settings:
     withheld_grace_seconds: float = limits.WITHHELD_GRACE_SECONDS
     want_retry_seconds_min: float = limits.WANT_RETRY_SECONDS_MIN
     want_retry_seconds_max: float = limits.WANT_RETRY_SECONDS_MAX
+    receipt_seconds: float = limits.RECEIPT_SECONDS
 
     @property
     def stale_seconds(self) -> float:
@@ -86,8 +87,8 @@ class Engine:
         mark: HighWaterMark,
         settings: Settings = Settings(),
         sequencer: Sequencer | None = None,
+        erasure_list: ErasureList | None = None,
     ) -> None:
-        self.identity = identity
         self.settings = settings
         self.clock = clock
         self.roster = Roster(identity, parent, pins)
@@ -107,7 +108,9 @@ class Engine:
         self.pulses = PulseBoard()
         self._store = store
         self._mark = mark
+        self.epochs = Epochs(self)
         self.appends = Appends(self, sequencer)
+        self.disposal = Disposal(self, store, erasure_list)
         self._changed: set[str] = set()  # feeds that the last transaction changed
         self.rounds = Rounds(self, entropy)
         self.conversation = Conversation(self)
@@ -116,6 +119,11 @@ class Engine:
         self._alarms = 0  # in this step
         self._confirm_by = 0.0
         self._wake: float | None = None
+
+    @property
+    def identity(self) -> Identity:
+        """Who this node is, with the keys of the present epoch."""
+        return self.replica.identity
 
     # Starting.
 
@@ -131,14 +139,17 @@ class Engine:
             self.recover("the high-water mark is missing, or another host's")
         elif not self._stands(mark):
             self.recover("the store is behind its high-water mark")
-        elif mark[1] < own.size:
+        elif mark[:2] != (own.origin, own.size):
             self._write_mark()
         for error in self.replica.replay():
             self.alarm(error.code, detail=error.detail)
+        self.disposal.start()
         now = self.clock.monotonic()
         self._confirm_by = now + self.settings.confirm_seconds
         self.rounds.pulse_soon()
-        drafts = [self._member_draft(pin) for pin in self.roster.children.values()]
+        drafts = [
+            member_draft(member_message(pin), self.identity.code) for pin in self.epochs.unsaid()
+        ]
         if drafts and self.state != "recovering":
             self.appends.waiting.append(Append(None, tuple(drafts)))
         if self.state == "starting":
@@ -147,28 +158,17 @@ class Engine:
         return [*found, *self.step(())]
 
     def _stands(self, mark: tuple[str, int, bytes]) -> bool:
-        """Whether the store holds what the mark says has left this node."""
-        origin, size, digest = mark
-        own = self.replica.own
-        return (
-            origin == own.origin and size <= own.size and self.replica.root_at(own, size) == digest
-        )
+        """Whether the store holds what the mark says has left this node.
 
-    def _member_draft(self, pin: Pin) -> DraftEntry:
-        """A child's keys for the own feed; written once for each feed key."""
-        return DraftEntry(
-            kind=feed_pb2.KIND_ROSTER,
-            type=feed_pb2.RECORD_TYPE_MEMBER,
-            message=trust_pb2.Member(
-                code=pin.code,
-                name=pin.name,
-                feed_key=pin.feed_key,
-                witness_key=pin.witness_key,
-                certificate_sha256=pin.certificate_sha256,
-            ),
-            record=member_record(pin.code),
-            to=(f"{self.identity.code}/*",),
-            request_id=hashlib.sha256(b"member " + pin.feed_key.encode()).digest()[:16],
+        A rotation that was just committed leaves the mark with the epoch before.
+        """
+        origin, size, digest = mark
+        feed = self.replica.feeds.get(origin)
+        return (
+            feed is not None
+            and parse_origin(origin).code == self.identity.code
+            and size <= feed.size
+            and self.replica.root_at(feed, size) == digest
         )
 
     def recover(self, reason: str) -> None:
@@ -220,6 +220,7 @@ class Engine:
         else:
             self._after_commit(lambda: self.conversation.finish(self._changed))
         self._after_commit(self._go_round)
+        self._after_commit(self.disposal.scrub)
         self._wake = None
         effects, self._effects = self._effects, []
         return effects
@@ -254,7 +255,7 @@ class Engine:
         now = self.clock.monotonic()
         if not self.confirmed and now >= self._confirm_by:
             self.confirmed = True  # nobody could be asked; `unconfirmed` shows it until they can
-        own_size = self.replica.own.size
+        before = self.replica.own
         answers: list[Appended | Operated] = []
         self._notices.clear()
         self.conversation.begin()
@@ -267,13 +268,17 @@ class Engine:
                     self.appends.write_waiting(answers)
                 if now >= self.conversation.cosignatures_due():
                     self.conversation.keep_cosignatures()
+                self.disposal.within()
                 self.appends.sequence()
+                self.appends.say_what_is_owed()
                 changed = self.replica.commit()
         except BaseException:  # also where the store's own commit fails, which is at its exit
             self.replica.rollback()
             raise
-        if self.replica.own.size > own_size:
+        own = self.replica.own
+        if (own.origin, own.size) != (before.origin, before.size):
             self._write_mark()
+        self.disposal.committed()
         if changed:
             self.change_count += 1
         self._effects.extend(self._notices)
@@ -348,6 +353,12 @@ class Engine:
         if self.sessions.pop(link, None) is not None:
             self._effects.append(Close(link, code, detail))
 
+    def end(self, session: Session, code: Code, detail: str) -> None:
+        """End a peer's link for good, and tell it why."""
+        refusal = sync_pb2.Refusal(code=code, detail=detail)
+        self.send(session, sync_pb2.Frame(refusal=refusal))
+        self.close(session.link, code, detail)
+
     def alarm(self, code: Code, feed: str = "", peer: str = "", detail: str = "") -> None:
         """Show something to the operator, and count it."""
         self.failures[peer, code] += 1
@@ -386,6 +397,7 @@ class Engine:
         if not self.confirmed:
             yield self._confirm_by
         yield self.conversation.cosignatures_due()
+        yield from self.disposal.timers()
         yield from self.rounds.timers()
 
     def status(self) -> NodeStatus:

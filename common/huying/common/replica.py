@@ -2,35 +2,39 @@
 
 A replica changes only inside `begin` … `commit`/`rollback`, one store transaction each, and keeps
 in memory just what that transaction made durable. Every path into the store leads through here:
-`append` for the own feed, `receive` for segments, `receive_disclosed` for late answers,
-`adopt_cosignature` for what a witness returned.
+`append` for the own feed, `receive` for segments, `receive_disclosed` for late answers; and
+`huying.common.witness` for what a witness returned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 from huying.common.checkpoint import open_checkpoint, parse_checkpoint
 from huying.common.codes import Origin, parse_origin
 from huying.common.effects import AppendReceipt, DraftEntry
+from huying.common.ending import cut_at_end, ended
+from huying.common.erasure import Erasures
 from huying.common.errors import STORE_FAULTS, Code, HuyingError
+from huying.common.evidence import ForkError, ForkEvidence, contradiction
 from huying.common.intake import Intake, Reader, judge, judge_entry
-from huying.common.late import settle
+from huying.common.grants import Grants
+from huying.common.late import fill_in
 from huying.common.leaf import unpack_openings
 from huying.common.limits import ENTRY_BYTES_MAX
 from huying.common.mending import mend
 from huying.common.merkle import CompactRange, leaf_hash, range_hashes, root
-from huying.common.note import parse_note
+from huying.common.note import Signer, VerifierKey
 from huying.common.outgoing import entry_hash, tree_reader
 from huying.common.own_feed import OwnFeed
 from huying.common.ports import Clock, Entropy, Store
-from huying.common.records import STATEMENT_TYPES, member_record
-from huying.common.roster import Identity, Pin, Roster
-from huying.common.segment import ForkError, Segment, verify_segment
+from huying.common.records import STATEMENT_TYPES
+from huying.common.roster import Identity, Roster
+from huying.common.segment import Segment, verify_segment
 from huying.common.state import Applied, ClassMark, FeedState, Missing, StoredCheckpoint
-from huying.common.witness import countersign, merge_cosignature
+from huying.common.witness import compare, countersign
 from huying.wire.v1 import feed_pb2, sync_pb2, trust_pb2
 
 __all__ = ["Reaction", "Replica"]
@@ -48,6 +52,21 @@ class _Saved:
     feeds: dict[str, FeedState]
     ahead: dict[str, tuple[StoredCheckpoint, ...]]
     missing: dict[str, tuple[Missing, ...]]
+    identity: Identity
+    own_feed: OwnFeed
+    kept: list[tuple[Keeper, object]]  # filled by the first statement of the transaction
+
+
+class Keeper(Protocol):
+    """Whoever keeps in memory what statements said, and must forget it with a transaction."""
+
+    def save(self) -> object:
+        """What `restore` goes back to."""
+        ...
+
+    def restore(self, saved: object) -> None:
+        """Forget everything since `save`."""
+        ...
 
 
 class Replica:
@@ -60,6 +79,7 @@ class Replica:
         self.roster = roster
         self.store = store
         self._clock = clock
+        self._entropy = entropy
         self.feeds: dict[str, FeedState] = {feed.origin: feed for feed in store.feeds()}
         self.missing: dict[str, tuple[Missing, ...]] = {}
         self._ahead: dict[str, tuple[StoredCheckpoint, ...]] = {}
@@ -77,11 +97,15 @@ class Replica:
             with store.transaction():
                 self.feeds[identity.origin] = store.create_feed(identity.origin)
         self._own_feed = OwnFeed(identity.feed_signer, self.own.feed_id, store, clock, entropy)
-        self.reactions: dict[int, Reaction] = {feed_pb2.RECORD_TYPE_MEMBER: self._learn}
+        self.reactions: dict[int, Reaction] = {}
+        self.keepers: tuple[Keeper, ...] = ()
+        self.erasures = Erasures(self)
+        self.grants = Grants(self)
         self.may_cosign = True
         self._readers: dict[int, Reader] = {}
         self._saved: _Saved | None = None
         self._applied: list[Applied] = []
+        self._changed: dict[tuple[int, int], Applied] = {}
         self._dirty: set[str] = set()
 
     @property
@@ -89,14 +113,28 @@ class Replica:
         """The own feed."""
         return self.feeds[self.identity.origin]
 
+    def now(self) -> float:
+        """Unix seconds, by this node's clock."""
+        return self._clock.now()
+
     # The transaction.
 
     def begin(self) -> None:
         """Remember what a rollback returns to. The store's transaction is the caller's."""
-        self._saved = _Saved(dict(self.feeds), dict(self._ahead), dict(self.missing))
+        self._saved = _Saved(
+            dict(self.feeds),
+            dict(self._ahead),
+            dict(self.missing),
+            self.identity,
+            self._own_feed,
+            [],
+        )
         self._own_feed.begin()
         self._applied = []
+        self._changed.clear()
         self._dirty.clear()
+        self.erasures.begin()
+        self.grants.begin()
 
     def rollback(self) -> None:
         """Forget everything since `begin`."""
@@ -106,6 +144,11 @@ class Replica:
             self._saved.ahead,
             self._saved.missing,
         )
+        self.identity, self._own_feed = self._saved.identity, self._saved.own_feed
+        for keeper, saved in self._saved.kept:
+            keeper.restore(saved)
+        self.erasures.rollback()
+        self.grants.rollback()
         self._readers.clear()  # of feeds that were not created after all
         self._saved = None
 
@@ -126,11 +169,15 @@ class Replica:
         Returns what was projected, so that a sequencer can be asked what it makes of it.
         """
         if self._own_feed.waiting:
-            self._set(self._own_feed.flush(self.own))
+            self.put(self._own_feed.flush(self.own))
         applied, self._applied = self._applied, []
         if any(entry.head.type in STATEMENT_TYPES for entry in applied):
             # What is refused is not journalled: a start learns from the journal, in its order.
-            applied = [entry for entry in applied if self._react(entry)]
+            applied = [entry for entry in applied if self._takes(entry) and self._react(entry)]
+        if self._changed:
+            changed, self._changed = self._changed, {}
+            applied = [changed.pop((one.feed_id, one.index), one) for one in applied]
+            applied += changed.values()
         if applied:
             self.store.apply(applied)
         return applied
@@ -143,7 +190,7 @@ class Replica:
         refused = []
         origins = {feed.feed_id: feed for feed in self.feeds.values()}
         for feed_id, index, stored in self.store.statements():
-            reader = self._reader(origins[feed_id])
+            reader = self.reader_of(origins[feed_id])
             if stored.leaf is None:
                 continue
             verdict = judge_entry(reader, stored.leaf, unpack_openings(stored.openings))
@@ -174,27 +221,38 @@ class Replica:
             return True
         if not entry.message.ListFields():
             return False  # its opening is missing; when it comes the entry is applied again
+        self.keep()
         try:
             reaction(entry, False)
         except HuyingError as error:
             if error.code in STORE_FAULTS:
                 raise
-            self.store.quarantine(
-                entry.feed_id, entry.index, error.code, error.detail, self._clock.now()
-            )
-            feed = self.feeds[str(Origin(self.identity.network, entry.home, entry.epoch))]
-            self._set(replace(feed, quarantined=feed.quarantined + 1))
+            self._quarantine(entry, error)
             return False
         return True
 
-    def _learn(self, entry: Applied, _replaying: bool) -> None:
-        """Trust the keys that a parent names. Raises HuyingError(KEY or BAD_RECORD)."""
-        member = entry.message
-        assert isinstance(member, trust_pb2.Member)
-        keys = member.feed_key, member.witness_key, member.certificate_sha256
-        if entry.head.record != member_record(member.code):
-            raise HuyingError(Code.BAD_RECORD, f"not the record of member {member.code}")
-        self.roster.add(Pin(member.code, member.name, *keys))
+    def keep(self) -> None:
+        """Remember what statements said so far, before it changes in this transaction."""
+        if self._saved is not None and not self._saved.kept:
+            self._saved.kept = [(keeper, keeper.save()) for keeper in self.keepers]
+
+    def _takes(self, entry: Applied) -> bool:
+        """Whether an entry lies before its epoch's end, which the same segment may have brought."""
+        epoch = self.roster.epoch(self._origin_of(entry))
+        if epoch is None or epoch.stop is None or entry.index < epoch.stop:
+            return True
+        self._quarantine(entry, ended(epoch))
+        return False
+
+    def _quarantine(self, entry: Applied, error: HuyingError) -> None:
+        self.store.quarantine(
+            entry.feed_id, entry.index, error.code, error.detail, self._clock.now()
+        )
+        feed = self.feeds[self._origin_of(entry)]
+        self.put(replace(feed, quarantined=feed.quarantined + 1))
+
+    def _origin_of(self, entry: Applied) -> str:
+        return str(Origin(self.identity.network, entry.home, entry.epoch))
 
     # The own feed.
 
@@ -208,28 +266,52 @@ class Replica:
         """(index, record) of a request that was written, in this transaction or an earlier one."""
         return self._own_feed.known_request(request_id)
 
+    def begin_epoch(self, signer: Signer) -> None:
+        """Go on under another key, in a feed of its own. What was composed is stored before."""
+        self.flush()
+        former = (*self.identity.former, self.identity.feed_signer.key)
+        self.identity = replace(self.identity, feed_signer=signer, former=former)
+        if signer.name not in self.feeds:
+            self.feeds[signer.name] = self.store.create_feed(signer.name)
+        feed_id = self.own.feed_id
+        self._own_feed = OwnFeed(signer, feed_id, self.store, self._clock, self._entropy)
+        self._dirty.add(signer.name)
+
     # Other nodes' feeds.
 
     def receive(self, segment: Segment) -> Intake:
         """Steps 1 to 7 for a segment from a peer entitled to send this feed.
 
         Raises HuyingError with the codes of `verify_segment`, or UNKNOWN_ORIGIN. Fork evidence is
-        kept and the feed frozen before a ForkError leaves.
+        kept and the feed frozen before a ForkError leaves. Of a segment that runs over the end of
+        its epoch what lies before it is kept, and REVOKED or EPOCH_CLOSED raised for the rest.
         """
-        key = self.roster.feed_key(segment.origin)
+        key = self.feed_key(segment.origin)
         if key is None:
             raise HuyingError(Code.UNKNOWN_ORIGIN, segment.origin)
         feed = self.feeds.get(segment.origin) or FeedState(feed_id=0, origin=segment.origin)
         try:
             accepted = verify_segment(feed, key, segment, self._ahead.get(segment.origin, ()))
         except ForkError as error:
-            self._set(replace(feed, frozen=error.first + b"\n" + error.second))
+            self.freeze(segment.origin, error.evidence)
             raise
+        except HuyingError as error:
+            if error.code is Code.STALE_SIZE:  # old, or another history?
+                compare(self, segment.origin, segment.note)
+            raise
+        epoch = self.roster.epoch(segment.origin)
+        refused = None
+        if accepted is not None and epoch is not None and epoch.stop is not None:
+            whole = accepted
+            accepted = cut_at_end(feed, whole, epoch.stop)
+            if accepted is None:
+                raise ended(epoch)
+            refused = ended(epoch) if accepted is not whole else None
         if accepted is None:
             return Intake()
         if not feed.feed_id:
             feed = self.store.create_feed(segment.origin)
-        reader = self._reader(feed)
+        reader = self.reader_of(feed)
         now = self._clock.now()
         intake = judge(reader, accepted.start, accepted.entries, accepted.hashes, feed.classes, now)
         store = self.store
@@ -238,15 +320,16 @@ class Replica:
         store.put_checkpoint(feed.feed_id, accepted.head)
         for index, code, detail in intake.quarantined:
             store.quarantine(feed.feed_id, index, code, detail, now)
-        if intake.missing:
-            self._change_missing(feed, (), intake.missing)
+        # Of the own feed, recovery asks everybody for whatever is not there.
+        if intake.missing and segment.origin != self.identity.origin:
+            self.change_missing(feed, (), intake.missing)
         self._applied.extend(intake.applied)
         ahead = [*self._ahead.get(feed.origin, ()), accepted.head]
         ahead = [seen for seen in ahead if seen.size > accepted.size]
         ahead.sort(key=lambda seen: seen.size)
         # An origin may sign any number of them: those that are passed next stay, and the newest.
         self._ahead[feed.origin] = (*ahead[: AHEAD_MAX - 1], *ahead[AHEAD_MAX - 1 :][-1:])
-        self._set(
+        self.put(
             replace(
                 feed,
                 size=accepted.size,
@@ -260,94 +343,36 @@ class Replica:
                 quarantined=feed.quarantined + len(intake.quarantined),
             )
         )
+        if refused is not None:
+            raise refused
         return intake
 
     def receive_disclosed(self, origin: str, index: int, entry: feed_pb2.Entry) -> bool:
         """Fill in one entry from a late answer; True where it brought anything.
 
-        Raises HuyingError(BAD_PROOF) where the leaf is not the one held as a hash, LIMIT_EXCEEDED
-        for an entry over 16 KiB, OPENING_MISMATCH or BREACH where an opening does not belong here.
+        Raises as `huying.common.late.fill_in`.
         """
-        feed = self.feeds.get(origin)
-        if feed is None or index >= feed.size:
-            raise HuyingError(Code.NOT_SERVED, f"entry {index} of {origin} is not held")
-        if len(entry.leaf) + sum(map(len, entry.openings)) > ENTRY_BYTES_MAX:
-            raise HuyingError(Code.LIMIT_EXCEEDED, f"an entry over {ENTRY_BYTES_MAX} bytes")
-        held = self.store.entries(feed.feed_id, index, index + 1)[0]
-        if leaf_hash(entry.leaf) != entry_hash(held):
-            raise HuyingError(Code.BAD_PROOF, f"another leaf for entry {index} of {origin}")
-        before = unpack_openings(held.openings)
-        known = {opening[0] for opening in before}
-        fresh = [o for o in entry.openings if o and o[0] not in known]
-        reader = self._reader(feed)
-        verdict = judge_entry(reader, entry.leaf, sorted((*before, *fresh)))
-        gained = len(verdict.present) - len(before)
-        if verdict.breaches:
-            raise HuyingError(Code.BREACH, f"entry {index} of {origin}")
-        if verdict.mismatches:
-            raise HuyingError(Code.OPENING_MISMATCH, f"entry {index} of {origin}")
-        if gained <= 0 and held.leaf is not None:
-            return False
-        self.store.set_entry(feed.feed_id, index, verdict.entry)
-        settlement = settle(
-            self.missing.get(origin, ()),
-            feed.classes,
-            index,
-            verdict,
-            newly_headed=not before,
-            now=self._clock.now(),
-        )
-        if settlement.old or settlement.new:
-            self._change_missing(feed, settlement.old, settlement.new)
-        hidden = held.leaf is None
-        shown = len(verdict.slots) - len(verdict.present)
-        was_shown = 0 if hidden else len(verdict.slots) - len(before)
-        quarantined = list(settlement.quarantine)
-        if verdict.quarantine is not None:
-            quarantined.append((index, *verdict.quarantine))
-        for place, code, detail in quarantined:
-            self.store.quarantine(feed.feed_id, place, code, detail, self._clock.now())
-        if verdict.head is not None and verdict.message is not None and settlement.counts:
-            self._applied.append(
-                Applied(
-                    feed.feed_id,
-                    reader.origin.code,
-                    reader.origin.epoch,
-                    index,
-                    verdict.head,
-                    verdict.slots,
-                    verdict.present,
-                    verdict.message,
-                )
-            )
-        self._set(
-            replace(
-                feed,
-                classes={**feed.classes, **settlement.classes},
-                openings_held=feed.openings_held + gained,
-                openings_withheld=feed.openings_withheld + shown - was_shown,
-                entries_hidden=feed.entries_hidden - hidden,
-                quarantined=feed.quarantined + len(quarantined),
-            )
-        )
-        return gained > 0
+        gained, verdict = fill_in(self, origin, index, entry, self._clock.now())
+        self.grants.filled(origin, index, verdict)
+        return gained
 
     def mend(self, message: sync_pb2.Disclose) -> None:
         """Put leaves in place of damaged ones. Raises as `huying.common.mending.mend`."""
-        reader = self._reader(self.feeds[message.origin])
+        reader = self.reader_of(self.feeds[message.origin])
         self._applied.extend(mend(self, reader, message, self._clock.now()))
         self._dirty.add(message.origin)
 
     def add_gap(self, origin: str, row: Missing) -> None:
         """Note a gap at the end of a feed, which a pulse showed; later numbers go on behind it."""
         feed = self.feeds[origin]
-        self._change_missing(feed, (), (row,))
+        self.change_missing(feed, (), (row,))
         mark = ClassMark(row.last, row.stop - 1)
-        self._set(replace(feed, classes={**feed.classes, row.name: mark}))
+        self.put(replace(feed, classes={**feed.classes, row.name: mark}))
 
-    def _change_missing(
+    def change_missing(
         self, feed: FeedState, old: Sequence[Missing], new: Sequence[Missing]
     ) -> None:
+        """Take rows off the list of what is missing in a feed, and put others on."""
         self.store.replace_missing(feed.feed_id, old, new)
         rows = [row for row in self.missing.get(feed.origin, ()) if row not in old]
         rows.extend(new)
@@ -355,6 +380,30 @@ class Replica:
             self.missing[feed.origin] = tuple(rows)
         else:
             self.missing.pop(feed.origin, None)
+
+    def wanted(self) -> Mapping[str, tuple[Missing, ...]]:
+        """What is to be asked for, by origin: what is missing, and what disclosures opened."""
+        granted = self.grants.wants
+        if not granted:
+            return self.missing
+        origins = {**self.missing, **granted}
+        return {one: self.missing.get(one, ()) + granted.get(one, ()) for one in origins}
+
+    # Forks.
+
+    def freeze(self, origin: str, evidence: ForkEvidence) -> bool:
+        """Keep the evidence, and take no more of the feed; False where it was frozen before."""
+        feed = self.feeds.get(origin) or FeedState(feed_id=0, origin=origin)
+        if feed.frozen:
+            return False
+        self.put(replace(feed, frozen=evidence.encode(origin)))
+        return True
+
+    def expect(self, origin: str, signed: StoredCheckpoint) -> None:
+        """Keep a verified checkpoint of more than is held: what comes must lead to it."""
+        ahead = [*self._ahead.get(origin, ()), signed]
+        self._ahead[origin] = tuple(sorted(ahead, key=lambda one: one.size)[:AHEAD_MAX])
+        self.store.put_checkpoint(self.feeds[origin].feed_id, signed)
 
     # Witnessing.
 
@@ -368,40 +417,12 @@ class Replica:
             self.store.put_checkpoint(feed.feed_id, signed)
             self.feeds[origin] = replace(feed, head=signed, cosigned=signed)
 
-    def adopt_cosignature(self, peer: str, data: bytes) -> None:
-        """Keep the cosignature that witness `peer` returned on a checkpoint of the own feed.
-
-        Raises HuyingError(NOT_ENROLLED, NOT_FOUND), or as `merge_cosignature`.
-        """
-        witness = self.roster.witness_key(peer)
-        if witness is None:
-            raise HuyingError(Code.NOT_ENROLLED, f"no witness key of {peer}")
-        own = self.own
-        size = parse_checkpoint(parse_note(data).text).size
-        found = self.store.checkpoints(own.feed_id, size - 1, size, newest_first=True, limit=1)
-        if not found:
-            raise HuyingError(Code.NOT_FOUND, f"no checkpoint of size {size} was kept")
-        merged = merge_cosignature(found[0], data, self.identity.feed_signer.key, witness)
-        self.store.put_checkpoint(own.feed_id, merged)
-        witnessed = own.witnessed
-        self._set(
-            replace(
-                own,
-                head=merged if own.head is not None and own.head.size == size else own.head,
-                witnessed=merged if witnessed is None or witnessed.size <= size else witnessed,
-            )
-        )
-
     # Reading.
 
-    def signed_and_held(self, note: bytes) -> bool:
-        """Whether a checkpoint note of the own feed stands in what is held.
-
-        Raises HuyingError(BAD_NOTE or BAD_SIGNATURE) for one that this node never signed.
-        """
-        signed = open_checkpoint(note, self.identity.feed_signer.key).checkpoint
-        own = self.own
-        return signed.size <= own.size and self.root_at(own, signed.size) == signed.root
+    def feed_key(self, origin: str) -> VerifierKey | None:
+        """The key that signs a feed, the own one included; None where the roster tells none."""
+        own = self.identity.feed_signer.key
+        return own if origin == own.name else self.roster.feed_key(origin)
 
     def root_at(self, feed: FeedState, size: int) -> bytes:
         """The root of the first `size` entries, which must be held."""
@@ -417,15 +438,26 @@ class Replica:
         ahead = self._ahead.get(feed.origin, ())
         return max((feed.size, *(seen.size for seen in ahead)))
 
-    def _reader(self, feed: FeedState) -> Reader:
+    def reader_of(self, feed: FeedState) -> Reader:
+        """Who judges the entries of a feed for this node."""
         reader = self._readers.get(feed.feed_id)
         if reader is None:
             reader = Reader(self.identity.code, feed.origin, feed.feed_id)
             self._readers[feed.feed_id] = reader
+        reader.erased = self.erasures.of(feed.origin)
         return reader
 
-    def _set(self, feed: FeedState) -> None:
-        if not feed.feed_id:  # a fork seen before anything was held
-            feed = replace(self.store.create_feed(feed.origin), frozen=feed.frozen)
+    def project(self, entries: Iterable[Applied]) -> None:
+        """Have the projections show these entries, after what was applied before."""
+        self._applied.extend(entries)
+
+    def project_again(self, entries: Iterable[Applied]) -> None:
+        """Have the projections show less of these entries, from which openings were taken."""
+        self._changed.update({(entry.feed_id, entry.index): entry for entry in entries})
+
+    def put(self, feed: FeedState) -> None:
+        """The feed as it stands now, in the transaction that makes it so."""
+        if not feed.feed_id:  # something is known of it before anything is held
+            feed = replace(feed, feed_id=self.store.create_feed(feed.origin).feed_id)
         self.feeds[feed.origin] = feed
         self._dirty.add(feed.origin)
