@@ -208,7 +208,7 @@ class Conversation:
         ]
         engine.pulses.link_opened(behind)
         own = engine.identity.origin
-        served = [one for one in engine.replica.missing if one == own or session.accepts(one)]
+        served = [one for one in engine.replica.wanted() if one == own or session.accepts(one)]
         engine.wants.link_opened(served, engine.clock.monotonic())
         engine.rounds.pulse_soon()
 
@@ -341,8 +341,12 @@ class Conversation:
             self._budgets[session.link].bytes -= answer.ByteSize()
             self._replies.append((session, sync_pb2.Frame(disclose=answer)))
             return
+        now = engine.clock.now()
+        granted = engine.replica.grants.for_peer(
+            session.peer, want.origin, want.start, want.stop, now
+        )
         for index, entry in enumerate(stored, start=want.start):
-            given = disclosed_entry(entry, session.peer, origin)
+            given = disclosed_entry(entry, session.peer, origin, granted.at(index))
             if given is None:
                 continue
             leaf, openings = given

@@ -65,6 +65,7 @@ CONFIRM_SECONDS: Final = 10.0  # how long a start waits for the parent before it
 WANT_RETRY_SECONDS_MIN: Final = 1.0
 WANT_RETRY_SECONDS_MAX: Final = 60.0
 WITHHELD_GRACE_SECONDS: Final = 10.0  # asked for this long, and still not there
+WITHHELD_BEHIND_SECONDS: Final = 86400.0  # and a body, while an erasure may yet explain it
 RETRY_SECONDS_MIN: Final = 0.5
 RETRY_SECONDS_MAX: Final = 60.0
 

@@ -56,11 +56,12 @@ def entry_hash(entry: StoredEntry) -> bytes:
 
 
 def disclosed_entry(
-    entry: StoredEntry, reader: str, origin: Origin
+    entry: StoredEntry, reader: str, origin: Origin, granted: bytes = b""
 ) -> tuple[bytes, Sequence[bytes]] | None:
     """The leaf and the openings that `reader` may have of a stored entry, or None.
 
     None where the entry is withheld from the reader whole, or this node has no head to judge by.
+    `granted` are the slots that a disclosure opens; the head goes with them.
     """
     leaf, _, packed = entry
     if leaf is None or not packed:
@@ -72,6 +73,8 @@ def disclosed_entry(
     if level(origin.code) != Level.VILLAGE:  # a village addresses nobody
         to = tuple(feed_pb2.Head.FromString(openings[0][BODY_OFFSET:]).to)
     readable = view(reader, origin.code, leaf_slots(leaf), to).readable
+    if granted and any(opening[0] in granted for opening in openings):
+        readable = bytes({0, *readable, *granted})
     if not readable:
         return None
     if len(openings) != len(readable) or any(o[0] not in readable for o in openings):

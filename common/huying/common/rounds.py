@@ -55,7 +55,7 @@ class Rounds:
         """When a round has something to do though nothing came; monotonic seconds."""
         engine = self._engine
         yield self._pulse_due
-        for origin in engine.replica.missing:
+        for origin in engine.replica.wanted():
             if self._holder(origin) is not None:
                 yield engine.wants.next_due(origin)
         for session in engine.sessions.values():
@@ -102,8 +102,9 @@ class Rounds:
     def _ask(self, now: float) -> None:
         """Ask for what is missing, wherever the line to its origin is up."""
         engine = self._engine
-        engine.wants.forget_settled(engine.replica.missing)
-        for origin, rows in engine.replica.missing.items():
+        wanted = engine.replica.wanted()
+        engine.wants.forget_settled(wanted)
+        for origin, rows in wanted.items():
             holder = self._holder(origin)
             if holder is not None:
                 for want in engine.wants.due(origin, rows, now):
@@ -119,13 +120,21 @@ class Rounds:
         above = [session for session in greeted if session.direction is Direction.UP]
         return next(iter(above or greeted), None)
 
+    def _is_behind(self, origin: str) -> bool:
+        """Whether the origin signed entries, in this epoch or a later one, that are not here."""
+        replica, code = self._engine.replica, parse_origin(origin).code
+        if origin not in replica.missing:
+            return False
+        feeds = (f for f in replica.feeds.values() if parse_origin(f.origin).code == code)
+        return any(replica.remote_head(feed) > feed.size for feed in feeds)
+
     def _mark_kept_back(self) -> None:
         """Name the feeds of which something is being kept from this node, and clear the others."""
         engine = self._engine
         now, grace = engine.clock.now(), engine.settings.withheld_grace_seconds
         for origin, seen in engine.observations.items():
-            # What is missing lies in what is held, so a feed that is behind excuses nothing.
-            hidden = engine.wants.withheld(origin, now, grace)
+            behind = self._is_behind(origin)
+            hidden = engine.wants.withheld(origin, now, grace, behind=behind)
             withheld = origin in engine.replica.missing if seen.withheld else hidden
             if withheld and not seen.withheld:
                 engine.withheld_gaps += 1

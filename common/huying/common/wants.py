@@ -11,7 +11,12 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from huying.common.limits import WANT_ENTRIES_MAX, WANTS_IN_FLIGHT_MAX
+from huying.common.leaf import HEAD_SLOT
+from huying.common.limits import (
+    WANT_ENTRIES_MAX,
+    WANTS_IN_FLIGHT_MAX,
+    WITHHELD_BEHIND_SECONDS,
+)
 from huying.common.state import DAMAGED, Missing
 from huying.wire.v1 import sync_pb2
 
@@ -92,12 +97,19 @@ class WantBook:
                 asking.due = now
                 asking.pause_seconds = self._pause_seconds_min
 
-    def withheld(self, origin: str, wall_seconds: float, grace_seconds: float) -> bool:
-        """Whether something of the feed was asked for in vain, often and for long."""
+    def withheld(
+        self, origin: str, wall_seconds: float, grace_seconds: float, *, behind: bool = False
+    ) -> bool:
+        """Whether something of the feed was asked for in vain, often and for long.
+
+        While signed entries are still to come (`behind`) one of them may be an erasure that
+        explains why a body is not given; nothing explains the lack of a head, nor of an entry.
+        """
+        longer = max(grace_seconds, WITHHELD_BEHIND_SECONDS) if behind else grace_seconds
         return any(
             name == origin
             and asking.answers >= ANSWERS_BEFORE_WITHHELD
-            and wall_seconds - row.since >= grace_seconds
+            and wall_seconds - row.since >= (longer if _is_body(row) else grace_seconds)
             for (name, row), asking in self._asking.items()
         )
 
@@ -110,6 +122,10 @@ class WantBook:
         """When the next Want of a feed is due; monotonic seconds."""
         dues = (asking.due for (name, _), asking in self._asking.items() if name == origin)
         return min(dues, default=float("inf"))
+
+
+def _is_body(row: Missing) -> bool:
+    return bool(row.slots) and HEAD_SLOT not in row.slots
 
 
 def _overlap(one: Missing, other: Missing) -> bool:
