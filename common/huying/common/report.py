@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from huying.common.codes import ancestors, is_within, parse_origin
+from huying.common.roster import Epoch, EpochStatus
 from huying.common.state import FeedState
 from huying.common.status import FeedHealth, FeedStatus, NodeStatus, PeerStatus
 
@@ -17,12 +18,13 @@ __all__ = ["node_status"]
 def node_status(engine: Engine) -> NodeStatus:
     """The node as it stands; a feed that is expected and never came is listed as unknown."""
     feeds = [_feed_status(engine, feed) for feed in engine.replica.feeds.values()]
-    known = {feed.code for feed in feeds}
+    known = {feed.origin for feed in feeds}
     feeds.extend(
         _feed_status(engine, FeedState(0, key.name))
         for code in engine.roster.readers()
-        if code not in known and _is_expected(engine, code)
+        if _is_expected(engine, code)
         for key in engine.roster.feed_keys_of(code)
+        if key.name not in known
     )
     return NodeStatus(
         code=engine.identity.code,
@@ -47,7 +49,14 @@ def _feed_status(engine: Engine, feed: FeedState) -> FeedStatus:
     code = parse_origin(feed.origin).code
     seen = engine.observation(feed.origin) if not own else None
     connected = engine.session_towards(code) is not None
-    health, reason = _own_health(engine, feed) if own else _health(engine, feed, connected, now)
+    epoch = engine.roster.epoch(feed.origin)
+    over = epoch is not None and _is_over(epoch, feed)
+    if epoch is not None and over:
+        health, reason = _ended_health(epoch)
+    elif own:
+        health, reason = _own_health(engine, feed)
+    else:
+        health, reason = _health(engine, feed, connected, now)
     return FeedStatus(
         origin=feed.origin,
         code=code,
@@ -55,12 +64,12 @@ def _feed_status(engine: Engine, feed: FeedState) -> FeedStatus:
         root=engine.replica.root_at(feed, feed.size),
         health=health,
         reason=reason,
-        remote_head_size=max(seen.remote_head_size, feed.size) if seen else feed.size,
+        remote_head_size=max(seen.remote_head_size, feed.size) if seen and not over else feed.size,
         remote_head_observed=seen.remote_head_observed if seen else now,
         lag_seconds=seen.lag_seconds(feed.size, connected, now, engine.settings.stale_seconds)
-        if seen
+        if seen and not over
         else 0.0,
-        oldest_unapplied=seen.oldest_unapplied if seen else None,
+        oldest_unapplied=seen.oldest_unapplied if seen and not over else None,
         last_success=seen.last_success if seen else None,
         cosigned_size=_witnessed_size(feed),
         openings_held=feed.openings_held,
@@ -87,6 +96,19 @@ def _own_health(engine: Engine, feed: FeedState) -> tuple[FeedHealth, str]:
     if parent is not None and feed.size and feed.witnessed is None:
         return FeedHealth.UNWITNESSED, "no witness has cosigned this feed"
     return FeedHealth.LIVE, ""
+
+
+def _is_over(epoch: Epoch, feed: FeedState) -> bool:
+    """Whether an epoch has ended, and all of it is here: it is complete, however old its pulse."""
+    if epoch.status is EpochStatus.ACTIVE or feed.frozen:
+        return False
+    return epoch.stop is None or feed.size >= epoch.stop
+
+
+def _ended_health(epoch: Epoch) -> tuple[FeedHealth, str]:
+    if epoch.status is EpochStatus.REVOKED:
+        return FeedHealth.REVOKED, f"revoked at size {epoch.stop}: {epoch.reason}"
+    return FeedHealth.CLOSED, "the node goes on in a later epoch"
 
 
 def _health(engine: Engine, feed: FeedState, connected: bool, now: float) -> tuple[FeedHealth, str]:

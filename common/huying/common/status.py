@@ -58,6 +58,8 @@ class FeedHealth(enum.Enum):
     UNCONFIRMED = "unconfirmed"  # own feed, and the parent has not confirmed it since the start
     CATCHING_UP = "catching_up"
     UNWITNESSED = "unwitnessed"
+    REVOKED = "revoked"  # its parent ended the epoch, and all that stands of it is here
+    CLOSED = "closed"  # the node goes on in a later epoch, and all of this one is here
     LIVE = "live"
 
 

@@ -25,6 +25,8 @@ _STATES: Final = {
     "withheld": "隐瞒",
     "recovering": "恢复中",
     "forked": "分叉",
+    "closed": "已结束",
+    "revoked": "已吊销",
     "down": "未运行",
 }
 
