@@ -11,6 +11,7 @@ kept before the signature was checked. docs/SYNC.md, "Bundles".
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -70,8 +71,8 @@ def seal_bundle(
     payload: bundle_pb2.BundlePayload,
     recipient_key: bytes,
     signer: Signer,
-) -> bytes:
-    """The bytes of a bundle file. Sets `payload_bytes` and `origin` in `header`.
+) -> tuple[bytes, bytes]:
+    """The bytes of a bundle file, and their SHA-256. Sets `payload_bytes` and `origin` in `header`.
 
     Raises HuyingError(KEY) for an unusable `recipient_key` (X25519, 32 bytes), and LIMIT_EXCEEDED
     for a payload over 64 MiB.
@@ -86,7 +87,8 @@ def seal_bundle(
     sealed = hpke.seal(packed, recipient_key, _LABEL + head)
     signature = signer.sign_raw(_LABEL + head + sha256(sealed).digest())
     bundle = bundle_pb2.Bundle(header=head, sealed=sealed, signature=signature)
-    return _MAGIC + bundle.SerializeToString(deterministic=True)
+    file = _MAGIC + bundle.SerializeToString(deterministic=True)
+    return file, sha256(file).digest()
 
 
 def parse_bundle(data: bytes) -> Parcel:
@@ -104,8 +106,13 @@ def parse_bundle(data: bytes) -> Parcel:
         raise _altered("its header or its signature has an impossible length")
     try:
         header = bundle_pb2.BundleHeader.FromString(head)
+        parse_code(header.recipient)
+        if parse_origin(header.origin).code != parse_code(header.sender):
+            raise _altered("it is signed by another node than it names")
     except DecodeError:
         raise _altered("its header does not parse") from None
+    except HuyingError as error:
+        raise _altered(error.detail) from None
     if not 1 <= header.number <= _NUMBER_MAX or header.after >= header.number:
         raise _altered(f"number {header.number} after {header.after}")
     return Parcel(header, head, sealed, signature, sha256(data).digest())
@@ -122,12 +129,9 @@ def check_signature(parcel: Parcel, key: VerifierKey) -> None:
         raise _altered("the sender's signature does not verify") from None
 
 
-def open_payload(parcel: Parcel, key: hpke.SealKey) -> bundle_pb2.BundlePayload:
-    """What is in the bundle. Raises HuyingError(BUNDLE_TAMPERED)."""
-    try:
-        packed = key.open(parcel.sealed, _LABEL + parcel.header_bytes)
-    except HuyingError as error:
-        raise _altered(error.detail) from None
+def open_payload(parcel: Parcel, keys: Sequence[hpke.SealKey]) -> bundle_pb2.BundlePayload:
+    """What is in the bundle, which one of `keys` opens. Raises HuyingError(BUNDLE_TAMPERED)."""
+    packed = _open_seal(parcel, keys)
     size_bytes = parcel.header.payload_bytes
     try:
         if size_bytes > BUNDLE_PAYLOAD_BYTES_MAX:
@@ -138,9 +142,18 @@ def open_payload(parcel: Parcel, key: hpke.SealKey) -> bundle_pb2.BundlePayload:
         payload = bundle_pb2.BundlePayload.FromString(unpacked)
     except (zstandard.ZstdError, DecodeError):
         raise _altered("its content does not unpack") from None
-    if len(payload.frames) > BUNDLE_FRAMES_MAX or len(payload.secret) != BUNDLE_SECRET_BYTES:
+    if len(payload.frames) > BUNDLE_FRAMES_MAX or payload.imported > _NUMBER_MAX:
+        raise _altered("its content is out of bounds")
+    if len(payload.secret) != BUNDLE_SECRET_BYTES:
         raise _altered("its content is out of form")
     return payload
+
+
+def _open_seal(parcel: Parcel, keys: Sequence[hpke.SealKey]) -> bytes:
+    for key in keys:
+        with contextlib.suppress(HuyingError):
+            return key.open(parcel.sealed, _LABEL + parcel.header_bytes)
+    raise _altered("the seal does not open with a key of this node")
 
 
 def sign_receipt(body: bundle_pb2.BundleReceiptBody, signer: Signer) -> bytes:
@@ -165,6 +178,8 @@ def parse_receipt(data: bytes) -> tuple[bundle_pb2.BundleReceiptBody, bytes, byt
         parsed = bundle_pb2.BundleReceiptBody.FromString(body)
         parse_code(parsed.sender)
         parse_code(parsed.recipient)
+        if not 1 <= parsed.number <= _NUMBER_MAX:
+            raise _altered(f"a receipt for number {parsed.number}")
         if parse_origin(parsed.origin).code != parsed.recipient:
             raise _altered("the receipt is signed by another node than it names")
     except DecodeError:

@@ -57,6 +57,13 @@ class PulseBoard:
         """Those for whom a pulse waits."""
         return {reader for _, reader in self._waiting}
 
+    def kept_for(self, readers: Iterable[str]) -> Iterator[tuple[str, int, feed_pb2.Pulse]]:
+        """(origin, size, pulse): the newest of each origin for these readers."""
+        behind = set(readers)
+        for (origin, reader), (size, pulse, _) in self._newest.items():
+            if reader in behind:
+                yield origin, size, pulse
+
     def due(self, routes: Mapping[str, Session]) -> Iterator[tuple[Session, sync_pb2.Frame]]:
         """What may go out now. `routes` gives the greeted session towards each reader."""
         for key, (size, pulse, _) in list(self._waiting.items()):

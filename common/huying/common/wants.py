@@ -20,7 +20,7 @@ from huying.common.limits import (
 from huying.common.state import DAMAGED, Missing
 from huying.wire.v1 import sync_pb2
 
-__all__ = ["WantBook"]
+__all__ = ["WantBook", "windows"]
 
 ANSWERS_BEFORE_WITHHELD = 3
 ROWS_TRACKED_MAX = 256  # of one feed: a hostile origin may leave a million, and every step looks
@@ -99,19 +99,20 @@ class WantBook:
 
     def withheld(
         self, origin: str, wall_seconds: float, grace_seconds: float, *, behind: bool = False
-    ) -> bool:
-        """Whether something of the feed was asked for in vain, often and for long.
+    ) -> list[Missing]:
+        """What of the feed was asked for in vain, often and for long.
 
         While signed entries are still to come (`behind`) one of them may be an erasure that
         explains why a body is not given; nothing explains the lack of a head, nor of an entry.
         """
         longer = max(grace_seconds, WITHHELD_BEHIND_SECONDS) if behind else grace_seconds
-        return any(
-            name == origin
+        return [
+            row
+            for (name, row), asking in self._asking.items()
+            if name == origin
             and asking.answers >= ANSWERS_BEFORE_WITHHELD
             and wall_seconds - row.since >= (longer if _is_body(row) else grace_seconds)
-            for (name, row), asking in self._asking.items()
-        )
+        ]
 
     def forget_settled(self, missing: Collection[str]) -> None:
         """Ask no more of feeds that miss nothing; `missing` are the origins that do."""
@@ -126,6 +127,19 @@ class WantBook:
 
 def _is_body(row: Missing) -> bool:
     return bool(row.slots) and HEAD_SLOT not in row.slots
+
+
+def windows(origin: str, rows: Iterable[Missing]) -> Iterator[sync_pb2.Want]:
+    """The Wants for all of these rows at once: who asks by file has one question a trip."""
+    for row in rows:
+        for start in range(row.start, row.stop, WANT_ENTRIES_MAX):
+            yield sync_pb2.Want(
+                origin=origin,
+                start=start,
+                stop=min(start + WANT_ENTRIES_MAX, row.stop),
+                slots=row.slots,
+                leaves=row.name == DAMAGED,
+            )
 
 
 def _overlap(one: Missing, other: Missing) -> bool:
