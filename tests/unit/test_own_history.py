@@ -27,7 +27,7 @@ def test_a_node_without_its_mark_writes_nothing() -> None:
     mark = MemoryMark(identity(VILLAGE).origin)
     mark._mark = None
     host = Host(VILLAGE, mark=mark)
-    host.link(TOWN)
+    host.wait(60)
     answer = host.write(event_draft())
     assert host.engine.state == "recovering"
     assert answer.error is not None

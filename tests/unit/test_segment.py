@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from huying.common.errors import Code, HuyingError
+from huying.common.evidence import ForkError
 from huying.common.limits import FRAME_BYTES_MAX, TREE_SIZE_MAX
 from huying.common.merkle import CompactRange, build, root
-from huying.common.segment import ForkError, decode_segment, parse_frame, verify_segment
+from huying.common.segment import decode_segment, parse_frame, verify_segment
 from huying.common.state import FeedState, StoredCheckpoint
 from huying.wire.v1 import feed_pb2, sync_pb2
 from tests.unit.handmade import HandmadeFeed, flip
@@ -234,7 +235,8 @@ def test_two_roots_signed_at_one_size_are_a_fork_with_both_notes_as_evidence() -
     other = the_other_history()
     with pytest.raises(ForkError) as caught:
         verify(other.segment(0, 12), 12)
-    assert {caught.value.first, caught.value.second} == {FEED.note(12), other.note(12)}
+    evidence = caught.value.evidence
+    assert {evidence.first, evidence.second} == {FEED.note(12), other.note(12)}
     with pytest.raises(ForkError):
         verify(other.segment(0, 7), 5, point(12))
 

@@ -100,7 +100,7 @@ class Appends:
         engine = self._engine
         if engine.state == "live" and engine.confirmed and (owed := engine.epochs.owed()):
             engine.replica.append(owed)
-            self._project()
+            self.project()
 
     def sequence(self) -> None:
         """Let the sequencer answer the proposals that this transaction brought."""

@@ -15,13 +15,16 @@ from huying.common.checkpoint import parse_checkpoint
 from huying.common.codes import parse_origin
 from huying.common.effects import Direction, LinkUp, Received
 from huying.common.errors import STORE_FAULTS, Code, HuyingError
+from huying.common.evidence import ForkError
 from huying.common.mending import leaves_answer
 from huying.common.note import parse_note
 from huying.common.outgoing import disclosed_entry
 from huying.common.pulse import open_pulse, peek_pulse
+from huying.common.roster import EpochStatus
 from huying.common.segment import decode_segment, parse_frame
 from huying.common.session import Session
 from huying.common.state import Applied, ClassMark, FeedState, Missing
+from huying.common.witness import adopt_cosignature
 from huying.wire.v1 import feed_pb2, sync_pb2
 
 if TYPE_CHECKING:
@@ -38,6 +41,9 @@ _FATAL = frozenset(
         Code.UNEXPECTED_FRAME,
     }
 )
+
+# A refusal after which the peer has to hear what is held: more than was refused may have come.
+_HELD_ANEW = frozenset({Code.START_MISMATCH, Code.REVOKED, Code.EPOCH_CLOSED})
 
 
 @dataclass(slots=True)
@@ -120,6 +126,10 @@ class Conversation:
     def on_link_up(self, link: LinkUp) -> None:
         """Greet; a newer link to a peer replaces the older one."""
         engine = self._engine
+        if link.direction is Direction.DOWN and link.code not in engine.roster.children:
+            detail = f"{link.code} is no child of this node"
+            engine.refuse_link(link.link, Code.NOT_ENROLLED, detail)
+            return
         older = [s for s in engine.sessions.values() if s.peer == link.code and s.link != link.link]
         for session in older:
             engine.close(session.link, Code.DRAINING, "a newer link took over")
@@ -127,7 +137,7 @@ class Conversation:
             engine.replica, link.link, link.code, link.direction, engine.clock.monotonic()
         )
         engine.sessions[link.link] = session
-        self._replies.append((session, sync_pb2.Frame(hello=session.hello(engine.clock.now()))))
+        self._replies.append((session, engine.hello(session)))
 
     # Frames.
 
@@ -167,6 +177,10 @@ class Conversation:
         del self._replies[before:]
         return replies
 
+    def reply(self, session: Session, frame: sync_pb2.Frame) -> None:
+        """Send a frame once this transaction is durable."""
+        self._replies.append((session, frame))
+
     def _refuse(self, session: Session, origin: str, error: HuyingError) -> None:
         engine = self._engine
         if error.code is not Code.START_MISMATCH:
@@ -175,8 +189,11 @@ class Conversation:
                 error.code, feed=origin if known else "", peer=session.peer, detail=error.detail
             )
         refusal = sync_pb2.Refusal(code=error.code, detail=error.detail, origin=origin)
+        if isinstance(error, ForkError):
+            refusal = error.evidence.refusal(origin, error.detail)
+            engine.forks.found(origin, error.evidence, but=session)
         self._replies.append((session, sync_pb2.Frame(refusal=refusal)))
-        if origin and error.code is Code.START_MISMATCH:
+        if origin and error.code in _HELD_ANEW:
             self._touched[session.link, origin] = None
         if error.code in _FATAL:
             engine.send(session, sync_pb2.Frame(refusal=refusal))
@@ -192,13 +209,12 @@ class Conversation:
             engine.alarm(Code.BAD_PROOF, feed=origin, peer=session.peer, detail=detail)
         for held in hello.held:
             feed = engine.replica.feeds.get(held.origin)
-            if session.accepts(held.origin):
+            if session.accepts(held.origin) and held.origin != engine.identity.origin:
                 if engine.roster.feed_key(held.origin) is None:
                     continue
                 size = feed.size if feed is not None else 0
                 engine.observation(held.origin).announced(held.size, size, now)
-            elif held.origin == engine.identity.origin:
-                self.compare_own(session, held)
+        engine.forks.greeted(session, hello)
         if session.direction is Direction.UP:
             engine.confirmed = engine.confirmed_by_parent = True
         behind = [
@@ -212,27 +228,14 @@ class Conversation:
         engine.wants.link_opened(served, engine.clock.monotonic())
         engine.rounds.pulse_soon()
 
-    def compare_own(self, session: Session, held: sync_pb2.Held) -> None:
-        """Stop writing where the peer shows a note that this node signed and no longer knows.
-
-        Only a note counts: a peer that just says that it holds more could stop any neighbour.
-        """
-        engine = self._engine
-        try:
-            if held.newest and not engine.replica.signed_and_held(held.newest):
-                engine.recover(f"{session.peer} shows a checkpoint of this feed that is not here")
-            elif held.cosigned:
-                engine.replica.adopt_cosignature(session.peer, held.cosigned)
-        except HuyingError as error:  # the greeting stands without it
-            if error.code in STORE_FAULTS:
-                raise
-            engine.alarm(error.code, held.origin, session.peer, error.detail)
-
     def _on_segment(self, session: Session, message: feed_pb2.Segment) -> None:
         engine = self._engine
         origin = message.origin
         if not session.accepts(origin):
             raise HuyingError(Code.NOT_SERVED, "a feed that does not travel this link")
+        if origin == engine.identity.origin:
+            self._on_own_segment(session, message)
+            return
         if engine.roster.feed_key(origin) is None:
             self._defer(session, origin)
             ack = sync_pb2.Ack(origin=origin, deferred=True)
@@ -262,6 +265,16 @@ class Conversation:
             times = self._committed.setdefault(origin, [])
             times.extend(_commit_times(intake.applied))
 
+    def _on_own_segment(self, session: Session, message: feed_pb2.Segment) -> None:
+        """Entries of this node's own come back; but for recovery they are just an echo."""
+        engine = self._engine
+        if not engine.recovery.is_on:
+            return
+        intake = engine.replica.receive(decode_segment(message))
+        self._touched[session.link, message.origin] = None
+        if intake.mismatches:
+            engine.alarm(Code.OPENING_MISMATCH, feed=message.origin, peer=session.peer)
+
     def _compare_heads(self, session: Session, origin: str, note: bytes) -> None:
         """A segment brought nothing: is its checkpoint, which the origin signed, an old one?"""
         engine = self._engine
@@ -277,9 +290,7 @@ class Conversation:
         """Remember to say when the origin's key came. A peer can make up any number of names."""
         waiting = self._deferred.setdefault(session.link, set())
         if len(waiting) < limits.HELLO_FEEDS_MAX:
-            known = self._engine.roster.feed_keys_of(parse_origin(origin).code)
-            if not known:  # of a node that is known, no other epoch's key is taken
-                waiting.add(origin)
+            waiting.add(origin)
 
     def _on_ack(self, session: Session, ack: sync_pb2.Ack) -> None:
         now = self._engine.clock.monotonic()
@@ -304,7 +315,7 @@ class Conversation:
         self._kept_at = engine.clock.monotonic()
         for peer, note in returned.items():
             try:
-                engine.replica.adopt_cosignature(peer, note)
+                adopt_cosignature(engine.replica, peer, note)
             except HuyingError as error:
                 if error.code in STORE_FAULTS:
                     raise
@@ -314,6 +325,9 @@ class Conversation:
         engine = self._engine
         code = _code(refusal.code)
         session.on_refusal(refusal.origin, code, engine.clock.monotonic())
+        if code is Code.FORK and refusal.first:
+            engine.forks.told(session, refusal)
+            return
         if code is not Code.START_MISMATCH:
             engine.alarm(code, feed="", peer=session.peer, detail="refused by the peer")
 
@@ -390,6 +404,8 @@ class Conversation:
                 engine.breaches += error.code is Code.BREACH
                 engine.alarm(error.code, message.origin, session.peer, error.detail)
         if message.last:
+            if message.origin == engine.identity.origin:
+                engine.recovery.answer(session, message.start, message.stop)
             engine.wants.answered(
                 message.origin, message.start, message.stop, engine.clock.monotonic()
             )
@@ -405,6 +421,9 @@ class Conversation:
         if key is None:
             return
         open_pulse(message, key)
+        epoch = engine.roster.epoch(pulse.origin)
+        if epoch is not None and epoch.status is not EpochStatus.ACTIVE:
+            return  # an epoch that has ended grows no more
         if pulse.reader != engine.identity.code:
             onward = engine.roster.link_towards(pulse.reader)
             if engine.roster.is_member(pulse.reader) and onward not in (None, session.peer):

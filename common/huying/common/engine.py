@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from huying.common import limits
 from huying.common.appends import Appends
-from huying.common.codes import parse_origin
 from huying.common.conversation import Conversation
+from huying.common.disposal import Disposal
 from huying.common.effects import (
     Alarm,
     Append,
@@ -36,11 +36,13 @@ from huying.common.effects import (
     Send,
 )
 from huying.common.epochs import Epochs, member_draft, member_message
-from huying.common.disposal import Disposal
 from huying.common.errors import STORE_FAULTS, Code, HuyingError
+from huying.common.forks import Forks
+from huying.common.lost import Losses
 from huying.common.observation import Observation
 from huying.common.ports import Clock, Entropy, ErasureList, HighWaterMark, Sequencer, Store
 from huying.common.pulse_board import PulseBoard
+from huying.common.recovery import Recovery
 from huying.common.replica import Replica
 from huying.common.report import node_status
 from huying.common.roster import Identity, Pin, Roster
@@ -48,7 +50,7 @@ from huying.common.rounds import Rounds
 from huying.common.session import Session
 from huying.common.status import NodeStatus
 from huying.common.wants import WantBook
-from huying.wire.v1 import sync_pb2
+from huying.wire.v1 import feed_pb2, sync_pb2
 
 __all__ = ["Engine", "Sequencer", "Settings"]
 
@@ -107,7 +109,11 @@ class Engine:
         self.wants = WantBook(settings.want_retry_seconds_min, settings.want_retry_seconds_max)
         self.pulses = PulseBoard()
         self._store = store
-        self._mark = mark
+        self.entropy = entropy
+        self.recovery = Recovery(self, mark)
+        self.forks = Forks(self)
+        self.losses = Losses(self)
+        self.replica.reactions[feed_pb2.RECORD_TYPE_RECOVERED] = self.losses.react
         self.epochs = Epochs(self)
         self.appends = Appends(self, sequencer)
         self.disposal = Disposal(self, store, erasure_list)
@@ -128,19 +134,8 @@ class Engine:
     # Starting.
 
     def start(self) -> list[Effect]:
-        """Compare the store with the high-water mark, and learn the keys that its feeds brought.
-
-        Where the mark is ahead of the store, of another host, or missing (a new node is made with
-        one), the node is recovering: it follows and relays, and writes nothing.
-        """
-        own = self.replica.own
-        mark = self._mark.read()
-        if mark is None:
-            self.recover("the high-water mark is missing, or another host's")
-        elif not self._stands(mark):
-            self.recover("the store is behind its high-water mark")
-        elif mark[:2] != (own.origin, own.size):
-            self._write_mark()
+        """Compare the store with the high-water mark, and learn the keys that its feeds brought."""
+        self.recovery.start()
         for error in self.replica.replay():
             self.alarm(error.code, detail=error.detail)
         self.disposal.start()
@@ -150,36 +145,12 @@ class Engine:
         drafts = [
             member_draft(member_message(pin), self.identity.code) for pin in self.epochs.unsaid()
         ]
-        if drafts and self.state != "recovering":
+        if drafts:
             self.appends.waiting.append(Append(None, tuple(drafts)))
         if self.state == "starting":
             self.state = "live"
         found = self._effects
         return [*found, *self.step(())]
-
-    def _stands(self, mark: tuple[str, int, bytes]) -> bool:
-        """Whether the store holds what the mark says has left this node.
-
-        A rotation that was just committed leaves the mark with the epoch before.
-        """
-        origin, size, digest = mark
-        feed = self.replica.feeds.get(origin)
-        return (
-            feed is not None
-            and parse_origin(origin).code == self.identity.code
-            and size <= feed.size
-            and self.replica.root_at(feed, size) == digest
-        )
-
-    def recover(self, reason: str) -> None:
-        """Sign nothing more: somebody may hold entries of this feed that the store has not.
-
-        Nor cosign: what this witness signed for may be forgotten, too.
-        """
-        if self.state != "recovering":
-            self.state = "recovering"
-            self.replica.may_cosign = False
-            self.alarm(Code.RECOVERING, feed=self.identity.origin, detail=reason)
 
     # Stepping.
 
@@ -264,39 +235,30 @@ class Engine:
             with self._store.transaction():
                 for one in inputs:
                     self._handle(one, answers)
-                if self.confirmed and self.appends.waiting:
+                if self.confirmed and self.appends.waiting and not self.recovery.is_on:
                     self.appends.write_waiting(answers)
                 if now >= self.conversation.cosignatures_due():
                     self.conversation.keep_cosignatures()
                 self.disposal.within()
+                self.losses.settle()
+                self.recovery.finish(now)
                 self.appends.sequence()
                 self.appends.say_what_is_owed()
                 changed = self.replica.commit()
         except BaseException:  # also where the store's own commit fails, which is at its exit
             self.replica.rollback()
+            self.recovery.rollback()
             raise
         own = self.replica.own
         if (own.origin, own.size) != (before.origin, before.size):
-            self._write_mark()
+            self.recovery.write_mark()
+        self.recovery.commit()
         self.disposal.committed()
         if changed:
             self.change_count += 1
         self._effects.extend(self._notices)
         self._effects.extend(answer for answer in answers if answer.token is not None)
         self._changed = changed
-
-    def _write_mark(self) -> None:
-        """Raises HuyingError(STORE_FAILED): the entries are durable, and may not leave.
-
-        So the node ends, also where the disk is just full; its next start writes the mark.
-        """
-        own = self.replica.own
-        try:
-            self._mark.write(own.origin, own.size, self.replica.root_at(own, own.size))
-        except HuyingError as error:
-            raise HuyingError(
-                Code.STORE_FAILED, f"the high-water mark: {error.code.name}: {error.detail}"
-            ) from error
 
     def _handle(self, one: Input, answers: list[Appended | Operated]) -> None:
         if isinstance(one, Received):
@@ -342,6 +304,15 @@ class Engine:
 
     # Sending.
 
+    def hello(self, session: Session) -> sync_pb2.Frame:
+        """This node's greeting on a link, as it stands now."""
+        greeting = session.hello(self.clock.now(), recovering=self.recovery.is_on)
+        return sync_pb2.Frame(hello=greeting)
+
+    def reply(self, session: Session, frame: sync_pb2.Frame) -> None:
+        """Send a frame once this transaction is durable."""
+        self.conversation.reply(session, frame)
+
     def send(self, session: Session, frame: sync_pb2.Frame) -> None:
         """Queue a frame for a link."""
         data = frame.SerializeToString()
@@ -358,6 +329,10 @@ class Engine:
         refusal = sync_pb2.Refusal(code=code, detail=detail)
         self.send(session, sync_pb2.Frame(refusal=refusal))
         self.close(session.link, code, detail)
+
+    def refuse_link(self, link: int, code: Code, detail: str) -> None:
+        """A link that must not be opened at all."""
+        self._effects.append(Close(link, code, detail))
 
     def alarm(self, code: Code, feed: str = "", peer: str = "", detail: str = "") -> None:
         """Show something to the operator, and count it."""
@@ -398,6 +373,8 @@ class Engine:
             yield self._confirm_by
         yield self.conversation.cosignatures_due()
         yield from self.disposal.timers()
+        yield from self.recovery.timers()
+        yield from self.losses.timers(self.clock.monotonic())
         yield from self.rounds.timers()
 
     def status(self) -> NodeStatus:

@@ -12,22 +12,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from huying.common.checkpoint import open_checkpoint, parse_checkpoint
 from huying.common.codes import Origin, parse_origin
 from huying.common.effects import AppendReceipt, DraftEntry
 from huying.common.ending import cut_at_end, ended
 from huying.common.erasure import Erasures
 from huying.common.errors import STORE_FAULTS, Code, HuyingError
-from huying.common.evidence import ForkError, ForkEvidence, contradiction
-from huying.common.intake import Intake, Reader, judge, judge_entry
+from huying.common.evidence import ForkError, ForkEvidence
 from huying.common.grants import Grants
+from huying.common.intake import Intake, Reader, judge, judge_entry
 from huying.common.late import fill_in
 from huying.common.leaf import unpack_openings
-from huying.common.limits import ENTRY_BYTES_MAX
 from huying.common.mending import mend
-from huying.common.merkle import CompactRange, leaf_hash, range_hashes, root
+from huying.common.merkle import CompactRange, range_hashes, root
 from huying.common.note import Signer, VerifierKey
-from huying.common.outgoing import entry_hash, tree_reader
+from huying.common.outgoing import tree_reader
 from huying.common.own_feed import OwnFeed
 from huying.common.ports import Clock, Entropy, Store
 from huying.common.records import STATEMENT_TYPES
@@ -35,7 +33,7 @@ from huying.common.roster import Identity, Roster
 from huying.common.segment import Segment, verify_segment
 from huying.common.state import Applied, ClassMark, FeedState, Missing, StoredCheckpoint
 from huying.common.witness import compare, countersign
-from huying.wire.v1 import feed_pb2, sync_pb2, trust_pb2
+from huying.wire.v1 import feed_pb2, sync_pb2
 
 __all__ = ["Reaction", "Replica"]
 

@@ -45,6 +45,8 @@ class Rounds:
         self._pump(now)
         self._pass_pulses_on(now)
         self._ask(now)
+        engine = self._engine
+        engine.recovery.go(now)
         self._mark_kept_back()
 
     def pulse_soon(self) -> None:
@@ -69,7 +71,7 @@ class Rounds:
         for session in engine.sessions.values():
             session.flush()
         own = engine.replica.own
-        if own.size == 0 or engine.state == "recovering":
+        if own.size == 0 or engine.state in ("recovering", "forked"):
             return
         digest = engine.replica.root_at(own, own.size)
         wall = engine.clock.now()
@@ -134,7 +136,8 @@ class Rounds:
         now, grace = engine.clock.now(), engine.settings.withheld_grace_seconds
         for origin, seen in engine.observations.items():
             behind = self._is_behind(origin)
-            hidden = engine.wants.withheld(origin, now, grace, behind=behind)
+            vain = engine.wants.withheld(origin, now, grace, behind=behind)
+            hidden = not engine.losses.asked_in_vain(origin, vain)
             withheld = origin in engine.replica.missing if seen.withheld else hidden
             if withheld and not seen.withheld:
                 engine.withheld_gaps += 1

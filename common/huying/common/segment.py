@@ -22,6 +22,7 @@ from google.protobuf.message import DecodeError
 
 from huying.common.checkpoint import open_checkpoint
 from huying.common.errors import Code, HuyingError
+from huying.common.evidence import ForkError, ForkEvidence
 from huying.common.limits import (
     COMPARTMENTS_MAX,
     ENTRY_BYTES_MAX,
@@ -29,14 +30,13 @@ from huying.common.limits import (
     SEGMENT_ENTRIES_MAX,
     TREE_SIZE_MAX,
 )
-from huying.common.merkle import CompactRange, append, cover, merge, root
+from huying.common.merkle import CompactRange, append, build, cover, merge, root
 from huying.common.note import VerifierKey
 from huying.common.state import FeedState, StoredCheckpoint
 from huying.wire.v1 import feed_pb2, sync_pb2
 
 __all__ = [
     "Accepted",
-    "ForkError",
     "ReceivedEntry",
     "Segment",
     "decode_segment",
@@ -49,15 +49,6 @@ _MALFORMED = Code.FRAME_MALFORMED
 
 # (leaf, openings); a hidden entry is (None, []) and its hash stands in Segment.hashes.
 ReceivedEntry = tuple[bytes | None, Sequence[bytes]]
-
-
-class ForkError(HuyingError):
-    """Two notes that the origin signed and that can't both be true."""
-
-    def __init__(self, detail: str, first: bytes, second: bytes) -> None:
-        super().__init__(Code.FORK, detail)
-        self.first = first
-        self.second = second
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +167,8 @@ def verify_segment(
     signed = StoredCheckpoint(checkpoint.size, checkpoint.root, segment.note)
     for seen in (*ahead, *((feed.head,) if feed.head else ())):
         if seen.size == signed.size and seen.root != signed.root:
-            raise ForkError(f"two roots signed at size {seen.size}", seen.note, signed.note)
+            evidence = ForkEvidence(seen.note, signed.note)
+            raise ForkError(f"two roots signed at size {seen.size}", evidence)
     if signed.size < feed.size:
         raise HuyingError(
             Code.STALE_SIZE, f"a checkpoint of size {signed.size}, {feed.size} is held"
@@ -218,10 +210,13 @@ def _fold(
         if feed.size < seen.size <= segment.stop:
             part, _ = append(frontier, hashes[: seen.size - feed.size])
             if root(part) != seen.root:
+                suffix = build(seen.size, hashes[seen.size - feed.size :])
+                if segment.rest:
+                    suffix = merge(suffix, CompactRange(segment.stop, signed.size, segment.rest))
+                ranges = b"".join(part.hashes), b"".join(suffix.hashes)
                 raise ForkError(
                     f"sizes {seen.size} and {signed.size} have no common history",
-                    seen.note,
-                    signed.note,
+                    ForkEvidence(seen.note, signed.note, *ranges),
                 )
     return Accepted(
         start=feed.size,

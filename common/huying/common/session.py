@@ -30,6 +30,7 @@ from huying.common.link_order import LinkOrder
 from huying.common.outgoing import any_readable, cut_segment
 from huying.common.replica import Replica
 from huying.common.state import FeedState
+from huying.common.witness import cosigned_by
 from huying.wire.v1 import sync_pb2
 
 __all__ = ["PROTOCOL_MAX", "PROTOCOL_MIN", "Session"]
@@ -88,6 +89,9 @@ class Session:
         self.sent_bytes = 0
         self.received_bytes = 0
         self.order = LinkOrder()
+        self.said_recovering = False  # this node asked the peer for its own feed, on this link
+        self.peer_recovers = False  # the peer asks for its own feed
+        self._took_own_back = False
         self.conflicts: set[str] = set()  # feeds of which the peer holds another history
         self._replica = replica
         self._serving: tuple[int, list[str]] = (0, [])
@@ -104,7 +108,9 @@ class Session:
         """Whether a feed goes to this peer: up, my own and those below; down, mine and above."""
         code, own = parse_origin(origin).code, self._replica.identity.code
         if self.direction is Direction.UP:
-            return is_within(code, own)
+            return is_within(code, own) or (self.peer_recovers and code == self.peer)
+        if self.peer_recovers and is_within(code, self.peer):
+            return True  # what it lost of its own and of those below it
         return code == own or not is_within(code, own)
 
     def accepts(self, origin: str) -> bool:
@@ -115,6 +121,12 @@ class Session:
             return False
         if parsed.network != self._replica.identity.network:
             return False
+        if self._took_own_back:
+            own = self._replica.identity.code
+            if parsed.code == own or (
+                self.direction is Direction.UP and is_within(parsed.code, own)
+            ):
+                return True
         if self.direction is Direction.UP:
             return not is_within(parsed.code, self._replica.identity.code)
         return is_within(parsed.code, self.peer)
@@ -123,17 +135,28 @@ class Session:
         """Whether the peer may ask about a feed: one that goes to it, or its own, damaged there."""
         return self.serves(origin) or parse_origin(origin).code == self.peer
 
+    def carries(self, origin: str) -> bool:
+        """Whether a feed is any business of the peer's, whichever way it travels."""
+        return self.accepts(origin) or self.answers(origin)
+
     # Greeting.
 
-    def hello(self, wall_seconds: float) -> sync_pb2.Hello:
-        """What this node holds of every feed in play on the link."""
+    def hello(self, wall_seconds: float, *, recovering: bool = False) -> sync_pb2.Hello:
+        """What this node holds of every feed in play on the link.
+
+        A `recovering` node asks for its own feed by it, and takes it until the link ends: what is
+        on its way when it has recovered is nobody's fault.
+        """
         replica = self._replica
+        self.said_recovering = recovering
+        self._took_own_back |= recovering
         message = sync_pb2.Hello(
             version_min=PROTOCOL_MIN,
             version_max=PROTOCOL_MAX,
             network=replica.identity.network,
             code=replica.identity.code,
             time_micros=int(wall_seconds * 1e6),
+            recovering=recovering,
         )
         for feed in replica.feeds.values():
             if len(message.held) >= HELLO_FEEDS_MAX:
@@ -148,6 +171,9 @@ class Session:
                 if parse_origin(feed.origin).code == self.peer:
                     held.cosigned = feed.cosigned.note if feed.cosigned is not None else b""
                     held.newest = feed.head.note if feed.head is not None else b""
+                elif feed.origin == replica.identity.origin:
+                    held.newest = feed.head.note if feed.head is not None else b""
+                    held.witnessed = cosigned_by(replica, self.peer)
         return message
 
     def on_hello(self, message: sync_pb2.Hello) -> None:
@@ -174,6 +200,8 @@ class Session:
         if self._greetings > GREETINGS_MAX:
             raise HuyingError(Code.UNEXPECTED_FRAME, "another Hello on a link that was greeted")
         self.greeted = True
+        self.peer_recovers = message.recovering
+        self._serving = (0, [])
         self._outflows.clear()
         self._unacked_bytes = 0
         self.conflicts.clear()
@@ -181,12 +209,14 @@ class Session:
             if not self.serves_safely(held.origin):
                 continue
             feed = self._replica.feeds.get(held.origin)
-            if feed is None:
+            if feed is None or feed.frozen:
                 continue
             if held.size <= feed.size and held.root != self._replica.root_at(feed, held.size):
                 self.conflicts.add(held.origin)
                 continue
-            self._outflows[held.origin] = _Outflow(held.size, held.size, announced=held.size)
+            self._outflows[held.origin] = _Outflow(
+                held.size, held.size, announced=held.size, flush=self.peer_recovers
+            )
 
     def serves_safely(self, origin: str) -> bool:
         """`serves` for a name that a peer sent."""
@@ -240,9 +270,14 @@ class Session:
         return max(SEGMENT_BYTES_MIN, min(SEGMENT_BYTES_MAX, wanted))
 
     def _next_segment(self, feed: FeedState, now: float) -> sync_pb2.Frame | None:
-        flow = self._outflows.setdefault(feed.origin, _Outflow(0, 0))
-        if flow.deferred or feed.head is None or now < flow.paused_until:
+        flow = self._outflows.get(feed.origin)
+        if flow is None:
+            flow = self._outflows[feed.origin] = _Outflow(0, 0, flush=self.peer_recovers)
+        if flow.deferred or feed.head is None or feed.frozen or now < flow.paused_until:
             return None
+        stop = self._replica.roster.stop_of(feed.origin)
+        if stop is not None and flow.cursor >= stop:
+            return None  # nobody takes what lies behind the end of an epoch
         if flow.cursor >= feed.size and (not flow.flush or flow.announced >= feed.head.size):
             flow.flush = False
             return None
