@@ -45,6 +45,7 @@ _Place = tuple[str, int]
 class _Awaited:
     """An erasure of this node's own, while not every holder has confirmed it."""
 
+    time: float  # when it was written, unix seconds
     slots: bytes  # of the statement's leaf
     to: tuple[str, ...]
     confirmed: frozenset[str] = frozenset()
@@ -102,7 +103,9 @@ class Erasures:
         place = str(Origin(replica.identity.network, entry.home, entry.epoch)), entry.index
         spans = spans_of(replica.identity.network, entry, erasure.ranges, erasure.origin)
         if entry.home == replica.identity.code:
-            self._state.awaited[place] = _Awaited(entry.slots, tuple(entry.head.to))
+            self._state.awaited[place] = _Awaited(
+                entry.head.time_micros / 1e6, entry.slots, tuple(entry.head.to)
+            )
         else:
             self._state.owed[place] = None
         if not replaying:
@@ -121,9 +124,11 @@ class Erasures:
 
     # Receipts.
 
-    def pending(self) -> dict[_Place, frozenset[str]]:
-        """The own erasures that somebody has not confirmed yet, and who that is."""
-        found = {}
+    def pending(self) -> dict[_Place, tuple[float, frozenset[str]]]:
+        """The own erasures that somebody has not confirmed yet: since when, and who."""
+        found: dict[_Place, tuple[float, frozenset[str]]] = {}
+        if not self._state.awaited:
+            return found
         codes = [pin.code for pin in self._replica.roster.pins()]
         own = self._replica.identity.code
         for place, awaited in list(self._state.awaited.items()):
@@ -134,8 +139,10 @@ class Erasures:
                 and code not in awaited.confirmed
                 and in_reach(code, own, awaited.slots, awaited.to)
             )
-            if lacking:
-                found[place] = lacking
+            if not lacking:
+                del self._state.awaited[place]
+            else:
+                found[place] = awaited.time, lacking
         return found
 
     @property

@@ -26,6 +26,7 @@ def node_status(engine: Engine) -> NodeStatus:
         for key in engine.roster.feed_keys_of(code)
         if key.name not in known
     )
+    pending = engine.replica.erasures.pending()
     return NodeStatus(
         code=engine.identity.code,
         origin=engine.identity.origin,
@@ -35,6 +36,8 @@ def node_status(engine: Engine) -> NodeStatus:
         failures=dict(engine.failures),
         withheld_gaps=engine.withheld_gaps,
         breaches=engine.breaches,
+        erasures_pending=len(pending),
+        erasure_oldest=min((since for since, _ in pending.values()), default=None),
     )
 
 

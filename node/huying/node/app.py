@@ -15,11 +15,15 @@ import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from huying.common import codes
 from huying.common.errors import EXIT_OK, Code, HuyingError
+from huying.common.limits import FALLBACK_SECONDS
 from huying.node import keys, logs, memory, pins
 from huying.node.api.ports import Facts
+from huying.node.children import ChildRoster, Live, RosterFollower
 from huying.node.clock import SystemClock, SystemEntropy
 from huying.node.config import Config
+from huying.node.enrolment import Enrolment
 from huying.node.runtime import Runtime
 from huying.node.services import (
     Component,
@@ -105,7 +109,6 @@ async def serve(
     clock = SystemClock()
     own = keys.load_tls(config.keys_dir, config.node.code)
     ancestors = pins.load_folder(config.pins_dir)
-    children = pins.load_folder(config.children_dir)
     async with contextlib.AsyncExitStack() as stack:
         store, engine = open_engine(config, sequencer_factory)
         stack.callback(store.close)
@@ -113,13 +116,26 @@ async def serve(
         stack.push_async_callback(runtime.stop)
         await runtime.start()
         tap = _tap(config)
+        children = ChildRoster()
+        enrolment = Enrolment(config, runtime, clock)
         uplink = _uplink(config, runtime, own, ancestors, tap)
-        downlink = _downlink(config, runtime, own, children, tap)
+        downlink = _downlink(config, runtime, own, children, enrolment, tap)
+        facts, names, certificates = _facts(config, engine, own, ancestors, clock.now())
+        follower = RosterFollower(
+            runtime,
+            children=children,
+            names=names,
+            certificates=certificates,
+            on_change=(lambda: None) if downlink is None else downlink.prune,
+        )
+        stack.push_async_callback(follower.stop)
+        await follower.start()
         node = Node(
             config=config,
-            facts=_facts(config, engine, own, [*ancestors, *children], clock.now()),
+            facts=facts,
             runtime=runtime,
             clock=clock,
+            enrolment=enrolment,
             retry_next=lambda: _retry_next(uplink),
             observers=[],
         )
@@ -159,7 +175,7 @@ def open_engine(
 
     Raises as `run`.
     """
-    known = [*pins.load_folder(config.pins_dir), *pins.load_folder(config.children_dir)]
+    known = pins.load_folder(config.pins_dir)
     store = _open_store(config)
     try:
         return store, _engine(config, store, known, sequencer_factory)
@@ -184,6 +200,7 @@ def _engine(
     sequencer_factory: SequencerFactory | None,
 ) -> Engine:
     from huying.common.engine import Engine, Settings
+    from huying.node.erasure_list import FileErasureList
     from huying.node.highwater import FileMark, host_id
 
     code, timing = config.node.code, config.timing
@@ -195,6 +212,7 @@ def _engine(
         clock=SystemClock(),
         entropy=SystemEntropy(),
         mark=FileMark(config.mark_file, host_id()),
+        erasure_list=FileErasureList(config.erasures_file),
         settings=Settings(
             pulse_seconds=timing.pulse_seconds,
             confirm_seconds=timing.confirm_seconds,
@@ -212,8 +230,8 @@ def _uplink(
     ancestors: Sequence[PinFile],
     tap: FrameTap | None,
 ) -> Uplink | None:
-    if config.parent is None:
-        return None
+    if config.parent is None or config.parent.address is None:
+        return None  # the root, or a node behind a gap
     from huying.node import tls
     from huying.node.transport.uplink import Uplink
 
@@ -237,14 +255,31 @@ def _uplink(
         retry_seconds_max=config.timing.retry_seconds_max,
         stream_age_seconds=config.timing.stream_age_seconds,
         tap=tap,
+        fallback=config.parent.fallback,
+        fallback_due=_root_silent(runtime, ancestors),
     )
+
+
+def _root_silent(runtime: Runtime, ancestors: Sequence[PinFile]) -> Callable[[], bool]:
+    """Whether the root has not been heard from for so long that another way in is worth a try."""
+    clock = SystemClock()
+    began = clock.now()
+    root = min(ancestors, key=lambda pin: codes.level(pin.code)).code
+
+    def due() -> bool:
+        heard = [feed.remote_head_observed for feed in runtime.status().feeds if feed.code == root]
+        newest = max((at for at in heard if at is not None), default=began)
+        return clock.now() - max(newest, began) >= FALLBACK_SECONDS
+
+    return due
 
 
 def _downlink(
     config: Config,
     runtime: Runtime,
     own: keys.TlsIdentity,
-    children: Sequence[PinFile],
+    children: ChildRoster,
+    enrolment: Enrolment,
     tap: FrameTap | None,
 ) -> Downlink | None:
     if config.sync.listen is None:
@@ -256,7 +291,8 @@ def _downlink(
         listen=config.sync.listen,
         key_pem=own.key_pem,
         certificate_pem=own.certificate_pem,
-        children=pins.ChildRoster(children),
+        children=children,
+        answer=enrolment.knock,
         tap=tap,
     )
 
@@ -265,16 +301,18 @@ def _facts(
     config: Config,
     engine: Engine,
     own: keys.TlsIdentity,
-    known: Sequence[PinFile],
+    ancestors: Sequence[PinFile],
     now: float,
-) -> Facts:
-    certificates = {config.node.code: own.expires}
-    for pin in known:
-        certificates[pin.code] = pin.certificate_expires
-    for code, expires in certificates.items():
-        if expires - now < CERTIFICATE_WARN_SECONDS:
-            logs.say("certificate_expiring", peer=code, expires=expires)
-    return Facts(
+) -> tuple[Facts, Live[str], Live[float]]:
+    """The facts, and of them the names and certificates, which the roster brings up to date."""
+    expires = {config.node.code: own.expires}
+    expires.update((pin.code, pin.certificate_expires) for pin in ancestors)
+    for code, until in expires.items():
+        if until - now < CERTIFICATE_WARN_SECONDS:
+            logs.say("certificate_expiring", peer=code, expires=until)
+    names = Live({**{pin.code: pin.name for pin in ancestors}, config.node.code: config.node.name})
+    certificates = Live(expires)
+    facts = Facts(
         network=config.node.network,
         code=config.node.code,
         name=config.node.name,
@@ -283,9 +321,10 @@ def _facts(
         witness_key=str(engine.identity.witness_signer.key),
         version=_version(),
         started=now,
-        names={config.node.code: config.node.name, **{pin.code: pin.name for pin in known}},
+        names=names,
         certificates=certificates,
     )
+    return facts, names, certificates
 
 
 def _version() -> str:

@@ -81,6 +81,11 @@ class Config:
         return self.path(self.node.mark)
 
     @property
+    def erasures_file(self) -> Path:
+        """The list of erasures, beside the mark: no restore may bring them back."""
+        return self.mark_file.with_name("erasures.list")
+
+    @property
     def token_file(self) -> Path:
         """File of the API's access token."""
         return self.path(self.api.token_file)
@@ -91,9 +96,9 @@ class Config:
         return self.path(self.trust.pins)
 
     @property
-    def children_dir(self) -> Path:
-        """Folder of the children's pins."""
-        return self.path(self.trust.children)
+    def invites_dir(self) -> Path:
+        """Folder of what is kept of join tokens."""
+        return self.path(self.trust.invites)
 
     @property
     def backup_keys_dir(self) -> Path:
