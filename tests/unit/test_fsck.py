@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from huying.node.fsck import FsckReport, check
+from huying.node import fsck
+from huying.node.fsck_report import FsckReport
 from huying.node.store import database
 from huying.node.store.store import SqlStore
 from huying.wire.v1 import calls_pb2, feed_pb2
@@ -57,14 +58,14 @@ def tamper(store: SqlStore, sql: str) -> FsckReport:
     """Change the database as a fault or an intruder would, and check it."""
     with store.reading() as connection:
         assert database.raw_connection(connection).execute(sql).rowcount == 1
-    return check(store, KEYS)
+    return check(store)
 
 
 @pytest.mark.parametrize("code", [COUNTY, TOWN, VILLAGE])
 def test_a_store_that_is_well_has_no_problem(images, code):
     """A false alarm would teach people to ignore the true one."""
     store = SqlStore.open(template=images[code])
-    report = check(store, KEYS)
+    report = check(store, code)
     assert report.problems == []
     assert report.ok
     assert report.feeds == 3
@@ -81,6 +82,13 @@ def test_an_empty_store_is_well():
     store = SqlStore.open()
     assert check(store).ok
     store.close()
+
+
+WITNESSES = [identity(code).witness_signer.key for code in (COUNTY, TOWN, VILLAGE)]
+
+
+def check(store: SqlStore, code: str = COUNTY) -> FsckReport:
+    return fsck.check(store, KEYS, WITNESSES, code)
 
 
 IN_FEED = f"feed_id = (SELECT feed_id FROM feeds WHERE origin = '{VILLAGE_FEED}')"
@@ -129,10 +137,10 @@ def flip(column: str) -> str:
         (f"UPDATE events SET status = 2 WHERE {ONE_EVENT}", "differs in status"),
         (f"UPDATE events SET slots = x'0001' WHERE {ONE_EVENT}", "differs in slots"),
         (f"DELETE FROM events WHERE {ONE_EVENT}", "events does not know of it"),
-        (f"UPDATE events SET idx = 9000 WHERE {ONE_EVENT}", "events has 300 rows"),
+        (f"UPDATE events SET idx = 9000 WHERE {ONE_EVENT}", "differs in idx"),
         ("DELETE FROM call_steps WHERE step = 'raise'", "call_steps does not know of it"),
-        ("UPDATE calls SET department = '公安局'", "department is not what the steps fold to"),
-        ("UPDATE calls SET stage = 5", "stage is not what the steps fold to"),
+        ("UPDATE calls SET department = '公安局'", "calls has a row that differs in department"),
+        ("UPDATE calls SET stage = 5", "differs in stage"),
         ("UPDATE calls SET sequencer = home", "differs in sequencer"),
     ],
 )
@@ -153,13 +161,13 @@ def test_one_damaged_feed_does_not_hide_another(store):
 def test_a_wrong_key_is_a_problem_of_every_checkpoint(store):
     """Nothing here trusts the keys that the store itself holds."""
     strange = {VILLAGE_FEED: identity(TOWN).feed_signer.key}
-    report = check(store, strange)
+    report = fsck.check(store, strange)
     assert report.problem_count >= 7
 
 
 def test_problems_are_counted_beyond_those_kept(store, monkeypatch):
     """A store damaged all over must not fill the memory with its complaints."""
-    monkeypatch.setattr("huying.node.fsck.PROBLEMS_SHOWN_MAX", 3)
+    monkeypatch.setattr("huying.node.fsck_report.PROBLEMS_SHOWN_MAX", 3)
     with store.reading() as connection:
         raw = database.raw_connection(connection)
         raw.execute(f"UPDATE entries SET {flip('openings')} WHERE {IN_FEED_ENTRIES}")

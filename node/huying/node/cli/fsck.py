@@ -1,8 +1,8 @@
-"""`huying fsck`: rebuild every root from the entries, and compare with what was signed."""
+"""`huying fsck`: rebuild every root from the entries, compare with what was signed, and repair."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,14 +11,19 @@ from huying.node.cli import context
 from huying.node.cli.context import JsonOption
 
 if TYPE_CHECKING:
-    from huying.common.note import VerifierKey
-    from huying.common.roster import Pin
     from huying.node.config import Config
+    from huying.node.fsck_report import FsckReport
+    from huying.node.repair import RepairReport
     from huying.node.store.reader import FileReader
 
 __all__ = ["register"]
 
 QUARANTINED_SHOWN_MAX = 1000
+
+RepairOption = Annotated[
+    bool,
+    typer.Option("--repair", help="修复,须先停止节点 · Mend what can be mended; stop the node first."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -26,58 +31,80 @@ def register(app: typer.Typer) -> None:
     app.command()(fsck)
 
 
-def fsck(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
-    """核对数据库:逐条重算 · Check the store: every hash, proof, signature and number.
+def fsck(ctx: typer.Context, *, repair: RepairOption = False, as_json: JsonOption = False) -> None:
+    """核对数据库:逐条重算 · Check the store: every hash, proof, signature, number and file.
 
-    Works beside a running node, and while it is down; it changes nothing.
+    Without --repair it works beside a running node as well, and changes nothing.
     """
-    from huying.node import fsck as checker
-    from huying.node.cli.offline import open_reader
     from huying.node.cli.output import print_json
 
     loaded = context.config(ctx)
-    with open_reader(loaded) as reader:
-        report = checker.check(reader, _keys(loaded, reader))
-        quarantined = _quarantined(reader)
-    document = {
+    repaired = _repair(loaded) if repair else None
+    document = _check(loaded)
+    if repaired is not None:
+        document["repair"] = repaired.document()
+    if as_json:
+        print_json(document)
+    else:
+        _print(document)
+    if not document["ok"]:
+        raise typer.Exit(ADVICE[Code.CORRUPT].exit_code)
+
+
+def _repair(config: Config) -> RepairReport:
+    from huying.node.repair import repair
+
+    return repair(config)
+
+
+def _check(config: Config) -> dict[str, Any]:
+    """The document; a database that can't be opened as one is a problem like another."""
+    from huying.node.cli.offline import open_reader
+    from huying.node.fsck_report import FsckReport
+
+    quarantined: list[dict[str, Any]] = []
+    try:
+        with open_reader(config) as reader:
+            report = _report(config, reader)
+            quarantined = _quarantined(reader)
+    except HuyingError as error:
+        if error.code not in (Code.CORRUPT, Code.STORE_FAILED):
+            raise
+        report = FsckReport()
+        report.note("database", f"can't be read: {error.detail}")
+    return {
         "ok": report.ok,
         "feeds": report.feeds,
         "entries_checked": report.entries_checked,
         "openings_checked": report.openings_checked,
         "checkpoints_checked": report.checkpoints_checked,
         "signatures_checked": report.signatures_checked,
+        "signatures_unknown": report.signatures_unknown,
         "rows_checked": report.rows_checked,
+        "files_checked": report.files_checked,
         "problem_count": report.problem_count,
         "problems": report.problems,
+        "entries_missing": report.entries_missing,
+        "entries_damaged": report.entries_damaged,
+        "openings_lost": report.openings_lost,
         "quarantined": quarantined,
     }
-    if as_json:
-        print_json(document)
-    else:
-        _print(document)
-    if not report.ok:
-        raise typer.Exit(ADVICE[Code.CORRUPT].exit_code)
 
 
-def _keys(config: Config, reader: FileReader) -> dict[str, VerifierKey]:
-    """Every feed key this node knows, by origin: from pin files, and from MEMBER entries."""
-    from huying.common.note import VerifierKey
-    from huying.node import pins
-    from huying.node.enrol import own_pin
+def _report(config: Config, reader: FileReader) -> FsckReport:
+    from huying.node import fsck as checker
+    from huying.node.file_check import check_files
+    from huying.node.known_keys import KnownKeys, known_keys
 
-    files = [own_pin(config)]
-    for folder in (config.pins_dir, config.children_dir):
-        files += pins.load_folder(folder)
-    known: list[Pin] = [file.pin() for file in files]
-    known += reader.members()
-    keys: dict[str, VerifierKey] = {}
-    for pin in known:
-        try:
-            key = VerifierKey.parse(pin.feed_key)
-        except HuyingError:
-            continue  # a weak or malformed key that an entry brought verifies nothing
-        keys.setdefault(key.name, key)
-    return keys
+    try:
+        known = known_keys(config, reader)
+    except HuyingError as error:
+        if error.code is not Code.KEY:
+            raise
+        known = KnownKeys()  # which file is at fault the files' check says
+    report = checker.check(reader, known.feeds, known.witnesses.values(), config.node.code)
+    check_files(config, reader, report)
+    return report
 
 
 def _quarantined(reader: FileReader) -> list[dict[str, Any]]:
@@ -98,26 +125,36 @@ def _quarantined(reader: FileReader) -> list[dict[str, Any]]:
 def _print(document: dict[str, Any]) -> None:
     from huying.node.cli.output import print_pairs, print_table
 
+    if "repair" in document:
+        _print_repair(document["repair"])
     verdict = "完好 · sound" if document["ok"] else "有问题 · NOT sound"
-    print_pairs(
-        [
-            ("结论 · verdict", verdict),
-            ("数据流 · feeds", document["feeds"]),
-            ("条目 · entries", document["entries_checked"]),
-            ("明文 · openings", document["openings_checked"]),
-            ("检查点 · checkpoints", document["checkpoints_checked"]),
-            ("签名 · signatures", document["signatures_checked"]),
-            ("投影行 · rows", document["rows_checked"]),
-        ]
-    )
+    pairs: list[tuple[str, object]] = [
+        ("结论 · verdict", verdict),
+        ("数据流 · feeds", document["feeds"]),
+        ("条目 · entries", document["entries_checked"]),
+        ("明文 · openings", document["openings_checked"]),
+        ("检查点 · checkpoints", document["checkpoints_checked"]),
+        ("签名 · signatures", document["signatures_checked"]),
+        ("投影行 · rows", document["rows_checked"]),
+        ("文件 · files", document["files_checked"]),
+    ]
+    for name, key in (
+        ("待补 · missing", "entries_missing"),
+        ("待重取 · to fetch anew", "entries_damaged"),
+        ("本级缺失 · own openings gone", "openings_lost"),
+    ):
+        if document[key]:
+            pairs.append((name, document[key]))
+    print_pairs(pairs)
     if document["problem_count"]:
         print_table(
             (f"问题 · {document['problem_count']} problems",),
             [(problem,) for problem in document["problems"]],
         )
-        print_pairs(
-            [("怎么办 · what to do", "请停用该数据库并联系上级 · stop the node, keep the files")]
-        )
+        advice = "停止节点,再运行 huying fsck --repair · stop the node, then: huying fsck --repair"
+        if "repair" in document:
+            advice = "保留文件,从备份恢复或联系上级 · keep the files; restore a backup, ask the parent"
+        print_pairs([("怎么办 · what to do", advice)])
     if document["quarantined"]:
         print_table(
             ("被隔离 · quarantined", ">#", "原因 · reason", "详情 · detail"),
@@ -126,3 +163,13 @@ def _print(document: dict[str, Any]) -> None:
                 for each in document["quarantined"]
             ],
         )
+
+
+def _print_repair(repaired: dict[str, Any]) -> None:
+    from huying.node.cli.output import print_table
+
+    done = [(each["zh"], each["en"]) for each in repaired["done"]]
+    left = [(each["zh"], each["en"]) for each in repaired["left"]]
+    print_table(("已修复 · mended", ""), done or [("无", "nothing")])
+    if left:
+        print_table(("还要做 · left to do", ""), left)

@@ -152,6 +152,19 @@ class LogQueries(Queries):
         """See `ports.Store`."""
         return [row[0] for row in self._query("subtrees", feed_id, level, start, stop)]
 
+    def count_subtrees(self, feed_id: int) -> int:
+        """How many subtrees of a feed are stored, of all levels."""
+        query = select(func.count()).select_from(SUBTREES).where(SUBTREES.c.feed_id == feed_id)
+        with self._reading() as connection:
+            return connection.execute(query).scalar_one()
+
+    def feed_name(self, feed_id: int) -> tuple[str, int]:
+        """The (code, epoch) in a feed's row, which its origin says, too."""
+        query = select(FEEDS.c.code, FEEDS.c.epoch).where(FEEDS.c.feed_id == feed_id)
+        with self._reading() as connection:
+            code, epoch = connection.execute(query).one()
+        return code, epoch
+
     def checkpoints(
         self, feed_id: int, above: int, upto: int, newest_first: bool, limit: int
     ) -> list[StoredCheckpoint]:

@@ -1,0 +1,119 @@
+"""The files beside the database: the high-water mark, what was erased, keys and pins.
+
+Each is read as the node reads it, and compared with what the store and the other files say of the
+same thing. `node.toml` is the operator's own word and is checked by loading it.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from huying.common.codes import parse_origin
+from huying.common.errors import Code, HuyingError
+from huying.common.merkle import CompactRange, range_hashes, root
+from huying.common.outgoing import tree_reader
+from huying.node import keys, pins
+from huying.node.config import Config
+from huying.node.enrol import OWN_PIN_FILE
+from huying.node.fsck_report import FsckReport
+from huying.node.highwater import FileMark, host_id
+from huying.node.known_keys import named_keys
+from huying.node.store.reader import Reader
+
+__all__ = ["check_files"]
+
+_Check = Callable[[Config, Reader, FsckReport], Iterator[str]]
+
+
+def check_files(config: Config, reader: Reader, report: FsckReport) -> None:
+    """Check them all; a file that can't be read doesn't hide the next."""
+    checks: tuple[tuple[str, _Check], ...] = (
+        ("mark", _mark),
+        ("keys", _private),
+        ("keys", _keys),
+        ("pins", _pins),
+    )
+    for where, check in checks:
+        try:
+            for problem in check(config, reader, report):
+                report.note(where, problem)
+        except HuyingError as error:
+            report.note(where, f"{error.code.name}: {error.detail}")
+
+
+def _mark(config: Config, reader: Reader, report: FsckReport) -> Iterator[str]:
+    """The mark is this host's, and the store holds what it says has left this node."""
+    report.files_checked += 1
+    mark = FileMark(config.mark_file, host_id()).read()
+    if mark is None:
+        if any(feed.size for feed in reader.feeds()):
+            yield f"{config.mark_file}: missing, or another host's; the node will recover"
+        return
+    origin, size, digest = mark
+    feed = reader.feed(origin)
+    if parse_origin(origin).code != config.node.code:
+        yield f"{config.mark_file}: of {origin}, which is not this node's feed"
+    elif size > (feed.size if feed is not None else 0):
+        yield f"{config.mark_file}: {size}, and the store holds less; the node will recover"
+    elif feed is not None and _root_at(reader, feed.feed_id, size) != digest:
+        yield f"{config.mark_file}: another root at size {size} than the store's"
+
+
+def _root_at(reader: Reader, feed_id: int, size: int) -> bytes:
+    subtrees = tree_reader(reader, feed_id)  # type: ignore[arg-type]  # it only reads
+    return root(CompactRange(0, size, range_hashes(0, size, subtrees)))
+
+
+def _private(config: Config, _reader: Reader, report: FsckReport) -> Iterator[str]:
+    """Nobody else may read what is secret."""
+    folders = (config.keys_dir, config.data_dir)
+    files = [path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir())]
+    for path in [*files, config.token_file]:
+        if path.suffix in (".crt", ".vkey") or not path.is_file():
+            continue
+        report.files_checked += 1
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            yield f"{path}: others may read it; run: chmod 600 {path}"
+
+
+def _keys(config: Config, _reader: Reader, _report: FsckReport) -> Iterator[str]:
+    """The own keys are whole, belong together, and are those that the own pin shows."""
+    identity = keys.load_identity(config.keys_dir, config.node.network, config.node.code)
+    tls = keys.load_tls(config.keys_dir, config.node.code)
+    keys.load_hpke(config.keys_dir)
+    keys.load_token(config.token_file)
+    yield from _certificate(config.keys_dir / keys.TLS_CERTIFICATE_FILE, tls.certificate_pem)
+    file = config.file.parent / OWN_PIN_FILE
+    if not file.exists():
+        return
+    pin = pins.read(file)
+    if pin.code != config.node.code or pin.witness_key != str(identity.witness_signer.key):
+        yield f"{file}: not of this node's keys"
+    elif pin.feed_key != str(identity.feed_signer.key) and "/e1+" not in pin.feed_key:
+        yield f"{file}: another feed key than the one in use"
+
+
+def _certificate(path: Path, pem: bytes) -> Iterator[str]:
+    """A certificate here is signed by its own key, so a bit that changed shows."""
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        certificate = x509.load_pem_x509_certificate(pem)
+        certificate.verify_directly_issued_by(certificate)
+    except (ValueError, TypeError, InvalidSignature):
+        yield f"{path}: the certificate's own signature does not verify"
+
+
+def _pins(config: Config, reader: Reader, report: FsckReport) -> Iterator[str]:
+    """No pin contradicts what the feeds say of the same epoch."""
+    named = {text.split("+", 1)[0]: text for text in named_keys(reader)}
+    for pin in pins.load_folder(config.pins_dir):
+        report.files_checked += 1
+        path = config.pins_dir / f"{pin.code}.toml"
+        yield from _certificate(path, pin.certificate.encode())
+        origin = pin.feed_key.split("+", 1)[0]
+        if named.get(origin, pin.feed_key) != pin.feed_key:
+            yield f"{path}: {Code.KEY_CHANGED.name}: the parent's feed names another key"
