@@ -35,6 +35,7 @@ from huying.common.effects import (
     Send,
 )
 from huying.common.engine import Engine, Settings
+from huying.common.errors import Code
 from huying.common.note import KeyType, Signer
 from huying.common.roster import Identity, Pin
 from huying.hub.sequencer import CallSequencer
@@ -83,13 +84,14 @@ class VirtualClock:
 
 @dataclass(slots=True)
 class Quality:
-    """How a line treats frames. Times in seconds, the rest as probabilities."""
+    """How a line treats frames. Times in seconds, rates in bytes a second, the rest odds."""
 
     delay: float = 0.02
     jitter: float = 0.01
     loss: float = 0.0
     duplicate: float = 0.0
     reorder: float = 0.0
+    rate: float = 0.0  # 0: as much as comes
 
 
 @dataclass(slots=True, eq=False)
@@ -101,6 +103,7 @@ class Link:
     open_at: set[str]
     is_broken: bool = False  # a cut swallowed a frame, so nothing behind it may arrive either
     last_arrival: dict[str, float] = field(default_factory=dict)
+    busy_until: dict[str, float] = field(default_factory=dict)  # by receiver, on a thin line
 
 
 # What a faulty relay makes of one of its frames.
@@ -117,6 +120,7 @@ class Line:
     is_cut: bool = False
     link: Link | None = None
     dialling: bool = False
+    pause_seconds_max: float = 3.0  # between two attempts to dial
     tamper: dict[str, Tamper] = field(default_factory=dict)  # by sender
 
     def other(self, code: str) -> str:
@@ -162,7 +166,7 @@ class SimNode:
             clock=self.clock,
             entropy=self.entropy,
             mark=self.mark,
-            settings=SETTINGS,
+            settings=self.world.settings,
             sequencer=sequencer,
         )
         self.engine = engine
@@ -226,8 +230,9 @@ class SimNode:
             self.world.hang_up(self.code, effect.link)
         elif isinstance(effect, Appended):
             assert isinstance(effect.token, Request)
-            assert effect.error is None, f"{self.code} refused: {effect.error}"
-            effect.token.answered = effect
+            waits = effect.error is not None and effect.error.code in (Code.RECOVERING, Code.FORKED)
+            assert effect.error is None or waits, f"{self.code} refused: {effect.error}"
+            effect.token.answered = None if waits else effect
         elif isinstance(effect, Operated):
             self.operated.append(effect)
         elif isinstance(effect, Alarm):
@@ -278,7 +283,7 @@ class Request:
 class World:
     """The clock, the machines, the lines, and the events to come."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, settings: Settings = SETTINGS) -> None:
         self.seed = seed
         self.random = random.Random(f"world {seed}")
         self.time = 0.0
@@ -290,6 +295,7 @@ class World:
         self._links: dict[int, Link] = {}
         self._trace = hashlib.sha256()
         identities = {code: self._identity(code) for code in PARENT}
+        self.settings = settings
         self.nodes = {
             code: SimNode(self, code, identities[code], _pins(code, identities)) for code in PARENT
         }
@@ -353,7 +359,8 @@ class World:
         """The child dials until it gets through."""
         if not line.dialling:
             line.dialling = True
-            self.after(self.random.uniform(0.1, 3.0), partial(self._dial, line))
+            pause = self.random.uniform(0.1, line.pause_seconds_max)
+            self.after(pause, partial(self._dial, line))
 
     def _dial(self, line: Line) -> None:
         line.dialling = False
@@ -384,9 +391,13 @@ class World:
             quality, chance = line.quality, self.random.random
             if quality.loss and chance() < quality.loss:
                 continue
+            leaves = self.time
+            if quality.rate:
+                leaves = max(leaves, link.busy_until.get(receiver, 0.0)) + len(data) / quality.rate
+                link.busy_until[receiver] = leaves
             copies = 2 if quality.duplicate and chance() < quality.duplicate else 1
             for _ in range(copies):
-                arrival = self.time + quality.delay + quality.jitter * chance()
+                arrival = leaves + quality.delay + quality.jitter * chance()
                 if not (quality.reorder and chance() < quality.reorder):
                     arrival = max(arrival, link.last_arrival.get(receiver, 0.0))
                     link.last_arrival[receiver] = arrival
@@ -420,6 +431,13 @@ class World:
         if line.link is not None:
             for code in sorted(line.link.open_at):
                 self.after(self.random.uniform(0.0, 30.0), partial(self._lost, line.link, code))
+
+    def snap(self, line: Line) -> None:
+        """The connection breaks, with all that is on its way; both ends notice at once."""
+        if line.link is not None:
+            line.link.is_broken = True
+            for code in sorted(line.link.open_at):
+                self._lost(line.link, code)
 
     def mend(self, line: Line) -> None:
         line.is_cut = False
