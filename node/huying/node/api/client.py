@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeVar
 
 import grpc
 
-from huying.common.limits import TRANSPORT_BYTES_MAX
+from huying.common.limits import BUNDLE_BYTES_MAX, MIB
 from huying.node.api.auth import bearer
 from huying.node.api.faults import from_rpc_error
 from huying.wire.v1 import admin_pb2_grpc, api_pb2, api_pb2_grpc
@@ -35,7 +35,7 @@ class Client:
             address,
             options=(
                 ("grpc.enable_http_proxy", 0),
-                ("grpc.max_receive_message_length", TRANSPORT_BYTES_MAX),
+                ("grpc.max_receive_message_length", BUNDLE_BYTES_MAX + MIB),
             ),
         )
         self._stub = api_pb2_grpc.NodeStub(self._channel)

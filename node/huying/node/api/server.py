@@ -15,7 +15,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from huying.common.errors import Code, HuyingError
-from huying.common.limits import TRANSPORT_BYTES_MAX
+from huying.common.limits import BUNDLE_BYTES_MAX, MIB
 from huying.node.admin import AdminNode
 from huying.node.api import admin_service
 from huying.node.api.auth import TokenInterceptor
@@ -27,13 +27,13 @@ __all__ = ["SERVICE_NAME", "ApiServer"]
 
 SERVICE_NAME: Final = api_pb2.DESCRIPTOR.services_by_name["Node"].full_name
 RPCS_MAX: Final = 256  # at one time; more are refused at once, as BUSY
-REQUEST_BYTES_MAX: Final = TRANSPORT_BYTES_MAX
+MESSAGE_BYTES_MAX: Final = BUNDLE_BYTES_MAX + MIB  # read just from who shows the token
 HEALTH_SECONDS: Final = 0.5  # between two looks at the node's state
 
 _OPTIONS: Final = (
     ("grpc.so_reuseport", 0),  # a second node on the same address must fail, not share it
-    ("grpc.max_receive_message_length", REQUEST_BYTES_MAX),
-    ("grpc.max_send_message_length", TRANSPORT_BYTES_MAX),
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_concurrent_streams", RPCS_MAX),
     ("grpc.max_metadata_size", 16 * 1024),
 )
