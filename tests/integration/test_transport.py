@@ -35,11 +35,12 @@ from huying.common.limits import (
 from huying.common.status import NodeStatus
 from huying.node import enrol, keys, tls
 from huying.node.clock import SystemClock, SystemEntropy
-from huying.node.pins import ChildRoster
+from huying.node.children import ChildRoster
 from huying.node.runtime import Runtime
 from huying.node.transport.downlink import Downlink
 from huying.node.transport.link import METHOD, SERVICE
 from huying.node.transport.uplink import Uplink
+from tests.enrolled import make_node
 
 NETWORK = "wenshang.example"
 COUNTY, TOWN, OTHER = "370830000000", "370830108000", "370830109000"
@@ -133,14 +134,10 @@ def open_stream(side: Side, parent: str, port: int, *options: tuple[str, Any]) -
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory) -> dict[str, enrol.Initialised]:
     folder: Path = tmp_path_factory.mktemp("nodes")
-    county = enrol.init_node(
-        folder / "county", network=NETWORK, code=COUNTY, name="县", sync_listen="127.0.0.1:0"
-    )
+    county = make_node(folder / "county", COUNTY, sync_listen="127.0.0.1:0")
     made = {COUNTY: county}
     for code in (TOWN, OTHER):
-        made[code] = enrol.init_node(
-            folder / code, network=NETWORK, code=code, name="镇", parent=county.config.file
-        )
+        made[code] = make_node(folder / code, code, parent=county.config.file)
     return made
 
 

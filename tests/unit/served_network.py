@@ -25,9 +25,9 @@ from huying.node.api.reads import StoreReads
 from huying.node.api.server import ApiServer
 from huying.node.api.service import NodeService
 from huying.node.config import Config
-from huying.node.enrol import init_node
 from huying.node.store.database import sqlite_url
 from huying.node.store.reader import FileReader
+from tests.enrolled import make_node
 from tests.unit import tiny_network
 from tests.unit.tiny_network import COUNTY, NETWORK, TOWN, VILLAGE, TinyNetwork
 
@@ -96,10 +96,10 @@ class ServedNetwork:
         self.configs: dict[str, Config] = {}
         above: Path | None = None
         for code in (COUNTY, TOWN, VILLAGE):
-            made = init_node(
+            made = make_node(
                 folder / code,
+                code,
                 network=NETWORK,
-                code=code,
                 name=NAMES[code],
                 parent=above,
                 sync_listen=None if code == VILLAGE else "127.0.0.1:1",

@@ -23,6 +23,7 @@ from huying.common.errors import Code, HuyingError
 from huying.node.api.client import Client
 from huying.node.config import load
 from huying.node.enrol import init_node
+from huying.node.joining import Wishes, join_beside
 
 __all__ = ["Fleet", "Member", "Place", "cpu_seconds", "free_addresses"]
 
@@ -130,6 +131,28 @@ class Member:
         return self.wait()
 
 
+@dataclass(frozen=True, slots=True)
+class _Listen:
+    """Where a node listens."""
+
+    sync: str | None
+    api: str
+    metrics: str
+
+
+def _wishes(
+    place: Place, listen: _Listen, timing: dict[str, float] | None, capture_dir: str | None
+) -> Wishes:
+    return Wishes(
+        name=place.name,
+        sync_listen=listen.sync,
+        api_listen=listen.api,
+        metrics_listen=listen.metrics,
+        timing=timing,
+        capture_dir=capture_dir,
+    )
+
+
 class Fleet:
     """The nodes of one network under one folder, parents before children."""
 
@@ -162,27 +185,36 @@ class Fleet:
         timing: dict[str, float] | None = None,
         capture: bool = False,
     ) -> None:
-        """Make every node's folder, keys and pins."""
+        """Make every node, and enrol it at its parent by file; none of them may run."""
+        for place, listen in self._listening(places):
+            folder = self.folder / place.code
+            folder.mkdir(parents=True, mode=0o700)
+            capture_dir = "capture" if capture else None
+            if place.parent is None:
+                init_node(
+                    folder,
+                    network=self.network,
+                    code=place.code,
+                    name=place.name,
+                    sync_listen=listen.sync,
+                    api_listen=listen.api,
+                    metrics_listen=listen.metrics,
+                    timing=timing,
+                    capture_dir=capture_dir,
+                )
+            else:
+                wishes = _wishes(place, listen, timing, capture_dir)
+                parent = load(self.members[place.parent].config_file)
+                join_beside(parent, folder, place.code, wishes)
+            self.members[place.code] = Member(place, folder)
+
+    def _listening(self, places: Sequence[Place]) -> Iterator[tuple[Place, _Listen]]:
+        """Each place with addresses of its own; who is nobody's parent takes no children."""
         parents = {place.parent for place in places}
         addresses = iter(free_addresses(3 * len(places)))
         for place in places:
-            folder = self.folder / place.code
-            folder.mkdir(parents=True, mode=0o700)
-            parent = self.members[place.parent].config_file if place.parent else None
             sync, api, metrics = next(addresses), next(addresses), next(addresses)
-            init_node(
-                folder,
-                network=self.network,
-                code=place.code,
-                name=place.name,
-                parent=parent,
-                sync_listen=sync if place.code in parents else None,
-                api_listen=api,
-                metrics_listen=metrics,
-                timing=timing,
-                capture_dir="capture" if capture else None,
-            )
-            self.members[place.code] = Member(place, folder)
+            yield place, _Listen(sync if place.code in parents else None, api, metrics)
 
     def start(self, codes: Sequence[str] | None = None) -> None:
         """Start the processes, all or those named, and wait until they answer."""

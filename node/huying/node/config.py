@@ -25,6 +25,7 @@ from huying.node.settings import (
     MetricsSection,
     NodeSection,
     ParentSection,
+    RetentionSection,
     SyncSection,
     TimingSection,
     TrustSection,
@@ -52,6 +53,7 @@ class Config:
     metrics: MetricsSection
     timing: TimingSection
     trust: TrustSection
+    retention: RetentionSection
     backup: BackupSection
     log: LogSection
     debug: DebugSection

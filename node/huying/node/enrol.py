@@ -1,13 +1,13 @@
-"""`huying init`: make a node's folder, and introduce it to its parent where that is at hand.
+"""A node's folder: its configuration, its keys, its pin, an empty store, and the mark.
 
-The parent's folder (or a copy of its public part: `node.toml`, `pin.toml`, `pins/`) gives the child
-its pins; the child's pin goes into the parent's `children/`. Only public data crosses. The parent
-reads its children's pins at its next start. Enrolment over a distance, with one-time tokens, will
-hand over the same pin files by another way.
+`huying init` makes a root. Every other node joins with a token (`huying.node.joining`), by way of
+the same steps: `prepare` makes the keys, `complete` the rest once the parent has answered. What is
+made last is `node.toml`, so that a folder with one is a whole node.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,19 @@ from huying.node import config as config_module
 from huying.node import keys, pins
 from huying.node.config import Config
 from huying.node.highwater import FileMark, host_id
+from huying.node.keys import Keys
 from huying.node.pins import PinFile
 
-__all__ = ["OWN_PIN_FILE", "Initialised", "init_node", "own_pin"]
+__all__ = [
+    "CONFIG_FILE",
+    "OWN_PIN_FILE",
+    "Initialised",
+    "complete",
+    "init_node",
+    "own_pin",
+    "prepare",
+    "render_config",
+]
 
 CONFIG_FILE = "node.toml"
 OWN_PIN_FILE = "pin.toml"
@@ -28,7 +38,7 @@ OWN_PIN_FILE = "pin.toml"
 
 @dataclass(frozen=True, slots=True)
 class Initialised:
-    """What `init_node` made."""
+    """A whole node."""
 
     config: Config
     pin: PinFile
@@ -40,7 +50,6 @@ def init_node(
     network: str,
     code: str,
     name: str,
-    parent: Path | None = None,
     sync_listen: str | None = None,
     sync_advertise: str | None = None,
     api_listen: str = "127.0.0.1:7401",
@@ -48,22 +57,23 @@ def init_node(
     timing: dict[str, float] | None = None,
     capture_dir: str | None = None,
 ) -> Initialised:
-    """Make a node in `folder`; `parent` is the path of the parent's node.toml, or None at the root.
+    """Make a root in `folder`: a node that stands below nobody.
 
     `sync_listen` is absent for a node without children. Raises HuyingError(CONFIG): a node is here
-    already, a code that is no division below the parent's, a setting out of range; HuyingError(KEY)
-    for a parent whose pins are missing or weak.
+    already, a code that is no division, a setting out of range; HuyingError(KEY).
     """
     file = folder / CONFIG_FILE
     if file.exists():
         raise HuyingError(Code.CONFIG, f"{file}: a node is here already; it is never overwritten")
-    _check_place(network, code)
-    above = _above(parent, network, code) if parent is not None else []
-    text = _render(
+    try:
+        codes.parse_network(network)
+        codes.parse_code(code)
+    except HuyingError as error:
+        raise HuyingError(Code.CONFIG, error.detail) from None
+    text = render_config(
         {
             "node": {"network": network, "code": code, "name": name},
             "sync": {"listen": sync_listen, "advertise": sync_advertise},
-            "parent": {"code": above[0].code, "address": above[0].address} if above else {},
             "api": {"listen": api_listen},
             "metrics": {"listen": metrics_listen},
             "timing": dict(timing or {}),
@@ -71,28 +81,44 @@ def init_node(
         }
     )
     config = config_module.parse(text, file)
-    folder.mkdir(parents=True, exist_ok=True)
-    made = keys.create_keys(config.keys_dir, config.token_file, network, code)
+    return complete(config, prepare(config), text)
+
+
+def prepare(config: Config, epoch: int = 1) -> Keys:
+    """Make a new node's folder and keys. Raises HuyingError(KEY) where there are keys already."""
+    config.file.parent.mkdir(parents=True, exist_ok=True)
+    return keys.create_keys(
+        config.keys_dir, config.token_file, config.node.network, config.node.code, epoch
+    )
+
+
+def complete(config: Config, made: Keys, text: str) -> Initialised:
+    """Make all the rest; `text` is that of node.toml, which `config` was parsed from."""
     pin = PinFile(
-        code=code,
-        name=name,
+        code=config.node.code,
+        name=config.node.name,
         feed_key=str(made.identity.feed_signer.key),
         witness_key=str(made.identity.witness_signer.key),
         certificate=made.tls.certificate_pem.decode(),
-        address=sync_advertise or sync_listen or "",
+        address=config.sync.advertise or config.sync.listen or "",
     )
-    pins.write(folder / OWN_PIN_FILE, pin)
-    for ancestor in above:
-        pins.write(config.pins_dir / f"{ancestor.code}.toml", ancestor)
+    pins.write(config.file.parent / OWN_PIN_FILE, pin)
     config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     _create_store(config)
     # From now on a missing mark means that something was lost.
     FileMark(config.mark_file, host_id()).write(made.identity.origin, 0, EMPTY_ROOT)
-    if parent is not None:
-        pins.write(config_module.load(parent, {}).children_dir / f"{code}.toml", pin)
-    # Last, so that a folder with a node.toml is a whole node.
-    file.write_text(text, encoding="utf-8")
+    replace_file(config.file, text)
     return Initialised(config, pin)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file whole or not at all, durably."""
+    temporary = path.with_suffix(".new")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def _create_store(config: Config) -> None:
@@ -111,38 +137,7 @@ def own_pin(config: Config) -> PinFile:
     return pins.read(config.file.parent / OWN_PIN_FILE)
 
 
-def _check_place(network: str, code: str) -> None:
-    try:
-        codes.parse_network(network)
-        codes.parse_code(code)
-    except HuyingError as error:
-        raise HuyingError(Code.CONFIG, error.detail) from None
-
-
-def _above(parent: Path, network: str, code: str) -> list[PinFile]:
-    """The pins of the parent and of its own ancestors, nearest first."""
-    config = config_module.load(parent, {})
-    pin = own_pin(config)
-    if config.node.network != network:
-        raise HuyingError(
-            Code.CONFIG, f"network: the parent is in {config.node.network}, not in {network}"
-        )
-    if pin.code not in codes.ancestors(code):
-        raise HuyingError(Code.CONFIG, f"code: {code} is not below its parent {pin.code}")
-    if not pin.address:
-        raise HuyingError(
-            Code.CONFIG, f"{config.file}: [sync] listen: absent, so it takes no children; set it"
-        )
-    if (config.children_dir / f"{code}.toml").exists():
-        raise HuyingError(
-            Code.CONFIG, f"{config.children_dir / code}.toml: {code} is enrolled already"
-        )
-    ancestors = pins.load_folder(config.pins_dir)
-    ancestors.sort(key=lambda known: codes.level(known.code), reverse=True)
-    return [pin, *ancestors]
-
-
-def _render(sections: dict[str, dict[str, str | float | None]]) -> str:
+def render_config(sections: dict[str, dict[str, str | float | None]]) -> str:
     """node.toml's text, with just the settings that were given."""
     lines = ["# docs/CONFIGURATION.md explains every setting."]
     for section, table in sections.items():

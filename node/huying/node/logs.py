@@ -7,13 +7,18 @@ key, a token or a record's content.
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import logging
 import sys
+from collections.abc import Iterator
 from typing import Any, Final, Literal
 
 import structlog
 
-__all__ = ["MESSAGES", "configure", "say"]
+__all__ = ["MESSAGES", "configure", "hushed", "say"]
+
+_HUSHED: Final[contextvars.ContextVar[bool]] = contextvars.ContextVar("hushed", default=False)
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -35,6 +40,11 @@ MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
     "downlink_down": ("info", "下级连接已断开", "child disconnected"),
     "downlink_replaced": ("info", "下级重新接入,旧连接关闭", "a newer link replaces the older"),
     "downlink_refused": ("warning", "拒绝接入", "link refused"),
+    "child_enrolled": ("info", "下级已登记", "child enrolled"),
+    "join_refused": ("warning", "拒绝加入", "join refused"),
+    "join_failed": ("error", "加入申请处理出错", "a join request met a fault of ours"),
+    "invite_damaged": ("warning", "邀请文件损坏,请删除", "damaged invite file; remove it"),
+    "roster_not_read": ("warning", "名册未能刷新", "the roster was not read again"),
     "link_slow": ("warning", "对方读取太慢,连接已切断", "the peer reads too slowly; link cut"),
     "link_closed": ("warning", "连接被本级关闭", "link closed by this node"),
     "certificate_expiring": ("warning", "证书即将到期,请更换", "certificate near its expiry"),
@@ -70,10 +80,22 @@ def configure(level: str = "info", format_: str = "auto") -> None:
     )
 
 
+@contextlib.contextmanager
+def hushed() -> Iterator[None]:
+    """Say nothing below an error meanwhile: an operator's command opens a node, and runs none."""
+    token = _HUSHED.set(True)
+    try:
+        yield
+    finally:
+        _HUSHED.reset(token)
+
+
 def say(event: str, **values: object) -> None:
     """Write the lifecycle line `event` of `MESSAGES` with `values` beside it."""
     if not structlog.is_configured():
         configure()
     level, zh, en = MESSAGES[event]
+    if level != "error" and _HUSHED.get():
+        return
     logger = structlog.get_logger()
     getattr(logger, level)(event, zh=zh, en=en, **values)

@@ -7,9 +7,9 @@
     address = "10.1.2.3:7400"
     certificate = "-----BEGIN CERTIFICATE-----…"
 
-A node's own pin is `pin.toml` beside its `node.toml`; its ancestors' lie in `pins/`, its children's
-in `children/`, one CODE.toml each. Whoever holds the right to write there decides whom this node
-trusts.
+A node's own pin is `pin.toml` beside its `node.toml`; its ancestors' lie in `pins/`, one CODE.toml
+each, as its parent handed them over when it joined. Whoever holds the right to write there decides
+whom this node trusts from the start; all others it learns from feeds.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from huying.common import codes
 from huying.common.errors import Code, HuyingError
@@ -28,7 +28,20 @@ from huying.common.note import KeyType, VerifierKey
 from huying.common.roster import Pin
 from huying.node import tls
 
-__all__ = ["ChildRoster", "PinFile", "load_folder", "parse", "quote", "read", "render", "write"]
+if TYPE_CHECKING:
+    from huying.node.config import Config
+
+__all__ = [
+    "PinFile",
+    "above",
+    "load_folder",
+    "own_line",
+    "parse",
+    "quote",
+    "read",
+    "render",
+    "write",
+]
 
 _FILE_BYTES_MAX = 64 * 1024
 
@@ -137,26 +150,30 @@ def load_folder(folder: Path) -> list[PinFile]:
     return pins
 
 
-class ChildRoster:
-    """The children whose links are taken. `replace` changes them while the node runs."""
+def own_line(config: Config) -> list[PinFile]:
+    """This node's own pin, as its keys are now, and those of its ancestors, nearest first.
 
-    def __init__(self, pins: Sequence[PinFile] = ()) -> None:
-        self.replace(pins)
+    Raises HuyingError(KEY).
+    """
+    from huying.node import keys
 
-    def replace(self, pins: Sequence[PinFile]) -> None:
-        """Take links of just these from now on. One assignment, so safe on any thread."""
-        self._now = (
-            tuple(pin.certificate for pin in pins),
-            {pin.certificate_sha256: pin.code for pin in pins},
-        )
+    identity = keys.load_identity(config.keys_dir, config.node.network, config.node.code)
+    certificate = keys.load_tls(config.keys_dir, config.node.code).certificate_pem
+    own = PinFile(
+        code=config.node.code,
+        name=config.node.name,
+        feed_key=str(identity.feed_signer.key),
+        witness_key=str(identity.witness_signer.key),
+        certificate=certificate.decode(),
+        address=config.sync.advertise or config.sync.listen or "",
+    )
+    return [own, *above(config)]
 
-    def certificates(self) -> Sequence[str]:
-        """Every child's certificate, as PEM."""
-        return self._now[0]
 
-    def code_of(self, certificate_sha256: bytes) -> str | None:
-        """The code of the child with that certificate, or None where no child has it."""
-        return self._now[1].get(certificate_sha256)
+def above(config: Config) -> list[PinFile]:
+    """The pins of the ancestors, nearest first. Raises HuyingError(KEY)."""
+    known = load_folder(config.pins_dir)
+    return sorted(known, key=lambda pin: codes.level(pin.code), reverse=True)
 
 
 def _check(pin: PinFile) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 from huying.common.ports import Clock
 from huying.node.api.ports import Facts
 from huying.node.config import Config, split_address
+from huying.node.enrolment import Enrolment
 from huying.node.runtime import Runtime
 
 __all__ = ["Component", "Node", "api_component", "introduction_component", "metrics_component"]
@@ -43,6 +44,7 @@ class Node:
     facts: Facts
     runtime: Runtime
     clock: Clock
+    enrolment: Enrolment
     retry_next: Callable[[], Mapping[str, float]]  # unix seconds, by peer; safe on any thread
     observers: list[Callable[[float], None]]  # told the seconds each append took
 
@@ -106,7 +108,7 @@ def api_component(node: Node) -> Component:
         token=token,
         runtime=node.runtime,
         service=service,
-        admin=AdminNode(node.config, node.runtime, reader),
+        admin=AdminNode(node.config, node.runtime, reader, node.enrolment),
     )
     return _Api(server, reader)
 
@@ -132,6 +134,7 @@ def metrics_component(node: Node) -> Component | None:
             node.facts.certificates,
             disk_free_bytes=_disk_free_bytes(node.config.data_dir),
             offline_window=None if window is None else window.around(node.clock.now()),
+            refused_attempts=node.enrolment.refused_attempts,
         )
 
     metrics = NodeMetrics(observe, node.facts.version, node.facts.code)

@@ -26,6 +26,7 @@ __all__ = [
     "MetricsSection",
     "NodeSection",
     "ParentSection",
+    "RetentionSection",
     "Section",
     "SyncSection",
     "TimingSection",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 SECONDS_MAX: Final = 86400.0
+DAYS_MAX: Final = 36500
 _DECIMAL: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _CHECK: Final = "check"
 _HELP: Final = "help"
@@ -161,7 +163,16 @@ class ParentSection:
     """The link to the parent; the section is absent at the root."""
 
     code: str = _setting(_by(codes.parse_code), "Division code of the parent.")
-    address: str = _setting(_address, "Where the parent listens for its children.")
+    address: str | None = _setting(
+        _address,
+        "Where the parent listens for its children; absent: reached by bundles alone.",
+        None,
+    )
+    fallback: str | None = _setting(
+        _address,
+        "Another address of the parent, dialled in turn after 24 h without the root's pulse.",
+        None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,10 +235,12 @@ class TimingSection:
 
 @dataclass(frozen=True, slots=True)
 class TrustSection:
-    """Whose keys and certificates this node trusts; public data, one file per node."""
+    """Whom this node trusts from the start, and whom it invited."""
 
     pins: str = _setting(_text, "Folder of the ancestors' pins, CODE.toml each.", "pins")
-    children: str = _setting(_text, "Folder of the children's pins, CODE.toml each.", "children")
+    invites: str = _setting(
+        _text, "Folder of what is kept of the join tokens issued here; mode 0700.", "invites"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +277,38 @@ class DebugSection:
     )
 
 
+def _days(value: object) -> int:
+    number = value if isinstance(value, int) and not isinstance(value, bool) else -1
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,5}", value):
+        number = int(value)
+    if not 0 <= number <= DAYS_MAX:
+        raise ValueError(f"must be a whole number of days, at most {DAYS_MAX}; 0: keep")
+    return number
+
+
+def _hour(value: object) -> int:
+    number = value if isinstance(value, int) and not isinstance(value, bool) else -1
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,2}", value):
+        number = int(value)
+    if not 0 <= number <= 23:
+        raise ValueError("must be an hour from 0 to 23")
+    return number
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionSection:
+    """How long this node's own records are kept; a nightly job erases what is older."""
+
+    hour: int = _setting(_hour, "Hour of the day, local time, at which the job runs.", 3)
+    event_days: int = _setting(_days, "Days that events are kept; 0: for ever.", 0)
+    household_days: int = _setting(_days, "Days that households are kept; 0: for ever.", 0)
+    resident_days: int = _setting(_days, "Days that residents are kept; 0: for ever.", 0)
+    grid_worker_days: int = _setting(_days, "Days that grid workers are kept; 0: for ever.", 0)
+    call_days: int = _setting(
+        _days, "Days that the contacts and notes of calls are kept; 0: for ever.", 0
+    )
+
+
 Section = (
     NodeSection
     | SyncSection
@@ -272,6 +317,7 @@ Section = (
     | MetricsSection
     | TimingSection
     | TrustSection
+    | RetentionSection
     | BackupSection
     | LogSection
     | DebugSection
@@ -285,6 +331,7 @@ SECTIONS: Final[dict[str, type[Section]]] = {
     "metrics": MetricsSection,
     "timing": TimingSection,
     "trust": TrustSection,
+    "retention": RetentionSection,
     "backup": BackupSection,
     "log": LogSection,
     "debug": DebugSection,

@@ -16,6 +16,7 @@ from huying.common.errors import Code, HuyingError
 
 if TYPE_CHECKING:
     from huying.node.config import Config
+    from huying.node.enrolment import Enrolment
     from huying.node.runtime import Runtime
     from huying.node.store.reader import Reader
 
@@ -29,6 +30,7 @@ class AdminNode:
     config: Config
     runtime: Runtime
     reader: Reader  # read-only; its methods block, so call them on a thread
+    enrolment: Enrolment
 
 
 Handler = Callable[[AdminNode, Any], Awaitable[Any]]

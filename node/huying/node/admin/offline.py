@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from huying.node import logs
 from huying.node.admin import AdminNode, handler
 from huying.node.clock import SystemClock
 from huying.node.config import Config
@@ -22,11 +23,13 @@ def carry_out(config: Config, method: str, request: Any) -> Any:
     Raises HuyingError: NODE_RUNNING where the node runs, what its start raises, what the handler
     refuses with.
     """
-    return asyncio.run(_carry_out(config, method, request))
+    with logs.hushed():
+        return asyncio.run(_carry_out(config, method, request))
 
 
 async def _carry_out(config: Config, method: str, request: Any) -> Any:
     from huying.node.app import open_engine
+    from huying.node.enrolment import Enrolment
     from huying.node.runtime import Runtime
     from huying.node.store.database import sqlite_url
     from huying.node.store.reader import FileReader
@@ -38,7 +41,9 @@ async def _carry_out(config: Config, method: str, request: Any) -> Any:
         await runtime.start()
         reader = FileReader(sqlite_url(config.database_file))
         try:
-            return await handler(method)(AdminNode(config, runtime, reader), request)
+            enrolment = Enrolment(config, runtime, SystemClock())
+            node = AdminNode(config, runtime, reader, enrolment)
+            return await handler(method)(node, request)
         finally:
             reader.close()
             await runtime.stop()

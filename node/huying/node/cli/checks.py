@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import shutil
 import socket
@@ -147,13 +148,22 @@ def _keys(config: Config) -> Iterator[Finding]:
 
 
 def _certificates(config: Config) -> Iterator[Finding]:
+    import ssl
+
     from huying.node import keys, pins, tls
+    from huying.node.cli.offline import open_reader, own_members
 
     own = keys.load_tls(config.keys_dir, config.node.code)
     expiries = [(config.node.code, own.expires)]
-    for folder in (config.pins_dir, config.children_dir):
+    expiries += [
+        (pin.code, tls.certificate_expiry(pin.certificate))
+        for pin in pins.load_folder(config.pins_dir)
+    ]
+    with contextlib.suppress(HuyingError), open_reader(config) as reader:
         expiries += [
-            (pin.code, tls.certificate_expiry(pin.certificate)) for pin in pins.load_folder(folder)
+            (member.code, tls.certificate_expiry(ssl.DER_cert_to_PEM_cert(member.certificate)))
+            for member in own_members(reader, config.node.code)
+            if member.certificate and not member.HasField("revocation")
         ]
     for code, expires in expiries:
         days = (expires - time.time()) / _DAY

@@ -1,4 +1,4 @@
-"""`huying init`: make a node."""
+"""`huying init`: make the root of a network."""
 
 from __future__ import annotations
 
@@ -22,12 +22,6 @@ def init(
     network: Annotated[str, typer.Option(help="网络名 · The network, e.g. wenshang.example.")],
     code: Annotated[str, typer.Option(help="统计用区划代码,12 位 · Division code, 12 digits.")],
     name: Annotated[str, typer.Option(help="区划名称 · Name of the division.")],
-    parent: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="NODE.toml", help="上级节点的配置文件;根节点不填 · The parent's node.toml."
-        ),
-    ] = None,
     sync_listen: Annotated[
         str | None,
         typer.Option(
@@ -48,10 +42,9 @@ def init(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """新建节点:密钥、证书、配置 · Make a node: its keys, certificate and configuration.
+    """新建根节点(县):密钥、证书、配置 · Make a root node, the county's: keys and configuration.
 
-    With --parent, the parent's public keys are taken from beside its node.toml, and this node's are
-    put into its children/; the parent reads them at its next start.
+    Every node below it joins with a token: roster invite there, join here.
     """
     from huying.node.cli.output import print_json, print_pairs
     from huying.node.enrol import init_node
@@ -61,7 +54,6 @@ def init(
         network=network,
         code=code,
         name=name,
-        parent=parent,
         sync_listen=sync_listen,
         sync_advertise=sync_advertise,
         api_listen=api_listen,

@@ -17,16 +17,21 @@ import typer
 from huying.common.errors import EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, Code, HuyingError
 from huying.node.cli import (
     backup,
+    bundle,
     call,
     config,
     doctor,
+    erase,
     feed,
     fsck,
     init,
+    join,
     record,
     restore,
+    roster,
     run,
     status,
+    subject,
 )
 from huying.node.cli.context import DEFAULT_CONFIG, Settings
 from huying.node.cli.output import print_error, print_note
@@ -45,6 +50,15 @@ One node of a Huying network: its records, its calls, its signed feed.
 退出码:2 输入或配置,3 对方,4 数据,5 请求,6 本节点。
 Exit codes: 2 input or configuration, 3 a peer, 4 data, 5 the request, 6 this node.
 """
+_GROUPS: Final = {
+    "record": record,
+    "call": call,
+    "feed": feed,
+    "bundle": bundle,
+    "roster": roster,
+    "subject": subject,
+    "config": config,
+}
 # The base of what is wrong with how a command is used. Typer takes it from Click, or from a copy
 # of Click that it brings along, and names it under neither name of its own.
 _USAGE_ERROR: Final[type[Exception]] = typer.BadParameter.__mro__[1]
@@ -71,9 +85,9 @@ def build_app(
     )
     app.callback()(_options)
     run.register(app, find_sequencer)
-    for module in (init, status, fsck, doctor, backup, restore):
+    for module in (init, join, status, fsck, doctor, backup, restore, erase):
         module.register(app)
-    for name, module in (("record", record), ("call", call), ("feed", feed), ("config", config)):
+    for name, module in _GROUPS.items():
         group = module.group()
         for command in (commands or {}).get(name, ()):
             group.command()(command)

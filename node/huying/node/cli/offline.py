@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from huying.node.api.reads import StoreReads
     from huying.node.config import Config
     from huying.node.store.reader import FileReader
-    from huying.wire.v1 import api_pb2
+    from huying.wire.v1 import api_pb2, trust_pb2
 
-__all__ = ["feed_key", "offline_status", "open_reader", "open_reads"]
+__all__ = ["feed_key", "known_names", "offline_status", "open_reader", "open_reads", "own_members"]
 
 
 @contextlib.contextmanager
@@ -53,6 +53,8 @@ def offline_status(config: Config) -> api_pb2.StatusResponse:
     pin = own_pin(config)
     with open_reader(config) as reader:
         names = known_names(config, reader)
+        members = own_members(reader, config.node.code)
+    children = [member.code for member in members if not member.HasField("revocation")]
     status = api_pb2.StatusResponse(
         network=config.node.network,
         code=config.node.code,
@@ -88,7 +90,7 @@ def offline_status(config: Config) -> api_pb2.StatusResponse:
     if config.parent is not None:
         code = config.parent.code
         status.peers.add(code=code, name=names.get(code, ""), direction="up")
-    for code in _children(config):
+    for code in children:
         status.peers.add(code=code, name=names.get(code, ""), direction="down")
     return status
 
@@ -102,8 +104,7 @@ def known_names(config: Config, reader: FileReader) -> dict[str, str]:
 
     found = {member.code: member.name for member in reader.members()}
     found[config.node.code] = config.node.name
-    for folder in (config.pins_dir, config.children_dir):
-        found.update((pin.code, pin.name) for pin in pins.load_folder(folder))
+    found.update((pin.code, pin.name) for pin in pins.load_folder(config.pins_dir))
     return found
 
 
@@ -118,13 +119,26 @@ def feed_key(config: Config, reader: FileReader, origin: str) -> str:
     known = [member.feed_key for member in reader.members()]
     with contextlib.suppress(HuyingError):
         known.append(own_pin(config).feed_key)
-    for folder in (config.pins_dir, config.children_dir):
-        with contextlib.suppress(HuyingError):
-            known += [pin.feed_key for pin in pins.load_folder(folder)]
+    with contextlib.suppress(HuyingError):
+        known += [pin.feed_key for pin in pins.load_folder(config.pins_dir)]
     return next((key for key in known if key.split("+", 1)[0] == origin), "")
 
 
-def _children(config: Config) -> list[str]:
-    from huying.node import pins
+def own_members(reader: FileReader, code: str) -> list[trust_pb2.Member]:
+    """The newest Member entry of each child in the feeds of `code`, by the child's code."""
+    from sqlalchemy import select
 
-    return [pin.code for pin in pins.load_folder(config.children_dir)]
+    from huying.node.store.content import message_bytes
+    from huying.node.store.schema import ENTRIES, FEEDS, MEMBERS, stands_at
+    from huying.wire.v1 import feed_pb2, trust_pb2
+
+    query = (
+        select(ENTRIES.c.openings)
+        .select_from(MEMBERS)
+        .join(FEEDS, FEEDS.c.feed_id == MEMBERS.c.feed_id)
+        .join(ENTRIES, stands_at(MEMBERS))
+        .where(FEEDS.c.code == code, MEMBERS.c.kind != feed_pb2.KIND_DELETE)
+        .order_by(MEMBERS.c.code)
+    )
+    rows = reader.select(query)
+    return [trust_pb2.Member.FromString(message_bytes(openings)) for (openings,) in rows]

@@ -56,8 +56,13 @@ class Uplink:
         retry_seconds_max: float,
         stream_age_seconds: float,
         tap: FrameTap | None = None,
+        fallback: str | None = None,
+        fallback_due: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`credentials` is asked at every dial, so that a new certificate is used at the next."""
+        """`credentials` is asked at every dial, so that a new certificate is used at the next.
+
+        While `fallback_due` says so, every other dial goes to the address `fallback`.
+        """
         self._host = host
         self._code = code
         self._address = address
@@ -68,6 +73,9 @@ class Uplink:
         self._retry_seconds_max = retry_seconds_max
         self._stream_age_seconds = stream_age_seconds
         self._tap = tap
+        self._fallback = fallback
+        self._fallback_due = fallback_due
+        self._dialled = ""  # the address of the newest attempt
         self._woken = asyncio.Event()
         self._link: Link | None = None
         self._task: asyncio.Task[None] | None = None
@@ -137,9 +145,10 @@ class Uplink:
 
     async def _session(self) -> None:
         """Dial, and pump until the link ends. Raises LinkLostError unless it was of use."""
-        logs.say("uplink_dialling", peer=self._code, address=self._address)
+        address = self._dialled = self._next_address()
+        logs.say("uplink_dialling", peer=self._code, address=address)
         channel = grpc.aio.secure_channel(
-            self._address,
+            address,
             self._credentials(),
             options=(
                 *CHANNEL_OPTIONS,
@@ -165,8 +174,13 @@ class Uplink:
         if link.received_frames and self._clock.monotonic() - began >= SETTLED_SECONDS:
             logs.say("uplink_lost", peer=self._code, reason=reason)
             return
-        logs.say("uplink_unreached", peer=self._code, address=self._address, reason=reason)
+        logs.say("uplink_unreached", peer=self._code, address=address, reason=reason)
         raise LinkLostError(reason)
+
+    def _next_address(self) -> str:
+        if self._fallback is None or self._dialled == self._fallback or not self._fallback_due():
+            return self._address
+        return self._fallback
 
     async def _pump(self, channel: grpc.aio.Channel, link: Link) -> bool:
         """Pump until the link ends. True where it reached its age, so that nothing is wrong."""
@@ -182,7 +196,7 @@ class Uplink:
         # The server sends its metadata once it knows this child, so this waits for just that.
         async with asyncio.timeout(DIAL_SECONDS_MAX):
             await call.wait_for_connection()
-        logs.say("uplink_up", peer=self._code, address=self._address)
+        logs.say("uplink_up", peer=self._code, address=self._dialled)
         jitter = self._entropy.uniform(1 - STREAM_AGE_JITTER, 1 + STREAM_AGE_JITTER)
         age = asyncio.timeout(self._stream_age_seconds * jitter)
         try:
