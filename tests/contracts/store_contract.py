@@ -247,12 +247,12 @@ class StoreContract:
             store.quarantine(feed.feed_id, 3, Code.BAD_HEAD, "again", 2e9)
             store.quarantine(feed.feed_id, 3, Code.NUMBER_REUSED, "too", 2e9)
 
-    def test_a_request_is_remembered(self, store: Store):
+    def test_a_request_is_remembered(self, store: Store, feed: FeedState):
         """A client that lost the answer asks again, and nothing is written twice."""
         assert store.request(b"r" * 16) is None
         with store.transaction():
-            store.add_request(b"r" * 16, 7, b"record")
-        assert store.request(b"r" * 16) == (7, b"record")
+            store.add_request(b"r" * 16, feed.feed_id, 7, b"record")
+        assert store.request(b"r" * 16) == (feed.origin, 7, b"record")
 
     # Projections.
 

@@ -34,7 +34,7 @@ class OwnFeed:
         self._writer = Writer(signer.name, feed_id, entropy)
         self._composed: list[Composed] = []
         self._marks: dict[str, ClassMark] = {}
-        self._requests: dict[bytes, tuple[int, bytes]] = {}
+        self._requests: dict[bytes, tuple[str, int, bytes]] = {}
 
     def begin(self) -> None:
         """A transaction begins, or the one before was undone: nothing waits."""
@@ -59,11 +59,11 @@ class OwnFeed:
         marks = {**own.classes, **self._marks}
         receipts: list[AppendReceipt] = []
         composed: list[Composed] = []
-        requests: dict[bytes, tuple[int, bytes]] = {}
+        requests: dict[bytes, tuple[str, int, bytes]] = {}
         for number, draft in enumerate(drafts):
             known = requests.get(draft.request_id) or self.known_request(draft.request_id)
             if known is not None:
-                receipts.append(AppendReceipt(own.origin, *known, repeated=True))
+                receipts.append(AppendReceipt(*known, repeated=True))
                 continue
             try:
                 entry, moved = self._writer.compose(draft, next_index, time_micros, marks)
@@ -74,18 +74,18 @@ class OwnFeed:
             composed.append(entry)
             record = entry.applied.head.record
             if draft.request_id:
-                requests[draft.request_id] = (next_index, record)
+                requests[draft.request_id] = (own.origin, next_index, record)
             receipts.append(AppendReceipt(own.origin, next_index, record, repeated=False))
             next_index += 1
-        for request_id, (index, record) in requests.items():
-            self._store.add_request(request_id, index, record)
+        for request_id, (_, index, record) in requests.items():
+            self._store.add_request(request_id, own.feed_id, index, record)
         self._requests.update(requests)
         self._composed.extend(composed)
         self._marks = marks
         return tuple(receipts), [entry.applied for entry in composed]
 
-    def known_request(self, request_id: bytes) -> tuple[int, bytes] | None:
-        """(index, record) of a request that was written, in this transaction or an earlier one."""
+    def known_request(self, request_id: bytes) -> tuple[str, int, bytes] | None:
+        """(origin, index, record) of a request that was written, just now or long ago."""
         if not request_id:
             return None
         return self._requests.get(request_id) or self._store.request(request_id)

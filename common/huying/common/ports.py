@@ -183,12 +183,12 @@ class Store(Protocol):
         ...
 
     # Requests already answered.
-    def request(self, request_id: bytes) -> tuple[int, bytes] | None:
-        """(index in the own feed, record id) of a request already written, or None."""
+    def request(self, request_id: bytes) -> tuple[str, int, bytes] | None:
+        """(origin, index, record id) of a request already written, or None."""
         ...
 
-    def add_request(self, request_id: bytes, index: int, record: bytes) -> None:
-        """Remember a written request."""
+    def add_request(self, request_id: bytes, feed_id: int, index: int, record: bytes) -> None:
+        """Remember a request that was written in that epoch of the own feed."""
         ...
 
     # Statements: the entries that say something about trust, erasure or disclosure.

@@ -260,8 +260,8 @@ class Replica:
         self._applied.extend(applied)
         return receipts
 
-    def known_request(self, request_id: bytes) -> tuple[int, bytes] | None:
-        """(index, record) of a request that was written, in this transaction or an earlier one."""
+    def known_request(self, request_id: bytes) -> tuple[str, int, bytes] | None:
+        """(origin, index, record) of a request that was written, just now or long ago."""
         return self._own_feed.known_request(request_id)
 
     def begin_epoch(self, signer: Signer) -> None:

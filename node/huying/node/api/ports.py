@@ -103,8 +103,8 @@ class Reads(Protocol):
         """How many calls are raised, answered at least once, and confirmed."""
         ...
 
-    def request(self, request_id: bytes) -> tuple[int, bytes] | None:
-        """The index and record that a request was answered with, where it was written."""
+    def request(self, request_id: bytes) -> tuple[str, int, bytes] | None:
+        """The origin, index and record that a request was answered with, where it was written."""
         ...
 
     def feeds(self) -> list[FeedState]:

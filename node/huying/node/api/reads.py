@@ -76,7 +76,7 @@ class StoreReads:
         counts = self._reader.call_counts()
         return counts.raised, counts.answered, counts.confirmed
 
-    def request(self, request_id: bytes) -> tuple[int, bytes] | None:
+    def request(self, request_id: bytes) -> tuple[str, int, bytes] | None:
         """See `Reads`."""
         return self._reader.request(request_id)
 

@@ -186,9 +186,9 @@ class NodeService(api_pb2_grpc.NodeServicer):
             known = self._reads.request(request.request_id) if request.request_id else None
             if known is None:
                 raise
-            index, record = known
+            origin, index, record = known
             return api_pb2.Receipt(
-                origin=self._facts.origin, index=index, record=record, repeated_request=True
+                origin=origin, index=index, record=record, repeated_request=True
             )
 
     async def _append(self, drafts: list[DraftEntry]) -> list[api_pb2.Receipt]:

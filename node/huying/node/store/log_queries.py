@@ -111,9 +111,9 @@ class _Sql:
             ["start", "stop", "record"],
         )
         self.request = compile_sql(
-            select(REQUESTS.c.idx, REQUESTS.c.record).where(
-                REQUESTS.c.request_id == param("request_id")
-            ),
+            select(FEEDS.c.origin, REQUESTS.c.idx, REQUESTS.c.record)
+            .join(FEEDS, FEEDS.c.feed_id == REQUESTS.c.feed_id)
+            .where(REQUESTS.c.request_id == param("request_id")),
             dialect,
             ["request_id"],
         )
@@ -194,7 +194,7 @@ class LogQueries(Queries):
             if openings and peek_head(openings).record == record
         ]
 
-    def request(self, request_id: bytes) -> tuple[int, bytes] | None:
+    def request(self, request_id: bytes) -> tuple[str, int, bytes] | None:
         """See `ports.Store`."""
         rows = self._query("request", request_id)
-        return (rows[0][0], rows[0][1]) if rows else None
+        return (rows[0][0], rows[0][1], rows[0][2]) if rows else None

@@ -64,7 +64,7 @@ __all__ = [
 ]
 
 # The alembic revision this program needs; compared by a plain query at every start.
-SCHEMA_REVISION: Final = "0004"
+SCHEMA_REVISION: Final = "0005"
 
 METADATA: Final = MetaData(
     naming_convention={
@@ -218,7 +218,8 @@ REQUESTS: Final = Table(
     "requests",
     METADATA,
     _key("request_id", LargeBinary),
-    _integer("idx"),  # in the own feed
+    _integer("feed_id"),  # the epoch of the own feed that it was written in
+    _integer("idx"),
     _blob("record"),
     sqlite_with_rowid=False,
 )

@@ -217,9 +217,9 @@ class SqlStore(Reader):
         """See `ports.Store`."""
         self.write(self._sql.quarantine, [(feed_id, index, int(code), detail, now)])
 
-    def add_request(self, request_id: bytes, index: int, record: bytes) -> None:
+    def add_request(self, request_id: bytes, feed_id: int, index: int, record: bytes) -> None:
         """See `ports.Store`."""
-        self.write(self._sql.add_request, [(request_id, index, record)])
+        self.write(self._sql.add_request, [(request_id, feed_id, index, record)])
 
     def add_erased(self, spans: Iterable[Span]) -> None:
         """See `ports.Store`."""
