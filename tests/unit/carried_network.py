@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from huying.common.bundle_import import Imported, ImportBundle
+from huying.common.bundle_import import ImportBundle, Imported
 from huying.common.bundle_ledger import BundleLedger
 from huying.common.bundle_receipt import Taken, TakeReceipt, TakeShortCode
 from huying.common.carriage import ExportBundle, Exported
