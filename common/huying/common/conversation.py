@@ -22,6 +22,7 @@ from huying.common.outgoing import disclosed_entry
 from huying.common.pulse import open_pulse, peek_pulse
 from huying.common.roster import EpochStatus
 from huying.common.segment import decode_segment, parse_frame
+from huying.common.sealing import SEALED_FRAMES
 from huying.common.session import Session
 from huying.common.state import Applied, ClassMark, FeedState, Missing
 from huying.common.witness import adopt_cosignature
@@ -159,7 +160,10 @@ class Conversation:
                 raise HuyingError(Code.UNEXPECTED_FRAME, f"{kind} before hello")
             if kind == "segment":
                 origin = frame.segment.origin[: limits.ORIGIN_BYTES_MAX]
-            getattr(self, f"_on_{kind}")(session, getattr(frame, kind))
+            if kind in SEALED_FRAMES:
+                engine.sealing.on_frame(session, frame)
+            else:
+                getattr(self, f"_on_{kind}")(session, getattr(frame, kind))
         except HuyingError as error:
             if error.code in STORE_FAULTS:
                 raise
@@ -215,7 +219,7 @@ class Conversation:
                 size = feed.size if feed is not None else 0
                 engine.observation(held.origin).announced(held.size, size, now)
         engine.forks.greeted(session, hello)
-        if session.direction is Direction.UP:
+        if session.direction is Direction.UP and not hello.recovering:
             engine.confirmed = engine.confirmed_by_parent = True
         behind = [
             pin.code
@@ -227,6 +231,7 @@ class Conversation:
         served = [one for one in engine.replica.wanted() if one == own or session.accepts(one)]
         engine.wants.link_opened(served, engine.clock.monotonic())
         engine.rounds.pulse_soon()
+        engine.sealing.greeted(session)
 
     def _on_segment(self, session: Session, message: feed_pb2.Segment) -> None:
         engine = self._engine

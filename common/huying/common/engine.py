@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from huying.common import limits
 from huying.common.appends import Appends
 from huying.common.conversation import Conversation
+from huying.common.copy_shelf import CopyShelf
 from huying.common.disposal import Disposal
 from huying.common.effects import (
     Alarm,
@@ -47,6 +48,7 @@ from huying.common.replica import Replica
 from huying.common.report import node_status
 from huying.common.roster import Identity, Pin, Roster
 from huying.common.rounds import Rounds
+from huying.common.sealing import Sealing
 from huying.common.session import Session
 from huying.common.status import NodeStatus
 from huying.common.wants import WantBook
@@ -90,6 +92,8 @@ class Engine:
         settings: Settings = Settings(),
         sequencer: Sequencer | None = None,
         erasure_list: ErasureList | None = None,
+        copy_shelf: CopyShelf | None = None,
+        recovery_key: bytes = b"",
     ) -> None:
         self.settings = settings
         self.clock = clock
@@ -117,6 +121,7 @@ class Engine:
         self.epochs = Epochs(self)
         self.appends = Appends(self, sequencer)
         self.disposal = Disposal(self, store, erasure_list)
+        self.sealing = Sealing(self, copy_shelf, recovery_key)
         self._changed: set[str] = set()  # feeds that the last transaction changed
         self.rounds = Rounds(self, entropy)
         self.conversation = Conversation(self)
@@ -147,6 +152,8 @@ class Engine:
         ]
         if drafts:
             self.appends.waiting.append(Append(None, tuple(drafts)))
+        if self.roster.parent is None and self.roster.children and not self.recovery.is_on:
+            self.confirmed = False  # it has nobody but its children to ask what has left it
         if self.state == "starting":
             self.state = "live"
         found = self._effects
@@ -190,6 +197,7 @@ class Engine:
             self._give_up(inputs, HuyingError(Code.UNKNOWN, detail), error)
         else:
             self._after_commit(lambda: self.conversation.finish(self._changed))
+            self._after_commit(self.sealing.send)
         self._after_commit(self._go_round)
         self._after_commit(self.disposal.scrub)
         self._wake = None
@@ -245,8 +253,10 @@ class Engine:
                 self.appends.sequence()
                 self.appends.say_what_is_owed()
                 changed = self.replica.commit()
+                self.sealing.within()
         except BaseException:  # also where the store's own commit fails, which is at its exit
             self.replica.rollback()
+            self.sealing.rollback()
             self.recovery.rollback()
             raise
         own = self.replica.own
@@ -376,6 +386,7 @@ class Engine:
         yield from self.recovery.timers()
         yield from self.losses.timers(self.clock.monotonic())
         yield from self.rounds.timers()
+        yield from self.sealing.timers()
 
     def status(self) -> NodeStatus:
         """The node as it stands now."""

@@ -122,6 +122,7 @@ BACKUP_FILE_BYTES_MAX: Final = 64 * KIB  # a key, a pin or a configuration in a 
 BACKUP_FILES_MAX: Final = 8192  # in one backup: pins, and a key for every epoch there was
 SEALED_ENTRIES_MAX: Final = 256  # entries one sealed copy covers
 SEALED_PLAIN_BYTES_MAX: Final = 512 * KIB  # before sealing; well within a frame
+SEALED_BYTES_MAX: Final = SEALED_PLAIN_BYTES_MAX + 2 * KIB  # with its seal and its framing
 SEALED_GROWN_BYTES_MAX: Final = 16 * KIB  # a copy this large is not made anew for a few entries
 SEALED_SECONDS: Final = 1.0  # between two copies on their way up
 SEALED_QUIET_SECONDS: Final = 30.0  # so long a few new entries wait for more
