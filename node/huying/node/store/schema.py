@@ -56,6 +56,7 @@ __all__ = [
     "RECORDS",
     "REQUESTS",
     "SCHEMA_REVISION",
+    "SEALED_COPIES",
     "STATEMENTS",
     "STEP_RAISE",
     "SUBTREES",
@@ -64,7 +65,7 @@ __all__ = [
 ]
 
 # The alembic revision this program needs; compared by a plain query at every start.
-SCHEMA_REVISION: Final = "0005"
+SCHEMA_REVISION: Final = "0006"
 
 METADATA: Final = MetaData(
     naming_convention={
@@ -284,6 +285,25 @@ BUNDLES_IMPORTED: Final = Table(
     _blob("sha256"),
     Column("imported", Double, nullable=False),  # unix seconds
     sqlite_with_rowid=False,
+)
+
+
+# Sealed copies: those kept for children, and what is known of those of the own feeds. With rowids,
+# since a row is as long as a page or a hundred.
+SEALED_COPIES: Final = Table(
+    "sealed_copies",
+    METADATA,
+    _text("origin", primary_key=True),
+    _key("start", BigInteger),
+    _text("code"),  # of the origin
+    _integer("stop"),
+    _integer("generation"),
+    _integer("state", SmallInteger),  # huying.common.sealed.CopyState
+    _integer("openings"),
+    _integer("size_bytes"),
+    _blob("key"),
+    _blob("sealed"),  # empty where it is not here
+    Index(None, "code", "size_bytes"),
 )
 
 
