@@ -230,9 +230,8 @@ def _same_keys(file: PinFile, pin: Pin) -> bool:
 
 
 def _config_text(token: JoinToken, wishes: Wishes) -> str:
-    name = wishes.name or token.name
-    if not name:
-        raise HuyingError(Code.INVALID_ARGUMENT, "--name: the token gives none; what is it called?")
+    # A node that nobody named goes by its code; its operator names it in node.toml.
+    name = wishes.name or token.name or token.code
     dial = wishes.dial and token.address
     return render_config(
         {
