@@ -51,7 +51,9 @@ def join(
         str | None,
         typer.Option(metavar="HOST:PORT", help="指标地址 · Where /metrics and /healthz listen."),
     ] = None,
-    name: Annotated[str, typer.Option(help="区划名称,默认用令牌里的,没有则用代码 · Name; the token's, or the code.")] = "",
+    name: Annotated[
+        str, typer.Option(help="区划名称,默认见令牌,再无则用代码 · Name; the token's, or the code.")
+    ] = "",
     request: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="不联网:把申请写到文件 · Write the request to a file."),
