@@ -179,17 +179,21 @@ class Erasures:
             self._state.spans[origin] = self.of(origin).plus(ranges)
 
     def _erase(self, spans: Sequence[Span]) -> None:
+        before = {span.origin: self.of(span.origin) for span in spans}
         self._add(spans)
         self._replica.store.add_erased(spans)
         self.fresh.extend(spans)
         for span in spans:
             feed = self._replica.feeds.get(span.origin)
             if feed is not None:
-                self._delete(feed, span)
+                self._delete(feed, span, before[span.origin])
                 self._replica.grants.erased(span)
 
-    def _delete(self, feed: FeedState, span: Span) -> None:
-        """Delete what is held of a span, and ask no more for what is not."""
+    def _delete(self, feed: FeedState, span: Span, before: Spans) -> None:
+        """Delete what is held of a span, and ask no more for what is not.
+
+        Of what had been erased `before`, nothing is left to do.
+        """
         replica = self._replica
         deleted = 0
         stop = min(span.stop, feed.size)
@@ -199,7 +203,7 @@ class Erasures:
             page = replica.store.entries(feed.feed_id, start, min(start + _PAGE_ENTRIES, stop))
             for index, stored in enumerate(page, start):
                 slots = _to_delete(stored, wanted)
-                if slots:
+                if slots and not set(slots) <= set(before.at(index)):
                     granted = replica.grants.of_this_node(feed.origin, index, now)
                     deleted += take_away(replica, feed, index, stored, slots, granted)
         rows = [
@@ -265,7 +269,7 @@ def _receipts(places: Sequence[_Place], to: tuple[str, ...]) -> Iterable[DraftEn
 
 
 def _to_delete(stored: StoredEntry, wanted: bytes) -> bytes:
-    """The slots that are held of an entry, and to be deleted."""
+    """The slots of an entry that are to be gone, held here or not; none without its head."""
     if stored.leaf is None or not stored.openings:
         return b""
     openings = unpack_openings(stored.openings)
@@ -273,7 +277,7 @@ def _to_delete(stored: StoredEntry, wanted: bytes) -> bytes:
         return b""
     head = feed_pb2.Head.FromString(openings[0][BODY_OFFSET:])
     mine = erasable(head.type, leaf_slots(stored.leaf))
-    return bytes(o[0] for o in openings if o[0] in wanted and o[0] in mine)
+    return bytes(slot for slot in mine if slot in wanted)
 
 
 def _less(rows: Iterable[Missing], erased: bytes) -> list[Missing]:

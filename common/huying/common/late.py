@@ -157,16 +157,17 @@ def take_away(
 ) -> int:
     """Delete the openings of `slots` that are held of one entry; how many there were.
 
+    The projections show of the others, too, why they are not there.
+
     `granted` is what disclosures still open to this node. The caller takes the number out of the
     feed's counters.
     """
     held = unpack_openings(entry.openings)
     kept = [opening for opening in held if opening[0] not in slots]
-    if len(kept) == len(held):
-        return 0
     assert entry.leaf is not None, "an entry with openings has its leaf"
-    stored = StoredEntry(entry.leaf, None, pack_openings(kept))
-    replica.store.set_entry(feed.feed_id, index, stored)
+    if len(kept) < len(held):
+        stored = StoredEntry(entry.leaf, None, pack_openings(kept))
+        replica.store.set_entry(feed.feed_id, index, stored)
     reader = replica.reader_of(feed)
     erased = reader.erased.at(index)
     verdict = judge_entry(reader, entry.leaf, kept, erased=erased, granted=granted)

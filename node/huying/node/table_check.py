@@ -129,8 +129,9 @@ def _check_quarantine(reader: Reader, feed: FeedState, report: FsckReport) -> No
 
 def _check_requests(reader: Reader, own: list[FeedState], report: FsckReport) -> None:
     """The entry that a request wrote is of the record that it was answered with."""
-    for request_id, index, record in reader.select(select(REQUESTS)):
-        if not isinstance(request_id, bytes) or not _is_of(reader, own, index, record):
+    for request_id, feed_id, index, record in reader.select(select(REQUESTS)):
+        epoch = [feed for feed in own if feed.feed_id == feed_id]
+        if not isinstance(request_id, bytes) or not _is_of(reader, epoch, index, record):
             report.note("requests", f"entry {index} is not of the record answered")
 
 
@@ -159,5 +160,3 @@ def _check_erased(reader: Reader, report: FsckReport) -> None:
             sound = False
         if not sound:
             report.note("erased", f"[{span.start}, {span.stop}) is a damaged row")
-
-
