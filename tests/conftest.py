@@ -31,6 +31,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "seed" in metafunc.fixturenames:
         first = metafunc.config.getoption("first_seed")
         metafunc.parametrize("seed", range(first, first + metafunc.config.getoption("seeds")))
+    if "loss_seed" in metafunc.fixturenames:  # a run with a restore takes four times as long
+        first = metafunc.config.getoption("first_seed")
+        count = max(1, metafunc.config.getoption("seeds") // 4)
+        metafunc.parametrize("loss_seed", range(first, first + count))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ others look at the end.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from hashlib import sha256
 
 from huying.common.calls import CallState
@@ -94,17 +93,11 @@ def entries_of(node: SimNode, origin: str) -> list[StoredEntry]:
     return node.store.inner.entries(feed.feed_id, 0, feed.size) if feed is not None else []
 
 
-@dataclass(slots=True)
-class Cosigned:
-    size: int
-    root: bytes
-
-
 class Watch:
     """The oracles that look at every frame and after every step."""
 
     def __init__(self, world: World) -> None:
-        self.cosigned: dict[tuple[str, str], Cosigned] = {}
+        self.cosigned: dict[tuple[str, str], dict[int, bytes]] = {}  # size -> root
         self.cosignatures = 0
         world.wiretaps.append(self._tap)
         world.watchers.append(self._after_step)
@@ -112,7 +105,8 @@ class Watch:
     def _tap(self, sender: str, receiver: str, frame: bytes) -> None:
         """A canary on the wire has left its home, even where the receiver would drop it."""
         banned: tuple[bytes, ...] = _VILLAGE_ONLY + _COUNTY_ONLY
-        if not (sender in VILLAGES and receiver in TOWNS):
+        back = f"/feed/{receiver}/".encode() in frame[:64]  # what a village lost, and a town holds
+        if not (sender in VILLAGES and receiver in TOWNS) and not (back and receiver in VILLAGES):
             banned += _TOWN_ONLY
         for canary in banned:
             assert canary not in frame, f"{canary!r} on the wire from {sender} to {receiver}"
@@ -122,17 +116,17 @@ class Watch:
         assert node.engine is not None
         for feed in node.engine.replica.feeds.values():
             signed = feed.cosigned
-            last = self.cosigned.get((node.code, feed.origin))
-            if signed is None or (last is not None and last.root == signed.root):
-                continue
+            given = self.cosigned.setdefault((node.code, feed.origin), {})
+            if signed is None or given.get(signed.size) == signed.root:
+                continue  # given before, maybe by a machine that was restored since
             self.cosignatures += 1
             code = feed.origin.split("/")[2]
             assert PARENT[node.code] == code or PARENT[code] == node.code
-            assert last is None or last.size < signed.size, "a cosignature went back"
+            assert max(given, default=-1) < signed.size, "a cosignature went back"
             held = node.store.inner.entries(feed.feed_id, 0, signed.size)
             assert len(held) == signed.size, "cosigned more than is held"
             assert tree_root([hash_of(entry) for entry in held]) == signed.root
-            self.cosigned[node.code, feed.origin] = Cosigned(signed.size, signed.root)
+            given[signed.size] = signed.root
 
 
 # The end of a run.

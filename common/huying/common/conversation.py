@@ -247,6 +247,8 @@ class Conversation:
             self._replies.append((session, sync_pb2.Frame(ack=ack)))
             return
         segment = decode_segment(message)
+        if session.took_own_back:
+            self._merge(session, message)
         try:
             intake = engine.replica.receive(segment)
         except HuyingError as error:
@@ -275,10 +277,28 @@ class Conversation:
         engine = self._engine
         if not engine.recovery.is_on:
             return
+        self._merge(session, message)
         intake = engine.replica.receive(decode_segment(message))
         self._touched[session.link, message.origin] = None
         if intake.mismatches:
             engine.alarm(Code.OPENING_MISMATCH, feed=message.origin, peer=session.peer)
+
+    def _merge(self, session: Session, message: feed_pb2.Segment) -> None:
+        """Several neighbours give a recovering node the same entries: take what each has more."""
+        replica = self._engine.replica
+        feed = replica.feeds.get(message.origin)
+        index = message.start
+        for item in message.items:
+            if feed is None or index >= feed.size:
+                return
+            if item.entry.openings:
+                try:
+                    replica.receive_disclosed(message.origin, index, item.entry)
+                except HuyingError as error:
+                    if error.code in STORE_FAULTS:
+                        raise
+                    self._engine.alarm(error.code, message.origin, session.peer, error.detail)
+            index += len(item.hidden) // 32 or 1
 
     def _compare_heads(self, session: Session, origin: str, note: bytes) -> None:
         """A segment brought nothing: is its checkpoint, which the origin signed, an old one?"""

@@ -43,7 +43,8 @@ class Forks:
                     self._theirs(session, held)
             except HuyingError as error:  # the greeting stands without it
                 self.trouble(session, held.origin, error)
-        engine.recovery.heard(session.peer, shown.size if shown is not None else 0)
+        size = shown.size if shown is not None else 0
+        engine.recovery.heard(session, size, hello)
 
     def trouble(self, session: Session, origin: str, error: HuyingError) -> None:
         """A note was not good. Raises the store's own faults."""

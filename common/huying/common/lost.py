@@ -9,7 +9,7 @@ lost heads can explain is no one's fault. docs/FEED.md, "Restore, clone, fork".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -158,8 +158,11 @@ def recovered_message(start: int, feed: FeedState, found: Survey) -> trust_pb2.R
     message = trust_pb2.Recovered(from_size=start, upto_size=feed.size)
     for one in found.ranges:
         message.lost.add(start=one.start, stop=one.stop, slots=one.slots)
-    for name, number in sorted(found.skipped.items())[:NUMBERS_MAX]:
+    skipped = sorted(found.skipped.items())
+    for name, number in skipped[:NUMBERS_MAX]:
         message.numbers.add(name=name, number=number)
+    if skipped[NUMBERS_MAX:]:  # then the first, which sorts there, speaks for them
+        message.numbers[0].number = max(number for _, number in skipped[NUMBERS_MAX:])
     return message
 
 
@@ -174,12 +177,20 @@ def may_hold(peer: str, origin: str, entry: LostEntry) -> bool:
     return any(slot & 0x80 or may_read(peer, origin, slot, ()) for slot in entry.shown[1:])
 
 
+class _Jump(NamedTuple):
+    """Running numbers that nobody may ever see: those of entries whose heads were lost."""
+
+    start: int  # index of the first such entry
+    numbers: Mapping[str, int]  # by class, the last that may have been given out
+
+
 class Losses:
     """What the feeds that a node holds have said of losses of their own."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._ranges: dict[str, list[LostRange]] = {}
+        self._jumps: dict[str, list[_Jump]] = {}
         self._vain: dict[tuple[str, Missing], None] = {}
 
     def ranges(self, origin: str) -> tuple[LostRange, ...]:
@@ -200,6 +211,10 @@ class Losses:
         if not ranges:
             return
         self._ranges.setdefault(origin, []).extend(ranges)
+        heads = [one.start for one in ranges if HEAD_SLOT in one.slots]
+        numbers = {one.name: one.number for one in message.numbers}
+        if heads:
+            self._jumps.setdefault(origin, []).append(_Jump(min(heads), numbers))
         if not replaying:
             entries = sum(one.stop - one.start for one in ranges)
             detail = f"of up to {entries} entries below {message.upto_size}, says the feed itself"
@@ -219,7 +234,14 @@ class Losses:
             for one in ranges
             if HEAD_SLOT in one.slots
         )
-        return 0 < row.last - row.first + 1 <= heads
+        if row.last - row.first < heads:
+            return True
+        # Where the writer could not know, it skipped as many numbers as heads were lost.
+        return any(
+            row.stop > jump.start
+            and row.last <= jump.numbers.get(row.name, jump.numbers.get(ANY_CLASS, 0))
+            for jump in self._jumps.get(origin, ())
+        )
 
     def asked_in_vain(self, origin: str, rows: Iterable[Missing]) -> bool:
         """Those rows were asked for, and nobody gave them. True where a loss explains them all."""
@@ -240,7 +262,11 @@ class Losses:
     def settle(self) -> None:
         """Take what is lost off the lists of what is missing, within the transaction."""
         vain, self._vain = self._vain, {}
-        replica = self._engine.replica
+        replica, own = self._engine.replica, self._engine.identity.origin
+        if own in replica.missing and own in self._ranges:
+            vain.update(
+                ((own, row), None) for row in replica.missing[own] if self.explains(own, row)
+            )
         for origin, row in vain:
             if row in replica.missing.get(origin, ()):
                 replica.change_missing(replica.feeds[origin], (row,), ())

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from huying.common.codes import parse_origin
-from huying.common.effects import DraftEntry
+from huying.common.codes import is_within, parse_origin
+from huying.common.effects import Direction, DraftEntry
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import WANT_ENTRIES_MAX
 from huying.common.lost import LostEntry, lacking, may_hold, recovered_message, survey
@@ -32,7 +32,16 @@ if TYPE_CHECKING:
 __all__ = ["Recovery"]
 
 ASK_SECONDS_MAX: Final = 5.0  # an unanswered question is asked again
+UNSURE_SECONDS_MAX: Final = 60.0  # how long the root waits for children that recover, too
 ASKS_MAX: Final = 3  # times; then the neighbour has nothing to say
+
+
+def _is_below(origin: str, code: str) -> bool:
+    try:
+        named = parse_origin(origin).code
+    except HuyingError:
+        return False
+    return named != code and is_within(named, code)
 
 
 @dataclass(slots=True)
@@ -54,7 +63,10 @@ class Recovery:
         self._file = mark
         self._from_size = 0
         self._heard: dict[str, int] = {}  # by neighbour: the largest note that it shows
+        self._unsure: set[str] = set()  # neighbours that are recovering themselves
+        self._below: dict[str, int] = {}  # what the parent holds of the feeds below this node
         self._asking: dict[int, _Asking] = {}  # by link
+        self._begun = 0.0  # monotonic seconds
         self._reached: float | None = None  # when all leaves were back; monotonic seconds
         self._finishing = False  # in this transaction
 
@@ -129,6 +141,7 @@ class Recovery:
         engine.replica.may_cosign = False
         self.reason = reason
         self._from_size = own.size
+        self._begun = engine.clock.monotonic()
         self._reached = None
         self._asking.clear()
         engine.alarm(Code.RECOVERING, feed=own.origin, detail=reason)
@@ -144,9 +157,26 @@ class Recovery:
 
     # What others show.
 
-    def heard(self, peer: str, size: int) -> None:
-        """A neighbour said what it holds of this feed: a note of that size, or 0 for none."""
+    def heard(self, session: Session, size: int, hello: sync_pb2.Hello) -> None:
+        """A neighbour greeted, and showed a note of this feed of that size, or 0 for none.
+
+        The word of one that is recovering itself is not its last.
+        """
+        peer = session.peer
         self._heard[peer] = size
+        self._unsure.discard(peer)
+        if hello.recovering:
+            self._unsure.add(peer)
+        if session.direction is Direction.UP and self.is_on:
+            own = self._engine.identity.code
+            self._below = {
+                held.origin: held.size for held in hello.held if _is_below(held.origin, own)
+            }
+        if self._engine.roster.parent is None and self._all_children_heard():
+            self._engine.confirmed = True
+
+    def _all_children_heard(self) -> bool:
+        return all(code in self._heard for code in self._engine.roster.children)
 
     def neighbours(self) -> tuple[str, ...]:
         """Those who may hold this node's own feed: its parent and its children."""
@@ -177,7 +207,7 @@ class Recovery:
         own = self._engine.replica.own
         if not self._mark_agrees():
             return f"the mark is of {self.mark[0]}, or of another history" if self.mark else ""
-        if not self._authority():
+        if not self._authority(self._engine.clock.monotonic()):
             return "the mark is missing, and not everybody who must be asked has answered"
         if own.size < self.needed_size():
             shown = max(self._heard.values(), default=0)
@@ -190,7 +220,7 @@ class Recovery:
             return True
         return self._stands(self.mark)
 
-    def _authority(self) -> bool:
+    def _authority(self, now: float) -> bool:
         """Whether those were heard who know what has left this node.
 
         The mark knows. Without it the parent's word counts; the root of the tree has none, so all
@@ -200,8 +230,10 @@ class Recovery:
             return True
         roster = self._engine.roster
         if roster.parent is not None:
-            return roster.parent in self._heard
-        return bool(roster.children) and all(code in self._heard for code in roster.children)
+            return roster.parent in self._heard and roster.parent not in self._unsure
+        # Of the children that are recovering none may ever be sure without this node.
+        is_sure = not self._unsure or now >= self._begun + UNSURE_SECONDS_MAX
+        return bool(roster.children) and self._all_children_heard() and is_sure
 
     # Back again.
 
@@ -211,7 +243,7 @@ class Recovery:
         for session in list(engine.sessions.values()):
             if session.greeted and session.said_recovering != self.is_on:
                 engine.send(session, engine.hello(session))
-        if self.is_on and self._reached is None and self._has_leaves():
+        if self.is_on and self._reached is None and self._has_leaves(now):
             self._reached = now
         for link in [link for link in self._asking if link not in engine.sessions]:
             del self._asking[link]
@@ -225,9 +257,9 @@ class Recovery:
             if session.greeted:
                 self._ask(session, now)
 
-    def _has_leaves(self) -> bool:
+    def _has_leaves(self, now: float) -> bool:
         own = self._engine.replica.own
-        return self._authority() and own.size >= self.needed_size() and self._mark_agrees()
+        return self._authority(now) and own.size >= self.needed_size() and self._mark_agrees()
 
     def _ask(self, session: Session, now: float) -> None:
         asking = self._asking.get(session.link)
@@ -307,7 +339,7 @@ class Recovery:
         if (
             not self.is_on
             or self._reached is None
-            or not self._has_leaves()
+            or not self._has_leaves(now)
             or not self._is_patient(now)
         ):
             return
@@ -330,7 +362,11 @@ class Recovery:
         assert self._reached is not None
         if now >= self._reached + engine.settings.confirm_seconds:
             return True
-        return self.answered() >= set(self.neighbours())
+        feeds = engine.replica.feeds
+        has_below = all(
+            origin in feeds and feeds[origin].size >= size for origin, size in self._below.items()
+        )
+        return has_below and self.answered() >= set(self.neighbours())
 
     def commit(self) -> None:
         """The transaction is durable."""
@@ -347,6 +383,8 @@ class Recovery:
 
     def timers(self) -> Iterator[float]:
         """When there is something to do though nothing came; monotonic seconds."""
+        if self.is_on and self._reached is None and self._unsure:
+            yield self._begun + UNSURE_SECONDS_MAX
         if self.is_on and self._reached is not None:
             yield self._reached + self._engine.settings.confirm_seconds
         for link, asking in self._asking.items():

@@ -91,7 +91,7 @@ class Session:
         self.order = LinkOrder()
         self.said_recovering = False  # this node asked the peer for its own feed, on this link
         self.peer_recovers = False  # the peer asks for its own feed
-        self._took_own_back = False
+        self.took_own_back = False  # it did so once, and what was lost may come back from it
         self.conflicts: set[str] = set()  # feeds of which the peer holds another history
         self._replica = replica
         self._serving: tuple[int, list[str]] = (0, [])
@@ -108,7 +108,7 @@ class Session:
         """Whether a feed goes to this peer: up, my own and those below; down, mine and above."""
         code, own = parse_origin(origin).code, self._replica.identity.code
         if self.direction is Direction.UP:
-            return is_within(code, own) or (self.peer_recovers and code == self.peer)
+            return is_within(code, own) or self.peer_recovers  # then all that came through it
         if self.peer_recovers and is_within(code, self.peer):
             return True  # what it lost of its own and of those below it
         return code == own or not is_within(code, own)
@@ -121,14 +121,13 @@ class Session:
             return False
         if parsed.network != self._replica.identity.network:
             return False
-        if self._took_own_back:
-            own = self._replica.identity.code
-            if parsed.code == own or (
-                self.direction is Direction.UP and is_within(parsed.code, own)
-            ):
+        own = self._replica.identity.code
+        if self.took_own_back:  # its own, and what reaches it by this neighbour alone
+            up = self.direction is Direction.UP
+            if is_within(parsed.code, own) if up else is_within(own, parsed.code):
                 return True
         if self.direction is Direction.UP:
-            return not is_within(parsed.code, self._replica.identity.code)
+            return not is_within(parsed.code, own)
         return is_within(parsed.code, self.peer)
 
     def answers(self, origin: str) -> bool:
@@ -149,7 +148,7 @@ class Session:
         """
         replica = self._replica
         self.said_recovering = recovering
-        self._took_own_back |= recovering
+        self.took_own_back |= recovering
         message = sync_pb2.Hello(
             version_min=PROTOCOL_MIN,
             version_max=PROTOCOL_MAX,
