@@ -173,6 +173,9 @@ class _Delivery:
                 self.wants.append(data)
         elif kind == "pulse":
             self._take_pulse(frame)
+        elif kind == "refusal" and frame.refusal.code == Code.FORK:
+            self._engine.appends.project()  # evidence is checked by a key that may be news
+            self._take_safely(frame, frame.refusal.origin)
 
     def _greet(self, hello: sync_pb2.Hello) -> None:
         """What the sender held when it wrote: an acknowledgement, though not a fresh one."""

@@ -21,6 +21,7 @@ from huying.common.bundle import seal_bundle
 from huying.common.bundle_ledger import BundleLedger, BundlePeer, SentBundle
 from huying.common.codes import ancestors, parse_origin
 from huying.common.errors import STORE_FAULTS, Code, HuyingError
+from huying.common.evidence import ForkEvidence
 from huying.common.outgoing import cut_segment
 from huying.common.ports import Store
 from huying.common.pulse import make_pulse
@@ -62,12 +63,10 @@ class _Load:
     room_bytes: int
     frames: list[bytes] = field(default_factory=list)
 
-    def add(self, frame: sync_pb2.Frame, spare_bytes: int = 0) -> bool:
-        """Put a frame in, if it fits and leaves that much room; False where it does not."""
+    def add(self, frame: sync_pb2.Frame) -> bool:
+        """Put a frame in, if it fits; False where it does not."""
         size_bytes = frame.ByteSize() + _FRAME_BYTES
-        if size_bytes > self.room_bytes - spare_bytes:
-            return False
-        if len(self.frames) >= limits.BUNDLE_FRAMES_MAX:
+        if size_bytes > self.room_bytes or len(self.frames) >= limits.BUNDLE_FRAMES_MAX:
             return False
         self.room_bytes -= size_bytes
         self.frames.append(frame.SerializeToString())
@@ -102,10 +101,12 @@ class ExportBundle:
         if self.from_start:
             peer = replace(peer, acked={}, confirmed=0)
         sizes, after = self._joins(peer, ledger)
-        load = _Load(self.payload_bytes_max)
+        load = _Load(self.payload_bytes_max - _TAIL_BYTES)
         load.add(engine.hello(session))
         reached, entries, more = _segments(engine, session, load, sizes)
         _answers(engine, session, load, peer)
+        load.room_bytes += _TAIL_BYTES
+        _evidence(engine, session, load)
         for want in questions(engine, session):
             load.add(sync_pb2.Frame(want=want))
         _pulses(engine, session, load, reached)
@@ -169,6 +170,14 @@ def questions(engine: Engine, session: Session) -> Iterator[sync_pb2.Want]:
             yield want
 
 
+def _evidence(engine: Engine, session: Session, load: _Load) -> None:
+    """Forks that were found; the peer may be the one that is to halt."""
+    for feed in engine.replica.feeds.values():
+        if feed.frozen and session.carries(feed.origin):
+            refusal = ForkEvidence.decode(feed.frozen).refusal(feed.origin, "")
+            load.add(sync_pb2.Frame(refusal=refusal))
+
+
 def _segments(
     engine: Engine, session: Session, load: _Load, sizes: Mapping[str, int]
 ) -> tuple[dict[str, int], int, bool]:
@@ -191,10 +200,12 @@ def _fill(
     """(size reached, whether all of the feed is in)."""
     announced = feed.head is None or feed.head.size <= feed.size
     while start < feed.size or not announced:
-        cut = cut_segment(engine.replica.store, feed, session.peer, start, limits.SEGMENT_BYTES_MAX)
+        # Towards the end they grow smaller, so that the last of the room is used.
+        aim = min(limits.SEGMENT_BYTES_MAX, max(limits.SEGMENT_BYTES_MIN, load.room_bytes // 2))
+        cut = cut_segment(engine.replica.store, feed, session.peer, start, aim)
         if cut is None:
             break
-        if not load.add(sync_pb2.Frame(segment=cut.segment), _TAIL_BYTES):
+        if not load.add(sync_pb2.Frame(segment=cut.segment)):
             return start, False
         start, announced = cut.stop, cut.stop >= feed.size
     return start, True
@@ -205,7 +216,7 @@ def _answers(engine: Engine, session: Session, load: _Load, peer: BundlePeer) ->
     for data in peer.wants:
         try:
             for frame in engine.conversation.take(session, parse_frame(data)):
-                if not load.add(frame, _TAIL_BYTES):
+                if not load.add(frame):
                     return
         except HuyingError as error:
             if error.code in STORE_FAULTS:
