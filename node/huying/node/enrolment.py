@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message import DecodeError
 
-from huying.common import codes
-from huying.common.effects import DraftEntry
+from huying.common.epochs import member_draft, member_message
 from huying.common.errors import Code, HuyingError
 from huying.common.join_request import (
     check_token_proof,
@@ -29,12 +28,11 @@ from huying.common.join_request import (
 )
 from huying.common.limits import CONFIRM_SECONDS, JOIN_REFUSAL_SECONDS, JOIN_REFUSALS_MAX
 from huying.common.ports import Clock
-from huying.common.records import member_record
 from huying.common.roster import Pin
 from huying.node import logs, pins
 from huying.node.invites import OPEN, USED, Invite, InviteFolder
 from huying.node.settings import split_address
-from huying.wire.v1 import enrol_pb2, feed_pb2, trust_pb2
+from huying.wire.v1 import enrol_pb2, trust_pb2
 
 if TYPE_CHECKING:
     from huying.common.engine import Engine
@@ -97,19 +95,14 @@ class _Enter:
             raise HuyingError(Code.DRAINING, f"the node is {engine.state}")
         if not engine.confirmed:
             raise HuyingError(Code.BUSY, "the parent has not confirmed this node's feed yet")
-        code = self.member.code
-        draft = DraftEntry(
-            kind=feed_pb2.KIND_ROSTER,
-            type=feed_pb2.RECORD_TYPE_MEMBER,
-            message=self.member,
-            record=member_record(code),
-            to=(f"{engine.identity.code}/*",),
-            request_id=self.request_id,
-        )
+        # Keyed by the token, not by what is said: a node that moved away and back is named anew.
+        draft = member_draft(self.member, engine.identity.code)
+        draft = replace(draft, request_id=self.request_id)
         quarantined = engine.replica.own.quarantined
         (receipt,) = engine.replica.append((draft,))
         engine.replica.flush()  # so that the roster hears of it now
         if engine.replica.own.quarantined > quarantined:
+            code = self.member.code
             raise HuyingError(Code.JOIN_REFUSED, f"the roster does not take these keys of {code}")
         origin = self.member.feed_key.split("+", 1)[0]
         known = engine.roster.feed_key(origin)
@@ -162,14 +155,13 @@ class Enrolment:
             request = parse_request(data)
             async with self._lock:
                 invite, pin = await asyncio.to_thread(self._claim, request)
+            index, state = await self._enter(request, pin, invite)
         except HuyingError as error:
             if error.code is Code.JOIN_REFUSED:
                 self.refused_attempts += 1
             raise
-        index, state = await self._enter(request, pin, invite)
         if invite.roster_index != index:
-            async with self._lock:
-                await asyncio.to_thread(self.invites.put, replace(invite, roster_index=index))
+            await self._change(invite.token_id, roster_index=index)
         logs.say("child_enrolled", peer=request.code, index=index, state=state)
         response = enrol_pb2.EnrolResponse(
             pins=[pins.render(each) for each in pins.own_line(self._config)],
@@ -178,6 +170,13 @@ class Enrolment:
         )
         prove_response(response, invite.mac_key, request)
         return response.SerializeToString()
+
+    async def _change(self, token: bytes, **fields: int) -> None:
+        """Write something into an invite, as it stands by now."""
+        async with self._lock:
+            invite = await asyncio.to_thread(self._find, token)
+            if invite is not None:
+                await asyncio.to_thread(self.invites.put, replace(invite, **fields))
 
     def _claim(self, request: enrol_pb2.EnrolRequest) -> tuple[Invite, Pin]:
         """Judge the request, and mark its token as used by its keys.
@@ -225,25 +224,19 @@ class Enrolment:
             except ValueError as error:
                 raise HuyingError(Code.JOIN_REFUSED, f"address: {error}") from None
         _succession(request)
-        return replace(pin, name=invite.name or pin.name)
+        return replace(
+            pin,
+            name=invite.name or pin.name,
+            certificate=request.certificate,
+            hpke_key=request.hpke_key,
+            address=request.address,
+        )
 
     async def _enter(
         self, request: enrol_pb2.EnrolRequest, pin: Pin, invite: Invite
     ) -> tuple[int, str]:
         """Write the Member entry; where the parent has yet to answer, wait for that a while."""
-        member = trust_pb2.Member(
-            code=codes.parse_code(pin.code),
-            name=pin.name,
-            feed_key=pin.feed_key,
-            witness_key=pin.witness_key,
-            certificate_sha256=pin.certificate_sha256,
-            certificate=request.certificate,
-            hpke_key=request.hpke_key,
-            address=request.address,
-        )
-        succession = _succession(request)
-        if succession is not None:
-            member.succession.CopyFrom(succession)
+        member = member_message(pin, _succession(request))
         label = b"enrol\n" + invite.token_id + keys_digest(request)
         operation = _Enter(member, sha256(label).digest()[:16])
         deadline = self._clock.monotonic() + 2 * CONFIRM_SECONDS
@@ -251,6 +244,8 @@ class Enrolment:
             try:
                 entered: tuple[int, str] = await self._runtime.operate(operation)
             except HuyingError as error:
+                if error.code is Code.JOIN_REFUSED:
+                    await self._change(invite.token_id, failures=invite.failures + 1)
                 if error.code is not Code.BUSY or self._clock.monotonic() > deadline:
                     raise
                 await asyncio.sleep(_POLL_SECONDS)
