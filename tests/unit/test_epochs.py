@@ -22,8 +22,9 @@ from huying.common.status import FeedHealth
 from huying.common.succession import make_succession
 from huying.common.trust import Confirm, Reenter, RenewKeys, Revoke, RotateFeed
 from huying.node import keys
+from huying.node.store.store import SqlStore
 from huying.wire.v1 import feed_pb2, trust_pb2
-from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, pin
+from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, event, pin
 from tests.unit.trusted_network import EVENT, OTHER, Network, origin, signer
 
 E1, E2, E3 = origin(VILLAGE, 1), origin(VILLAGE, 2), origin(VILLAGE, 3)
@@ -468,3 +469,40 @@ def _certificate(code: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         made = keys._create_tls(Path(folder), code)
     return ssl.PEM_cert_to_DER_cert(made.certificate_pem.decode())
+
+
+def test_a_request_that_was_answered_before_a_rotation_is_answered_as_then(
+    network: Network,
+) -> None:
+    """The client that lost the answer is told the epoch that holds its record."""
+    draft = DraftEntry(
+        feed_pb2.KIND_PUT,
+        feed_pb2.RECORD_TYPE_EVENT,
+        event(1),
+        request_id=b"r" * 16,
+    )
+    first = network.write(VILLAGE, draft).receipts[0]
+    network.operate(VILLAGE, RotateFeed(signer(VILLAGE, 2)))
+    again = network.write(VILLAGE, draft).receipts[0]
+    assert again.repeated
+    assert (again.origin, again.index, again.record) == (E1, first.index, first.record)
+
+
+def test_a_node_that_was_told_the_newest_key_alone_reads_the_epochs_before(
+    network: Network,
+) -> None:
+    """Who joins after a rotation still gets the whole history, and all of it verified."""
+    network.report(1, OTHER)
+    network.operate(TOWN, RotateFeed(signer(TOWN, 2)))
+    newest = replace(pin(TOWN), feed_key=str(signer(TOWN, 2).key))
+    node = network.nodes[VILLAGE]
+    node.store.close()
+    node.store, node.pins = SqlStore.open(), [newest, pin(COUNTY)]
+    node.mark.write(E1, 0, EMPTY_ROOT)
+    network.boot(VILLAGE)
+    network.connect(VILLAGE)
+    network.run(200)
+    for epoch in (1, 2):
+        assert network.held(VILLAGE, origin(TOWN, epoch)) == network.held(TOWN, origin(TOWN, epoch))
+    assert status(network, VILLAGE, origin(TOWN, 1)) is EpochStatus.CLOSED
+    assert network.engine(VILLAGE).roster.stop_of(origin(TOWN, 1)) is not None

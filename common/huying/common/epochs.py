@@ -193,6 +193,11 @@ class Epochs:
         """The key of a later epoch: decide whether it counts, and what becomes of the last one."""
         roster = self._roster
         last = roster.epochs_of(pin.code)[-1]
+        if all(parse_origin(one.origin).epoch > _epoch(pin) for one in roster.epochs_of(pin.code)):
+            # History, as a node hears it that was told the newest key when it joined.
+            roster.open_epoch(roster.check(pin))
+            roster.end_epoch(pin.origin, EpochStatus.CLOSED, None)
+            return
         if parse_origin(last.origin).epoch >= _epoch(pin):
             detail = f"{pin.origin} is no later epoch than {last.origin}"
             raise HuyingError(Code.KEY_CHANGED, detail)
@@ -294,6 +299,10 @@ class Epochs:
             raise HuyingError(Code.BAD_RECORD, "an Open is the first entry of the feed it names")
         if succession.key != roster.feed_key(origin):
             raise HuyingError(Code.KEY, "an Open names the key that signs its own feed")
+        if before is None and succession.named is not None and message.succession.old_signature:
+            # A node that was told just the newest key learns how to read what came before it.
+            roster.open_epoch(succession.named)
+            roster.end_epoch(succession.origin, EpochStatus.CLOSED, None)
 
     def _on_node_keys(self, entry: Applied, replaying: bool) -> None:
         """A node's new certificate or HPKE key: its parent says so in turn, its children take it.

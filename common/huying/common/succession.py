@@ -31,8 +31,9 @@ class Succession:
     size: int
     root: bytes
     key: VerifierKey  # of the next epoch
-    is_explained: bool  # the old key signed it
+    is_explained: bool  # the old key signed it, as it is known here
     reason: int  # trust_pb2.SuccessionReason
+    named: VerifierKey | None  # what it says the old key is; its signature was checked
 
 
 def _signed_bytes(message: trust_pb2.Succession) -> bytes:
@@ -56,7 +57,13 @@ def make_succession(
     `old` is that epoch's key, or None where it is lost.
     """
     message = trust_pb2.Succession(
-        origin=origin, size=size, root=root, feed_key=str(new.key), reason=reason, detail=detail
+        origin=origin,
+        size=size,
+        root=root,
+        feed_key=str(new.key),
+        reason=reason,
+        detail=detail,
+        old_feed_key="" if old is None else str(old.key),
     )
     data = _signed_bytes(message)
     message.new_signature = new.sign_raw(data)
@@ -81,11 +88,16 @@ def open_succession(message: trust_pb2.Succession, old: VerifierKey | None) -> S
     data = _signed_bytes(message)
     key.verify_raw(data, message.new_signature)
     is_explained = False
-    if message.old_signature and old is not None and old.name == message.origin:
-        old.verify_raw(data, message.old_signature)
-        is_explained = True
+    named = VerifierKey.parse(message.old_feed_key) if message.old_feed_key else None
+    if named is not None and (named.name, named.type) != (message.origin, KeyType.ORIGIN):
+        raise HuyingError(Code.KEY, f"{named.name} is not the key of {message.origin}")
+    if message.old_signature and (old is not None or named is not None):
+        signed_by = named if old is None else old
+        assert signed_by is not None
+        signed_by.verify_raw(data, message.old_signature)
+        is_explained = old is not None
     return Succession(
-        message.origin, message.size, message.root, key, is_explained, int(message.reason)
+        message.origin, message.size, message.root, key, is_explained, int(message.reason), named
     )
 
 

@@ -122,6 +122,7 @@ class Succession(_message.Message):
     NEW_SIGNATURE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
+    OLD_FEED_KEY_FIELD_NUMBER: _builtins.int
     origin: _builtins.str
     """of the epoch before"""
     size: _builtins.int
@@ -137,6 +138,10 @@ class Succession(_message.Message):
     reason: Global___SuccessionReason.ValueType
     detail: _builtins.str
     """the operator's words"""
+    old_feed_key: _builtins.str
+    """Verifier key of the epoch before, where it is still at hand: so whoever was told just the newest
+    key can read what came before it.
+    """
     def __init__(
         self,
         *,
@@ -148,10 +153,11 @@ class Succession(_message.Message):
         new_signature: _builtins.bytes = ...,
         reason: Global___SuccessionReason.ValueType = ...,
         detail: _builtins.str = ...,
+        old_feed_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "feed_key", b"feed_key", "new_signature", b"new_signature", "old_signature", b"old_signature", "origin", b"origin", "reason", b"reason", "root", b"root", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "feed_key", b"feed_key", "new_signature", b"new_signature", "old_feed_key", b"old_feed_key", "old_signature", b"old_signature", "origin", b"origin", "reason", b"reason", "root", b"root", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
