@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -98,15 +97,14 @@ def test_a_running_node_comes_back_as_it_was_at_one_moment(config, running, tmp_
 
 
 def test_what_is_not_committed_is_not_backed_up(config, running, tmp_path):
-    """A transaction that may yet be undone is nobody's history."""
+    """A transaction that is still running may be undone, and is nobody's history."""
     store, engine = running
     write(engine, "first")
     size = engine.replica.own.size
     file = tmp_path / "b"
-    with pytest.raises(ZeroDivisionError), store.transaction():
+    with store.transaction():
         store.create_feed("wenshang.example/feed/370830999000/e1")
         report = back_up(config, file, NOVEMBER)
-        raise ZeroDivisionError
     assert report.header.size == size
     assert list(read_sizes(restore(file, tmp_path / "new", environ={}).config)) == [
         engine.identity.origin
@@ -132,7 +130,7 @@ def test_no_plain_copy_is_left_and_nothing_readable_is_in_the_file(config, runni
     """A stick that is lost must not be a village that is published."""
     write(running[1], "canary-in-a-name")
     back_up(config, tmp_path / "b", NOVEMBER)
-    names = set(os.listdir(config.data_dir))
+    names = {path.name for path in config.data_dir.iterdir()}
     assert names == {"node.db", "node.db-wal", "node.db-shm", "node.db.lock"}
     data = (tmp_path / "b").read_bytes()
     token = config.token_file.read_bytes().strip()
@@ -149,7 +147,7 @@ def test_a_failing_backup_leaves_nothing(config, running, tmp_path, monkeypatch)
     with pytest.raises(ZeroDivisionError):
         back_up(config, folder / "b", NOVEMBER)
     assert list(folder.iterdir()) == []
-    assert not [name for name in os.listdir(config.data_dir) if name.startswith(".")]
+    assert not list(config.data_dir.glob(".*"))
 
 
 def test_a_backup_never_replaces_another(config, tmp_path):
@@ -169,7 +167,7 @@ def test_each_month_has_a_key_of_its_own_and_deleting_it_destroys_that_month_alo
     assert (first.key.made, again.key.made, second.key.made) == (True, False, True)
     assert first.key.key_id == again.key.key_id != second.key.key_id
     folder = config.backup_keys_dir
-    assert sorted(os.listdir(folder)) == ["2026-11.key", "2026-12.key"]
+    assert sorted(path.name for path in folder.iterdir()) == ["2026-11.key", "2026-12.key"]
     for path in folder.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     (folder / "2026-11.key").unlink()
@@ -251,6 +249,7 @@ def test_an_existing_node_keeps_its_mark_its_keys_and_its_old_database(config, t
     assert report.kept == (config.keys_dir / "witness.key",)
     assert (config.keys_dir / "tls.crt").exists(), "what was missing is there again"
     assert report.aside == config.data_dir / "node.db.before-20261118T110640Z"
+    assert report.aside is not None
     aside = sqlite3.connect(report.aside)
     sizes = aside.execute("SELECT size FROM feeds").fetchall()
     aside.close()

@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
 import zstandard
 from cryptography.exceptions import InvalidTag
@@ -134,9 +134,9 @@ class PartWriter:
     def __init__(self, file: BinaryIO, header: Header, key: bytes) -> None:
         file.write(header.encode())
         self._chunks = _ChunkWriter(file, _cipher(header, key))
-        self._stream = zstandard.ZstdCompressor(level=_LEVEL).stream_writer(
-            self._chunks, closefd=False
-        )
+        # Any object that writes will do, whatever the library's stubs say.
+        sink = cast("BinaryIO", self._chunks)
+        self._stream = zstandard.ZstdCompressor(level=_LEVEL).stream_writer(sink, closefd=False)
         self._left = 0
 
     def begin(self, name: str, size: int) -> None:
@@ -157,7 +157,7 @@ class PartWriter:
         """Write the end and the last chunk. The file is the caller's to sync and to close."""
         assert not self._left, "the last part is not whole"
         self._stream.write(b"\x00")
-        self._stream.close()
+        self._stream.close()  # type: ignore[no-untyped-call]  # the stubs forgot
         self._chunks.close()
 
 
@@ -167,9 +167,8 @@ class PartReader:
     def __init__(self, file: BinaryIO, header: Header, key: bytes) -> None:
         """`file` stands behind the header."""
         self._chunks = _ChunkReader(file, _cipher(header, key))
-        self._stream = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES_MAX).stream_reader(
-            self._chunks, closefd=False
-        )
+        unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES_MAX)
+        self._stream = unpacker.stream_reader(cast("BinaryIO", self._chunks), closefd=False)
         self._left = 0
 
     def parts(self) -> Iterator[Part]:

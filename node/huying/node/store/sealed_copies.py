@@ -1,4 +1,4 @@
-"""The sealed copies in the store: `huying.common.copy_shelf.CopyShelf` over the writer's connection.
+"""The sealed copies in the store: `common.copy_shelf.CopyShelf` over the writing connection.
 
 Commands read them over a reader, also while no node runs. A copy that is deleted or replaced is
 overwritten on the disk, as everything is that this database deletes.
