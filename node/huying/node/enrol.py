@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from huying.common import codes
+from huying.common.canonical import encode_base64
 from huying.common.errors import Code, HuyingError
 from huying.common.merkle import EMPTY_ROOT
 from huying.node import config as config_module
@@ -101,6 +102,7 @@ def complete(config: Config, made: Keys, text: str) -> Initialised:
         witness_key=str(made.identity.witness_signer.key),
         certificate=made.tls.certificate_pem.decode(),
         address=config.sync.advertise or config.sync.listen or "",
+        hpke_key=encode_base64(made.hpke.public_key).decode(),
     )
     pins.write(config.file.parent / OWN_PIN_FILE, pin)
     config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -4,6 +4,7 @@
     name = "义桥镇"
     feed_key = "wenshang.example/feed/370830108000/e1+<id>+<base64>"
     witness_key = "wenshang.example/witness/370830108000+<id>+<base64>"
+    hpke_key = "<base64 of 32 bytes>"
     address = "10.1.2.3:7400"
     certificate = "-----BEGIN CERTIFICATE-----…"
 
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huying.common import codes
+from huying.common.canonical import decode_base64, encode_base64
+from huying.common.certificates import check_hpke_key
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import NAME_CHARACTERS_MAX
 from huying.common.note import KeyType, VerifierKey
@@ -44,6 +47,7 @@ __all__ = [
 ]
 
 _FILE_BYTES_MAX = 64 * 1024
+_OPTIONAL = ("address", "hpke_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class PinFile:
     witness_key: str  # C2SP verifier key, signature type 0x04
     certificate: str  # PEM
     address: str = ""  # HOST:PORT its children dial; empty: it takes none
+    hpke_key: str = ""  # X25519, 32 bytes in base64: what is sealed to the node; empty: unknown
 
     @property
     def certificate_sha256(self) -> bytes:
@@ -69,7 +74,14 @@ class PinFile:
 
     def pin(self) -> Pin:
         """As the core knows it."""
-        return Pin(self.code, self.name, self.feed_key, self.witness_key, self.certificate_sha256)
+        return Pin(
+            self.code,
+            self.name,
+            self.feed_key,
+            self.witness_key,
+            self.certificate_sha256,
+            hpke_key=decode_base64(self.hpke_key.encode(), Code.KEY, "hpke_key"),
+        )
 
 
 def render(pin: PinFile) -> str:
@@ -97,7 +109,7 @@ def parse(text: str, place: str) -> PinFile:
             raise HuyingError(Code.KEY, f"{place}: {key}: unknown; remove it")
         if not isinstance(value, str):
             raise HuyingError(Code.KEY, f"{place}: {key}: must be a string")
-    missing = [key for key in known if key != "address" and not table.get(key)]
+    missing = [key for key in known if key not in _OPTIONAL and not table.get(key)]
     if missing:
         raise HuyingError(Code.KEY, f"{place}: {missing[0]}: missing; copy the file again")
     pin = PinFile(**table)
@@ -166,6 +178,7 @@ def own_line(config: Config) -> list[PinFile]:
         witness_key=str(identity.witness_signer.key),
         certificate=certificate.decode(),
         address=config.sync.advertise or config.sync.listen or "",
+        hpke_key=encode_base64(keys.load_hpke(config.keys_dir).public_key).decode(),
     )
     return [own, *above(config)]
 
@@ -189,6 +202,8 @@ def _check(pin: PinFile) -> None:
     if witness_key.name != expected or witness_key.type is not KeyType.COSIGNATURE:
         raise HuyingError(Code.KEY, f"witness_key: not a witness key of {pin.code}")
     tls.certificate_expires(pin.certificate)
+    if pin.hpke_key:
+        check_hpke_key(decode_base64(pin.hpke_key.encode(), Code.KEY, "hpke_key"))
 
 
 def quote(text: str) -> str:
