@@ -51,6 +51,7 @@ METHODS: Final[Mapping[str, tuple[str, str]]] = {
     "ExportBundle": ("bundles", "export_bundle"),
     "ImportBundle": ("bundles", "import_bundle"),
     "TakeBundleReceipt": ("bundles", "take_receipt"),
+    "PutBack": ("sealed", "put_back"),
 }
 
 

@@ -26,6 +26,8 @@ from huying.node.cli import (
     fsck,
     init,
     join,
+    key,
+    rebuild,
     record,
     restore,
     roster,
@@ -56,6 +58,7 @@ _GROUPS: Final = {
     "feed": feed,
     "bundle": bundle,
     "roster": roster,
+    "key": key,
     "subject": subject,
     "config": config,
 }
@@ -85,7 +88,7 @@ def build_app(
     )
     app.callback()(_options)
     run.register(app, find_sequencer)
-    for module in (init, join, status, fsck, doctor, backup, restore, erase):
+    for module in (init, join, status, fsck, doctor, backup, restore, rebuild, erase):
         module.register(app)
     for name, module in _GROUPS.items():
         group = module.group()
