@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from huying.common.effects import DraftEntry, NoticeKind
+from huying.common.engine import Engine
 from huying.common.epochs import member_draft, member_message
 from huying.common.errors import Code, HuyingError
 from huying.common.merkle import EMPTY_ROOT, CompactRange, merge, root
@@ -20,7 +21,15 @@ from huying.common.roster import EpochStatus, Identity, Pin
 from huying.common.segment import decode_segment
 from huying.common.status import FeedHealth
 from huying.common.succession import make_succession
-from huying.common.trust import Confirm, Reenter, RenewKeys, Revoke, RotateFeed
+from huying.common.trust import (
+    Accept,
+    Confirm,
+    Reenter,
+    RenewKeys,
+    Revoke,
+    RotateFeed,
+    begin_epoch,
+)
 from huying.node import keys
 from huying.node.store.store import SqlStore
 from huying.wire.v1 import feed_pb2, trust_pb2
@@ -467,7 +476,7 @@ def test_a_certificate_of_another_node_is_quarantined(network: Network) -> None:
 
 def _certificate(code: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        made = keys._create_tls(Path(folder), code)
+        made = keys.create_tls(Path(folder), code)
     return ssl.PEM_cert_to_DER_cert(made.certificate_pem.decode())
 
 
@@ -506,3 +515,37 @@ def test_a_node_that_was_told_the_newest_key_alone_reads_the_epochs_before(
         assert network.held(VILLAGE, origin(TOWN, epoch)) == network.held(TOWN, origin(TOWN, epoch))
     assert status(network, VILLAGE, origin(TOWN, 1)) is EpochStatus.CLOSED
     assert network.engine(VILLAGE).roster.stop_of(origin(TOWN, 1)) is not None
+
+
+# An epoch that no Close announced.
+
+
+class LoseTheEnd:
+    """What `recover --new-epoch` does: the next epoch follows what is left of the last one."""
+
+    def run(self, engine: Engine) -> None:
+        own, old = engine.replica.own, engine.identity.feed_signer
+        new = signer(VILLAGE, 2)
+        reason = trust_pb2.SUCCESSION_REASON_LOST
+        begin_epoch(engine, new, make_succession(own.origin, own.size, b"", new, old, reason))
+
+
+def test_a_claimed_epoch_counts_once_the_parents_operator_accepts_it(network: Network) -> None:
+    """The parent accepts only with its own operator's word, and everybody above believes it."""
+    network.report(1)
+    network.cut(VILLAGE)
+    network.operate(VILLAGE, LoseTheEnd())
+    network.report(2)
+    network.mend(VILLAGE)
+    network.run(100)
+    assert network.held(TOWN, E2) == 0
+    assert Code.KEY_CHANGED in network.nodes[TOWN].codes()
+    assert network.operate(COUNTY, Accept(VILLAGE)).error is not None
+    assert network.operate(TOWN, Accept(VILLAGE)).error is None
+    network.run(100)
+    assert network.held(TOWN, E2) == network.held(COUNTY, E2) == 2
+    assert Code.KEY_CHANGED not in network.nodes[COUNTY].codes()
+    network.cut(VILLAGE)
+    network.nodes[TOWN].alarms.clear()
+    network.mend(VILLAGE)
+    assert Code.KEY_CHANGED not in network.nodes[TOWN].codes()

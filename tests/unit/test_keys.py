@@ -51,7 +51,7 @@ def test_the_keys_of_the_newest_epoch_are_used(tmp_path, folder):
 def test_files_are_private(folder):
     """Any other user of the machine could sign as the village."""
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert len(list(folder.iterdir())) == 5
+    assert len(list(folder.iterdir())) == 6
     for path in folder.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
 

@@ -219,6 +219,7 @@ class Conversation:
                 size = feed.size if feed is not None else 0
                 engine.observation(held.origin).announced(held.size, size, now)
         engine.forks.greeted(session, hello)
+        engine.claims.take(session, hello)
         if session.direction is Direction.UP and not hello.recovering:
             engine.confirmed = engine.confirmed_by_parent = True
         behind = [
@@ -253,6 +254,9 @@ class Conversation:
             intake = engine.replica.receive(segment)
         except HuyingError as error:
             if error.code is Code.STALE_SIZE:
+                if session.took_own_back or session.peer_recovers:
+                    self._touched[session.link, origin] = None
+                    return  # whoever was restored offers what it has, and is told what is held
                 self._compare_heads(session, origin, segment.note)
             raise
         if intake.stored:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from huying.common import limits
 from huying.common.appends import Appends
+from huying.common.claims import Claims
 from huying.common.conversation import Conversation
 from huying.common.copy_shelf import CopyShelf
 from huying.common.disposal import Disposal
@@ -119,6 +120,7 @@ class Engine:
         self.losses = Losses(self)
         self.replica.reactions[feed_pb2.RECORD_TYPE_RECOVERED] = self.losses.react
         self.epochs = Epochs(self)
+        self.claims = Claims(self)
         self.appends = Appends(self, sequencer)
         self.disposal = Disposal(self, store, erasure_list)
         self.sealing = Sealing(self, copy_shelf, recovery_key)
@@ -317,6 +319,7 @@ class Engine:
     def hello(self, session: Session) -> sync_pb2.Frame:
         """This node's greeting on a link, as it stands now."""
         greeting = session.hello(self.clock.now(), recovering=self.recovery.is_on)
+        self.claims.show(session, greeting)
         return sync_pb2.Frame(hello=greeting)
 
     def reply(self, session: Session, frame: sync_pb2.Frame) -> None:

@@ -81,6 +81,7 @@ class Epochs:
         self._owed: dict[str, trust_pb2.Member] = {}  # what the own feed has to say of a child
         self._said: frozenset[str] = frozenset()  # the own feed named these children
         self.announced: dict[str, trust_pb2.NodeKeys] = {}  # a node's newest word, by code
+        self.opened: trust_pb2.Succession | None = None  # how the own present epoch began
         engine.replica.reactions.update(
             {
                 feed_pb2.RECORD_TYPE_MEMBER: self._on_member,
@@ -96,12 +97,13 @@ class Epochs:
 
     def save(self) -> object:
         """What `restore` goes back to."""
-        return dict(self._confirmed), dict(self._owed), self._said, dict(self.announced)
+        said = self._said, self.opened
+        return dict(self._confirmed), dict(self._owed), dict(self.announced), *said
 
     def restore(self, saved: object) -> None:
         """Forget what was learnt since `save`."""
         assert isinstance(saved, tuple)
-        self._confirmed, self._owed, self._said, self.announced = saved
+        self._confirmed, self._owed, self.announced, self._said, self.opened = saved
 
     def owed(self) -> tuple[DraftEntry, ...]:
         """What the own feed has to say of its children's own words."""
@@ -299,6 +301,8 @@ class Epochs:
             raise HuyingError(Code.BAD_RECORD, "an Open is the first entry of the feed it names")
         if succession.key != roster.feed_key(origin):
             raise HuyingError(Code.KEY, "an Open names the key that signs its own feed")
+        if entry.home == roster.code:
+            self.opened = message.succession
         if before is None and succession.named is not None and message.succession.old_signature:
             # A node that was told just the newest key learns how to read what came before it.
             roster.open_epoch(succession.named)

@@ -9,16 +9,17 @@ docs/FEED.md, "Keys".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from huying.common.codes import parse_origin
 from huying.common.errors import Code, HuyingError
 from huying.common.note import KeyType, Signer, VerifierKey
+from huying.common.state import FeedState
 from huying.wire.v1 import trust_pb2
 
-__all__ = ["Succession", "choose_epoch", "make_succession", "open_succession"]
+__all__ = ["Succession", "choose_epoch", "held_epochs", "make_succession", "open_succession"]
 
 _LABEL: Final = b"huying/succession/v1\n"
 
@@ -116,3 +117,12 @@ def choose_epoch(keys: Sequence[int], stored: int, marked: int) -> int:
     if not later:
         raise HuyingError(Code.KEY, f"feed-e{held}.key: missing; restore it from its backup")
     return max(later) if held else min(later)
+
+
+def held_epochs(
+    feeds: Iterable[FeedState], mark: tuple[str, int, bytes] | None, code: str
+) -> tuple[int, int]:
+    """The newest own epoch in the store, and that of the high-water mark, for `choose_epoch`."""
+    own = [origin.epoch for feed in feeds if (origin := parse_origin(feed.origin)).code == code]
+    marked = parse_origin(mark[0]) if mark is not None else None
+    return max(own, default=0), marked.epoch if marked is not None and marked.code == code else 0

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from huying.common.engine import Engine
 
 __all__ = [
+    "Accept",
     "Confirm",
     "Reenter",
     "RenewKeys",
@@ -224,6 +225,25 @@ class Confirm:
         )
         kind, type_ = feed_pb2.KIND_ROSTER, feed_pb2.RECORD_TYPE_CONFIRMATION
         (receipt,) = engine.replica.append((statement_draft(engine, kind, type_, message),))
+        return receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Name the key that a child claims in its greeting, with what it shows for it."""
+
+    code: str
+
+    def run(self, engine: Engine) -> AppendReceipt:
+        """Raises HuyingError(NOT_FOUND) where the child claims nothing, or as `check_may_write`."""
+        check_may_write(engine)
+        claim = engine.claims.heard.get(self.code)
+        pin = engine.roster.children.get(self.code)
+        if claim is None or pin is None:
+            raise HuyingError(Code.NOT_FOUND, f"{self.code} claims no other key")
+        member = member_message(replace(pin, feed_key=claim.feed_key), claim)
+        (receipt,) = engine.replica.append((member_draft(member, engine.identity.code),))
+        engine.claims.heard.pop(self.code)
         return receipt
 
 

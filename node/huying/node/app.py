@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from huying.common import codes
 from huying.common.errors import EXIT_OK, Code, HuyingError
 from huying.common.limits import FALLBACK_SECONDS
-from huying.node import keys, logs, memory, pins
+from huying.node import keys, logs, memory, pins, recovery_key
 from huying.node.api.ports import Facts
 from huying.node.children import ChildRoster, Live, RosterFollower
 from huying.node.clock import SystemClock, SystemEntropy
@@ -31,6 +31,7 @@ from huying.node.services import (
     api_component,
     introduction_component,
     metrics_component,
+    retention_component,
 )
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ SequencerFactory = Callable[[str, "SqlStore"], "Sequencer"]  # of this node's co
 ComponentFactory = Callable[[Node], Component | None]
 
 SERVICES: Final[tuple[ComponentFactory, ...]] = (
+    retention_component,
     introduction_component,
     api_component,
     metrics_component,
@@ -200,19 +202,25 @@ def _engine(
     sequencer_factory: SequencerFactory | None,
 ) -> Engine:
     from huying.common.engine import Engine, Settings
+    from huying.common.succession import held_epochs
     from huying.node.erasure_list import FileErasureList
     from huying.node.highwater import FileMark, host_id
+    from huying.node.store.sealed_copies import SqlCopyShelf
 
     code, timing = config.node.code, config.timing
+    mark = FileMark(config.mark_file, host_id())
+    held = held_epochs(store.feeds(), mark.read(), code)
     return Engine(
-        identity=keys.load_identity(config.keys_dir, config.node.network, code),
+        identity=keys.load_identity(config.keys_dir, config.node.network, code, held),
         parent=None if config.parent is None else config.parent.code,
         pins=[pin.pin() for pin in known],
         store=store,
         clock=SystemClock(),
         entropy=SystemEntropy(),
-        mark=FileMark(config.mark_file, host_id()),
+        mark=mark,
         erasure_list=FileErasureList(config.erasures_file),
+        copy_shelf=SqlCopyShelf(store),
+        recovery_key=recovery_key.load_public(config),
         settings=Settings(
             pulse_seconds=timing.pulse_seconds,
             confirm_seconds=timing.confirm_seconds,

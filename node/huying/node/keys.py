@@ -1,6 +1,6 @@
 """The node's private keys, each in a file of its own that just the node's user can read.
 
-    keys/feed-e1.key    signs the own feed in epoch 1
+    keys/feed-e1.key    signs the own feed in epoch 1; once that is over, feed-e1.vkey stays
     keys/witness.key    cosigns the checkpoints of parent and children
     keys/tls.key, keys/tls.crt    proves this node to its neighbours
     keys/hpke.key       opens what is sealed to this node
@@ -27,8 +27,9 @@ from typing import Final
 from huying.common import codes
 from huying.common.canonical import decode_base64, encode_base64
 from huying.common.errors import Code, HuyingError
-from huying.common.note import KeyType, Signer
+from huying.common.note import KeyType, Signer, VerifierKey
 from huying.common.roster import Identity
+from huying.common.succession import choose_epoch
 from huying.node import tls
 
 __all__ = [
@@ -100,10 +101,10 @@ def create_keys(folder: Path, token_file: Path, network: str, code: str, epoch: 
     witness = _create_signer(
         folder / WITNESS_FILE, codes.witness_name(network, code), KeyType.COSIGNATURE
     )
-    tls_identity = _create_tls(folder, code)
+    tls_identity = create_tls(folder, code)
     private_folder(token_file.parent)
     write_private(token_file, secrets.token_urlsafe(_TOKEN_BYTES) + "\n")
-    hpke = _create_hpke(folder / HPKE_FILE)
+    hpke = create_hpke(folder / HPKE_FILE)
     return Keys(Identity(network, code, feed, witness), tls_identity, hpke)
 
 
@@ -112,26 +113,91 @@ def load_keys(folder: Path, network: str, code: str) -> Keys:
     return Keys(load_identity(folder, network, code), load_tls(folder, code), load_hpke(folder))
 
 
-def load_identity(folder: Path, network: str, code: str) -> Identity:
-    """The signing keys of the newest epoch.
+def load_identity(
+    folder: Path, network: str, code: str, held: tuple[int, int] | None = None
+) -> Identity:
+    """The signing keys of the newest epoch, or of the one that goes on from what is held.
 
-    Raises HuyingError(KEY): missing, readable by others, or made for another node.
+    `held` is (newest own epoch in the store, that of the high-water mark), 0 for none. Raises
+    HuyingError(KEY): missing, readable by others, or made for another node.
     """
-    epochs = [
-        int(number)
-        for path in folder.glob("feed-e*.key")
-        if (number := path.stem.removeprefix("feed-e")).isascii() and number.isdigit()
-    ]
+    epochs = feed_epochs(folder)
     if not epochs:
         raise HuyingError(Code.KEY, f"{folder / feed_file(1)}: missing; restore it from its backup")
-    epoch = max(epochs)
-    feed = _load_signer(
-        folder / feed_file(epoch), codes.origin(network, code, epoch), KeyType.ORIGIN
-    )
+    epoch = max(epochs) if held is None else choose_epoch(epochs, *held)
+    feed = load_feed_key(folder, network, code, epoch)
     witness = _load_signer(
         folder / WITNESS_FILE, codes.witness_name(network, code), KeyType.COSIGNATURE
     )
-    return Identity(network, code, feed, witness)
+    return Identity(network, code, feed, witness, _former(folder, network, code, epoch))
+
+
+def feed_epochs(folder: Path) -> list[int]:
+    """The epochs whose private feed keys are there, ascending."""
+    return _numbered(folder, ".key")
+
+
+def _numbered(folder: Path, suffix: str) -> list[int]:
+    return sorted(
+        int(number)
+        for path in folder.glob(f"feed-e*{suffix}")
+        if (number := path.stem.removeprefix("feed-e")).isascii() and number.isdigit()
+    )
+
+
+def load_feed_key(folder: Path, network: str, code: str, epoch: int) -> Signer:
+    """The feed key of one epoch. Raises HuyingError(KEY)."""
+    name = codes.origin(network, code, epoch)
+    return _load_signer(folder / feed_file(epoch), name, KeyType.ORIGIN)
+
+
+def create_feed_key(folder: Path, network: str, code: str, epoch: int) -> Signer:
+    """Make the feed key of a later epoch, durably, or take the one that an attempt before made.
+
+    Raises HuyingError(KEY).
+    """
+    path = folder / feed_file(epoch)
+    if not path.exists():
+        _create_signer(path, codes.origin(network, code, epoch), KeyType.ORIGIN)
+        sync_folder(folder)
+    return load_feed_key(folder, network, code, epoch)
+
+
+def retire_feed_keys(folder: Path, network: str, code: str, epoch: int) -> list[int]:
+    """Delete the private keys of the epochs before this one; the public ones stay.
+
+    Returns those epochs. Raises HuyingError(KEY).
+    """
+    retired = [one for one in feed_epochs(folder) if one < epoch]
+    for one in retired:
+        public = folder / f"feed-e{one}.vkey"
+        if not public.exists():
+            write_private(public, f"{load_feed_key(folder, network, code, one).key}\n")
+        sync_folder(folder)
+        (folder / feed_file(one)).unlink()
+    return retired
+
+
+def _former(folder: Path, network: str, code: str, epoch: int) -> tuple[VerifierKey, ...]:
+    """The public feed keys of the epochs before. Raises HuyingError(KEY)."""
+    former = {}
+    for one in _numbered(folder, ".vkey"):
+        key = VerifierKey.parse(_read(folder / f"feed-e{one}.vkey").decode("utf-8").strip())
+        if key.name != codes.origin(network, code, one):
+            raise HuyingError(Code.KEY, f"{folder}/feed-e{one}.vkey: a key of another feed")
+        former[one] = key
+    for one in feed_epochs(folder):
+        former[one] = load_feed_key(folder, network, code, one).key
+    return tuple(former[one] for one in sorted(former) if one < epoch)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names that were made or removed in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def load_tls(folder: Path, code: str) -> TlsIdentity:
@@ -161,10 +227,10 @@ def load_tls(folder: Path, code: str) -> TlsIdentity:
     return TlsIdentity(key_pem, certificate_pem, certificate.not_valid_after_utc.timestamp())
 
 
-def load_hpke(folder: Path) -> HpkeIdentity:
+def load_hpke(folder: Path, name: str = HPKE_FILE) -> HpkeIdentity:
     """The key pair that others seal to. Raises HuyingError(KEY): missing, damaged, or readable."""
-    path = folder / HPKE_FILE
-    seed = decode_base64(read_private(path).removesuffix(b"\n"), Code.KEY, HPKE_FILE)
+    path = folder / name
+    seed = decode_base64(read_private(path).removesuffix(b"\n"), Code.KEY, name)
     if len(seed) != _SEED_BYTES:
         raise HuyingError(Code.KEY, f"{path}: not a private key file")
     return _hpke(seed)
@@ -238,7 +304,8 @@ def _create_signer(path: Path, name: str, type_: KeyType) -> Signer:
     return signer
 
 
-def _create_hpke(path: Path) -> HpkeIdentity:
+def create_hpke(path: Path) -> HpkeIdentity:
+    """Make a key pair that others can seal to. Raises HuyingError(KEY)."""
     seed = secrets.token_bytes(_SEED_BYTES)
     write_private(path, encode_base64(seed).decode() + "\n")
     return _hpke(seed)
@@ -270,7 +337,13 @@ def _load_signer(path: Path, name: str, type_: KeyType) -> Signer:
     return signer
 
 
-def _create_tls(folder: Path, code: str) -> TlsIdentity:
+def create_tls(
+    folder: Path,
+    code: str,
+    key_name: str = TLS_KEY_FILE,
+    certificate_name: str = TLS_CERTIFICATE_FILE,
+) -> TlsIdentity:
+    """Make a TLS key and its certificate, in two files. Raises HuyingError(KEY)."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -315,6 +388,6 @@ def _create_tls(folder: Path, code: str) -> TlsIdentity:
         serialization.NoEncryption(),
     )
     certificate_pem = certificate.public_bytes(serialization.Encoding.PEM)
-    write_private(folder / TLS_KEY_FILE, key_pem.decode())
-    write_private(folder / TLS_CERTIFICATE_FILE, certificate_pem.decode())
+    write_private(folder / key_name, key_pem.decode())
+    write_private(folder / certificate_name, certificate_pem.decode())
     return TlsIdentity(key_pem, certificate_pem, certificate.not_valid_after_utc.timestamp())
