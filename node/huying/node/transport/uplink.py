@@ -30,10 +30,21 @@ from huying.node.transport.link import (
     Link,
 )
 
-__all__ = ["Uplink"]
+__all__ = ["Uplink", "was_of_use"]
 
 SETTLED_SECONDS: Final = 5.0  # a link that lived this long, and brought a frame, was a good one
+# So was one that was cut earlier and brought more than a greeting and a refusal: where a line is
+# cut every few seconds, waits that grow would leave it idle most of the time.
+SETTLED_FRAMES: Final = 3
+SETTLED_FRAMES_SECONDS: Final = 1.0
 STREAM_AGE_JITTER: Final = 0.1
+
+
+def was_of_use(received_frames: int, seconds: float) -> bool:
+    """Whether a link that lived so long, and brought so much, is to be dialled again soon."""
+    if received_frames >= SETTLED_FRAMES:
+        return seconds >= SETTLED_FRAMES_SECONDS
+    return received_frames > 0 and seconds >= SETTLED_SECONDS
 
 
 class LinkLostError(Exception):
@@ -171,7 +182,7 @@ class Uplink:
         finally:
             self._link = None
             await channel.close()
-        if link.received_frames and self._clock.monotonic() - began >= SETTLED_SECONDS:
+        if was_of_use(link.received_frames, self._clock.monotonic() - began):
             logs.say("uplink_lost", peer=self._code, reason=reason)
             return
         logs.say("uplink_unreached", peer=self._code, address=address, reason=reason)
@@ -187,15 +198,16 @@ class Uplink:
         call: Any = channel.stream_stream(
             f"/{SERVICE}/{METHOD}", request_serializer=None, response_deserializer=None
         )()
-        # The iterator reads to the end; `call.read` would drop frames that came just before it.
+        # The server sends its metadata once it knows this child, so this waits for just that.
+        async with asyncio.timeout(DIAL_SECONDS_MAX):
+            await call.wait_for_connection()
+        # The iterator reads to the end; `call.read` would drop frames that came just before it. One
+        # that was made for a call that failed would keep its channel alive, and dialling.
         frames = aiter(call)
 
         async def read() -> Any:
             return await anext(frames, grpc.aio.EOF)
 
-        # The server sends its metadata once it knows this child, so this waits for just that.
-        async with asyncio.timeout(DIAL_SECONDS_MAX):
-            await call.wait_for_connection()
         logs.say("uplink_up", peer=self._code, address=self._dialled)
         jitter = self._entropy.uniform(1 - STREAM_AGE_JITTER, 1 + STREAM_AGE_JITTER)
         age = asyncio.timeout(self._stream_age_seconds * jitter)
