@@ -31,7 +31,7 @@ from huying.common.leaf import make_entry
 from huying.common.merkle import EMPTY_ROOT, append, build, leaf_hash, root
 from huying.common.merkle import CompactRange as Range
 from huying.common.note import Signer
-from huying.common.ports import Sequencer, Store
+from huying.common.ports import ErasureList, Sequencer, Store
 from huying.common.records import member_record
 from huying.node.store.store import SqlStore
 from huying.wire.v1 import feed_pb2, records_pb2, sync_pb2, trust_pb2
@@ -185,6 +185,7 @@ class Host:
         mark: MemoryMark | None = None,
         sequencer: Sequencer | None = None,
         settings: Settings | None = None,
+        erasure_list: ErasureList | None = None,
         start: bool = True,
     ) -> None:
         parent, children = FAMILY[code]
@@ -209,6 +210,7 @@ class Host:
             mark=self.mark,
             settings=settings or Settings(pulse_seconds=60, confirm_seconds=10),
             sequencer=sequencer,
+            erasure_list=erasure_list,
         )
         if start:
             self.take(self.engine.start())
