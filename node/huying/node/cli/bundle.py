@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -116,10 +117,11 @@ def import_(
     from huying.node.cli.output import count, print_json, print_note, print_pairs
     from huying.wire.v1 import admin_pb2
 
-    place = receipt_file or file.with_name(file.name + ".receipt")
     data = read_carried(file, BUNDLE_BYTES_MAX)
-    check_free(place)
+    if receipt_file is not None:
+        check_free(receipt_file)
     taken = administer(ctx, "ImportBundle", admin_pb2.ImportBundleRequest(bundle=data))
+    place = receipt_file or _receipt_place(file, taken.number)
     written = _write_receipt(place, taken.receipt, asked_for=receipt_file is not None)
     document: dict[str, Any] = {
         "sender": taken.sender,
@@ -143,6 +145,14 @@ def import_(
     )
     for origin in taken.skipped:
         print_note(f"未接收:{origin}", f"not taken: {origin}; huying status says why")
+
+
+def _receipt_place(bundle: Path, number: int) -> Path:
+    """Beside the bundle; an older receipt of that name stays, and this one's bears its number."""
+    place = bundle.with_name(f"{bundle.name}.receipt")
+    if os.path.lexists(place):
+        return bundle.with_name(f"{bundle.name}.{number}.receipt")
+    return place
 
 
 def _write_receipt(place: Path, data: bytes, *, asked_for: bool) -> bool:
