@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from huying.node.cli import context
+from huying.node.cli import context, trust
 from huying.node.cli.context import JsonOption
 
 __all__ = ["group"]
@@ -17,6 +17,7 @@ def group() -> typer.Typer:
     """The commands."""
     app = typer.Typer(help="密钥 · Keys.", no_args_is_help=True)
     app.command()(recovery)
+    app.command()(trust.rotate)
     return app
 
 

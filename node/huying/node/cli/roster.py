@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from huying.common.errors import Code, HuyingError
-from huying.node.cli import context
+from huying.node.cli import context, trust
 from huying.node.cli.context import JsonOption
 
 __all__ = ["group"]
@@ -19,7 +19,7 @@ __all__ = ["group"]
 def group() -> typer.Typer:
     """The commands."""
     app = typer.Typer(help="名册与邀请 · The roster, and invitations.", no_args_is_help=True)
-    for command in (invite, list_, enrol):
+    for command in (invite, list_, enrol, *trust.ROSTER_COMMANDS):
         app.command(name=command.__name__.rstrip("_"))(command)
     return app
 
