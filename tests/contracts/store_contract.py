@@ -14,6 +14,7 @@ from huying.common.errors import Code, HuyingError
 from huying.common.leaf import make_opening, pack_openings
 from huying.common.ports import Store
 from huying.common.records import STATEMENT_TYPES
+from huying.common.spans import Span
 from huying.common.state import (
     Applied,
     ClassMark,
@@ -187,6 +188,47 @@ class StoreContract:
             entry(1),
             StoredEntry(b"leaf", None, b"late"),
         ]
+
+    def test_a_record_is_found_by_its_head_in_every_version(self, store: Store, feed: FeedState):
+        """Who asks what is held of a person must be told of every entry, and of no other."""
+        person, other = b"p" * 16, b"q" * 16
+        heads = [feed_pb2.Head(record=record, type=5) for record in (person, other, person)]
+        # A body that quotes the record's id is not an entry of the record.
+        heads[1].to.append("=370830108201")
+        held = [
+            StoredEntry(
+                b"leaf",
+                None,
+                pack_openings(
+                    [
+                        make_opening(0, bytes(16), head.SerializeToString()),
+                        make_opening(5, bytes(16), person),
+                    ]
+                ),
+            )
+            for head in heads
+        ]
+        with store.transaction():
+            store.add_entries(feed.feed_id, 0, [*held, StoredEntry(None, digest(3), b"")])
+        assert store.find_record(feed.feed_id, person) == [(0, held[0]), (2, held[2])]
+        assert store.find_record(feed.feed_id + 1, person) == []
+
+    # Erasures.
+
+    def test_what_is_erased_is_noted_once_and_for_good(self, store: Store):
+        """The same erasure comes by several ways: the list, the statement, a repetition."""
+        spans = [Span(ORIGIN, 3, 4, b""), Span(OTHER_ORIGIN, 0, 2, b"\x05")]
+        for _ in range(2):
+            with store.transaction():
+                store.add_erased(spans)
+        assert sorted(store.erased()) == sorted(spans)
+
+    def test_a_scrub_succeeds_while_nobody_reads(self, store: Store, feed: FeedState):
+        """What was deleted must be in no file of a node at rest."""
+        with store.transaction():
+            store.add_entries(feed.feed_id, 0, [entry(0)])
+        assert store.scrub()
+        assert store.entries(feed.feed_id, 0, 1) == [entry(0)]
 
     # The tree.
 

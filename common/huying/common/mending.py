@@ -63,9 +63,7 @@ def leaves_answer(
     return answer
 
 
-def mend(
-    replica: Replica, reader: Reader, message: sync_pb2.Disclose, now: float
-) -> list[Applied]:
+def mend(replica: Replica, reader: Reader, message: sync_pb2.Disclose, now: float) -> list[Applied]:
     """Put the leaves of an answer in place, within the transaction; the entries to apply anew.
 
     `reader` is this node's for the feed, `now` unix seconds. An answer to a question that does not
@@ -96,9 +94,10 @@ def mend(
     for index, digest in enumerate(hashes, row.start):
         entry = block[index - first]
         leaf = leaves.get(index, b"")
+        if entry.leaf is not None and entry_hash(entry) == digest:
+            leaf = entry.leaf
         if leaf_hash(leaf) == digest:
-            if entry.leaf != leaf:
-                work.put_leaf(index, entry, leaf)
+            work.put_leaf(index, entry, leaf)
         elif entry_hash(entry) != digest or (work.own and entry.leaf is None):
             work.put_hash(index, entry, digest)
     return work.finish()
@@ -131,8 +130,11 @@ class _Mending:
 
     def put_leaf(self, index: int, entry: StoredEntry, leaf: bytes) -> None:
         """The signed leaf, with those of the openings held that belong to it."""
-        openings = self._forget(entry)
-        verdict = judge_entry(self._reader, leaf, openings)
+        erased = self._reader.erased.at(index)
+        verdict = judge_entry(self._reader, leaf, unpack_openings(entry.openings), erased)
+        if verdict.entry == entry and not self._is_news(verdict):
+            return
+        self._forget(entry)
         self._replica.store.set_entry(self._feed.feed_id, index, verdict.entry)
         self._held += len(verdict.present)
         self._withheld += len(verdict.slots) - len(verdict.present)
@@ -154,7 +156,9 @@ class _Mending:
             origin = self._reader.origin
             place = self._feed.feed_id, origin.code, origin.epoch, index
             shown = verdict.slots, verdict.present
-            self._applied.append(Applied(*place, verdict.head, *shown, verdict.message))
+            self._applied.append(
+                Applied(*place, verdict.head, *shown, verdict.message, verdict.erased)
+            )
 
     def _is_news(self, verdict: Judgement) -> bool:
         """Whether the entry's running number was not counted while its leaf was in doubt."""
@@ -177,15 +181,14 @@ class _Mending:
         if self.own and not any(one.slots and one.start == index for one in self._missing):
             self._missing.append(wanted)
 
-    def _forget(self, entry: StoredEntry) -> list[bytes]:
-        """Take an entry's part out of the counters; its openings."""
-        openings = unpack_openings(entry.openings)
-        self._held -= len(openings)
+    def _forget(self, entry: StoredEntry) -> None:
+        """Take an entry's part out of the counters."""
+        count = len(unpack_openings(entry.openings))
+        self._held -= count
         if entry.leaf is None:
             self._hidden -= 1
         else:
-            self._withheld -= len(entry.leaf[2::33]) - len(openings)
-        return openings
+            self._withheld -= len(entry.leaf[2::33]) - count
 
     def finish(self) -> list[Applied]:
         """Write the feed's row and lists."""
