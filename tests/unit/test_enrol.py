@@ -1,41 +1,52 @@
-"""Making nodes and introducing them: who may stand below whom, and what crosses between folders."""
+"""Making nodes: the root by itself, the others by what their parent hands over."""
 
 from __future__ import annotations
 
 import stat
+from hashlib import sha256
 
 import pytest
 
+from huying.common.canonical import encode_base64
 from huying.common.errors import Code, HuyingError
+from huying.common.join_token import parse_token
 from huying.common.roster import Roster
-from huying.node import config, enrol, keys, pins
-
-NETWORK = "wenshang.example"
-COUNTY, TOWN, VILLAGE = "370830000000", "370830108000", "370830108201"
-
-
-def make(folder, code, parent=None, **options):
-    options.setdefault("sync_listen", "127.0.0.1:0")
-    return enrol.init_node(
-        folder / code, network=NETWORK, code=code, name=f"节点 {code}", parent=parent, **options
-    )
+from huying.node import config, enrol, joining, keys, pins
+from huying.node.invites import InviteFolder, issue
+from huying.node.offers import make_offer
+from tests.enrolled import NETWORK, make_node
+from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE
 
 
 @pytest.fixture
 def tree(tmp_path):
-    county = make(tmp_path, COUNTY, sync_advertise="county.example:7400")
-    town = make(tmp_path, TOWN, parent=county.config.file)
-    village = make(tmp_path, VILLAGE, parent=town.config.file, sync_listen=None)
+    county = make_node(
+        tmp_path / COUNTY,
+        COUNTY,
+        sync_listen="127.0.0.1:0",
+        sync_advertise="county.example:7400",
+    )
+    town = make_node(
+        tmp_path / TOWN, TOWN, parent=county.config.file, sync_listen="127.0.0.1:7400"
+    )
+    village = make_node(tmp_path / VILLAGE, VILLAGE, parent=town.config.file)
     return county, town, village
 
 
-def test_a_child_knows_every_ancestor_and_its_parent_knows_the_child(tree):
-    """Both ends of a link, and the readers above, are trusted from files alone."""
+def token_of(parent: config.Config, code: str, **options) -> str:
+    text, _ = issue(
+        InviteFolder(parent.invites_dir), make_offer(parent, code, "x", **options), 1, 1.7e9
+    )
+    return text
+
+
+def test_a_child_knows_every_ancestor_and_where_to_dial(tree):
+    """All that a node trusts from the start came with its token, or was vouched for by it."""
     county, town, village = tree
-    above = [pin.code for pin in pins.load_folder(village.config.pins_dir)]
-    assert above == sorted([COUNTY, TOWN])
-    assert pins.load_folder(town.config.children_dir) == [village.pin]
-    assert pins.load_folder(county.config.children_dir) == [town.pin]
+    above = [pin.code for pin in pins.above(village.config)]
+    assert above == [TOWN, COUNTY]
+    assert pins.above(town.config) == [county.pin]
+    assert pins.own_line(village.config) == [village.pin, town.pin, county.pin]
     loaded = config.load(town.config.file, {})
     assert loaded.parent is not None
     assert loaded.parent.code == COUNTY
@@ -52,12 +63,12 @@ def test_the_core_accepts_the_pins(tree):
 
 
 def test_no_private_key_crosses_between_folders(tree):
-    """A child's folder may be carried away: what is in it of its parent is public."""
+    """What a parent hands to its child is public, and so is what it keeps of it."""
     village = tree[-1]
     secrets = {
         line
         for node in tree
-        for name in ("feed-e1.key", "witness.key", "tls.key", "api.token")
+        for name in ("feed-e1.key", "witness.key", "tls.key", "hpke.key", "api.token")
         for line in (node.config.keys_dir / name).read_text().splitlines()
         if not line.startswith("-----")
     }
@@ -69,53 +80,83 @@ def test_no_private_key_crosses_between_folders(tree):
 
 
 def test_a_node_is_never_overwritten(tmp_path, tree):
-    """The second init of a village would end its feed."""
-    before = (tmp_path / COUNTY / "node.toml").read_text()
+    """A second init, or a join, in a node's folder would end its feed."""
+    county = tree[0]
+    before = county.config.file.read_text()
     with pytest.raises(HuyingError, match="already") as caught:
-        make(tmp_path, COUNTY)
+        make_node(tmp_path / COUNTY, COUNTY)
     assert caught.value.code is Code.CONFIG
-    assert (tmp_path / COUNTY / "node.toml").read_text() == before
-
-
-@pytest.mark.parametrize(
-    ("code", "what"),
-    [
-        ("370831108000", "not below"),  # a town of the next county
-        (COUNTY, "not below"),
-        ("370800000000", "not below"),  # the city above
-        ("37083010800", "12 digits"),
-    ],
-)
-def test_only_a_division_below_the_parent_becomes_its_child(tmp_path, code, what):
-    """The code alone tells who stands where; nobody can be adopted."""
-    county = make(tmp_path, COUNTY)
-    with pytest.raises(HuyingError, match=what) as caught:
-        make(tmp_path / "x", code, parent=county.config.file)
+    text = token_of(county.config, TOWN)
+    with pytest.raises(HuyingError, match="already") as caught:
+        joining.begin(tmp_path / COUNTY, parse_token(text), text, joining.Wishes())
     assert caught.value.code is Code.CONFIG
-    assert not (tmp_path / "x" / code / "node.toml").exists()
+    assert county.config.file.read_text() == before
 
 
-def test_a_parent_without_a_listening_address_takes_no_children(tmp_path):
-    """The child would have nowhere to dial."""
-    town = make(tmp_path, TOWN, sync_listen=None)
-    with pytest.raises(HuyingError, match="takes no children"):
-        make(tmp_path, VILLAGE, parent=town.config.file)
+def test_two_joins_never_mix_in_one_folder(tmp_path, tree):
+    """Keys made for one division must not be shown as another's."""
+    county = tree[0]
+    town, other = (token_of(county.config, code) for code in (TOWN, "370830109000"))
+    joining.begin(tmp_path / "new", parse_token(town), town, joining.Wishes())
+    with pytest.raises(HuyingError, match=f"{TOWN} is being joined here"):
+        joining.begin(tmp_path / "new", parse_token(other), other, joining.Wishes())
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "feed-e1.key").write_text("somebody's")
+    with pytest.raises(HuyingError, match="keys are here already"):
+        joining.begin(tmp_path, parse_token(town), town, joining.Wishes())
 
 
-def test_another_network_is_refused(tmp_path):
-    """Two counties' trial networks must not grow together."""
-    county = make(tmp_path, COUNTY)
-    with pytest.raises(HuyingError, match="network"):
-        enrol.init_node(
-            tmp_path / "t", network="other.example", code=TOWN, name="镇", parent=county.config.file
-        )
+def test_a_join_that_was_cut_while_keys_were_made_makes_them_anew(tmp_path, tree):
+    """Nobody knows half of a key set; and of a whole one that was shown nothing may be replaced."""
+    text = token_of(tree[0].config, "370830109000")
+    token, folder = parse_token(text), tmp_path / "new"
+    joining.begin(folder, token, text, joining.Wishes())
+    (folder / "join.request").unlink()
+    (folder / "keys" / "hpke.key").unlink()
+    again = joining.begin(folder, token, text, joining.Wishes())
+    assert again.request
+    (folder / "keys" / "hpke.key").unlink()
+    with pytest.raises(HuyingError, match=r"hpke\.key: missing"):
+        joining.begin(folder, token, text, joining.Wishes())
 
 
-def test_a_child_enrolled_twice_is_refused(tmp_path, tree):
-    """A second key for a feed that is there already would look like a fork."""
-    county, *_ = tree
-    with pytest.raises(HuyingError, match="enrolled already"):
-        make(tmp_path / "again", TOWN, parent=county.config.file)
+def test_what_a_join_under_way_keeps_is_private(tmp_path, tree):
+    """The token lies there until the answer came, which behind a gap takes a day."""
+    text = token_of(tree[0].config, "370830109000")
+    folder = tmp_path / "new"
+    joining.begin(folder, parse_token(text), text, joining.Wishes())
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for name in ("join.token", "join.request"):
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
+    assert joining.in_progress(folder).token == parse_token(text)
+    with pytest.raises(HuyingError, match="no join is under way"):
+        joining.in_progress(tmp_path)
+
+
+def test_a_parent_without_an_address_is_joined_by_file_and_never_dialled(tmp_path):
+    """A node behind a gap has an uplink to nowhere; its configuration says so."""
+    county = make_node(tmp_path / COUNTY, COUNTY)
+    town = make_node(tmp_path / TOWN, TOWN, parent=county.config.file)
+    assert town.config.parent is not None
+    assert town.config.parent.address is None
+
+
+def test_an_address_that_nobody_can_dial_is_not_handed_out(tmp_path):
+    """0.0.0.0 is where a server listens, not where it is."""
+    county = make_node(tmp_path / COUNTY, COUNTY, sync_listen="0.0.0.0:7400")  # noqa: S104
+    with pytest.raises(HuyingError, match="advertise"):
+        make_offer(county.config, TOWN)
+
+
+def test_the_fallback_address_reaches_the_child_s_configuration(tmp_path):
+    """The day the first address is dead nobody is there to type it in."""
+    county = make_node(tmp_path / COUNTY, COUNTY, sync_listen="127.0.0.1:7400")
+    with pytest.raises(HuyingError, match="--fallback"):
+        make_offer(county.config, TOWN, fallback="nowhere")
+    text = token_of(county.config, TOWN, fallback="203.0.113.9:7400")
+    under_way = joining.begin(tmp_path / "t", parse_token(text), text, joining.Wishes())
+    assert under_way.config.parent is not None
+    assert under_way.config.parent.fallback == "203.0.113.9:7400"
 
 
 @pytest.mark.parametrize(
@@ -141,10 +182,6 @@ def test_a_damaged_pin_is_refused_by_name(tree, old, new, what):
 
 def test_a_weak_key_is_refused(tree):
     """One signature of a small-order key fits every message."""
-    from hashlib import sha256
-
-    from huying.common.canonical import encode_base64
-
     _, town, _ = tree
     path = town.config.file.parent / enrol.OWN_PIN_FILE
     name, material = f"{NETWORK}/feed/{TOWN}/e1", b"\x01" + b"\x00" * 32

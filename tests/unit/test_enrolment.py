@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from huying.common.engine import Engine
 from huying.common.errors import Code, HuyingError
@@ -414,7 +415,10 @@ def test_nothing_secret_is_logged_or_shown(tmp_path, capsys):
             assert each not in printed
             assert each not in repr((token, under_way, parent.enrolment.invites.all()))
 
-    run(tmp_path, scenario)
+    try:
+        run(tmp_path, scenario)
+    finally:
+        structlog.reset_defaults()  # the log was bound to this test's captured stream
 
 
 def test_an_answer_that_was_altered_or_is_another_s_makes_no_node(tmp_path):
