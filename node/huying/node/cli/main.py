@@ -29,6 +29,7 @@ from huying.node.cli import (
     key,
     rebuild,
     record,
+    rehome,
     restore,
     roster,
     run,
@@ -88,7 +89,7 @@ def build_app(
     )
     app.callback()(_options)
     run.register(app, find_sequencer)
-    for module in (init, join, status, fsck, doctor, backup, restore, rebuild, erase):
+    for module in (init, join, rehome, status, fsck, doctor, backup, restore, rebuild, erase):
         module.register(app)
     for name, module in _GROUPS.items():
         group = module.group()
