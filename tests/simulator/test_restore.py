@@ -104,6 +104,9 @@ def test_a_seeded_loss_is_made_good(loss_seed: int) -> None:
     chance = random.Random(f"loss {loss_seed}")
     count = chance.choice((1, 1, 2, 3))
     victims = tuple(chance.sample(sorted(PARENT), count))
-    # With their marks restored, too, several machines may fork before they hear of each other.
-    fate = chance.choice(MARKS if count == 1 else MARKS[:2])
-    run_restored(loss_seed, victims, fate, alone=chance.choice((0.0, 0.0, 25.0)))
+    if any({code, PARENT[code], COUNTY} <= set(victims) for code in VILLAGES):
+        victims = victims[:1]  # else all copies of a village's feed are lost at once
+    # With their marks restored, too, machines may fork before they hear of what they lost.
+    fate = chance.choice(MARKS if len(victims) == 1 else MARKS[:2])
+    alone = 0.0 if fate == "restored too" else chance.choice((0.0, 25.0))
+    run_restored(loss_seed, victims, fate, alone=alone)

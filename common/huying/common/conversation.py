@@ -211,6 +211,7 @@ class Conversation:
         for origin in session.conflicts:
             detail = "the peer says that it holds another history; nothing is sent to it"
             engine.alarm(Code.BAD_PROOF, feed=origin, peer=session.peer, detail=detail)
+            engine.forks.show(session, origin)
         for held in hello.held:
             feed = engine.replica.feeds.get(held.origin)
             if session.accepts(held.origin) and held.origin != engine.identity.origin:
@@ -357,6 +358,8 @@ class Conversation:
         if code is Code.FORK and refusal.first:
             engine.forks.told(session, refusal)
             return
+        if code is Code.BAD_PROOF and refusal.first:
+            engine.forks.shown(session, refusal.origin, refusal.first)
         if code is not Code.START_MISMATCH:
             engine.alarm(code, feed="", peer=session.peer, detail="refused by the peer")
 
