@@ -131,7 +131,8 @@ class _Mending:
     def put_leaf(self, index: int, entry: StoredEntry, leaf: bytes) -> None:
         """The signed leaf, with those of the openings held that belong to it."""
         erased = self._reader.erased.at(index)
-        verdict = judge_entry(self._reader, leaf, unpack_openings(entry.openings), erased)
+        held = unpack_openings(entry.openings)
+        verdict = judge_entry(self._reader, leaf, held, erased=erased)
         if verdict.entry == entry and not self._is_news(verdict):
             return
         self._forget(entry)

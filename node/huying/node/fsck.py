@@ -34,7 +34,7 @@ def check(
 
     `keys` are the feed keys known, by origin, `witnesses` the witness keys, `code` this node's own;
     what needs one that is not given is not checked. Problems are reported, not raised, but for
-    HuyingError(STORE_FAILED or CORRUPT) where not even the list of feeds can be read.
+    HuyingError(STORE_FAILED or CORRUPT) where the database can't be read at all.
     """
     report = FsckReport()
     known = dict(keys or {})
@@ -42,7 +42,12 @@ def check(
         for problem in snapshot.integrity():
             report.note("database", problem)
         check_schema(snapshot, report)
-        for feed in snapshot.feeds():
+        try:
+            feeds = snapshot.feeds()
+        except HuyingError as error:
+            report.note("database", f"the list of feeds can't be read: {error.detail}")
+            return report
+        for feed in feeds:
             report.feeds += 1
             try:
                 FeedCheck(snapshot, feed, code, known.get(feed.origin), witnesses, report).run()

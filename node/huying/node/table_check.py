@@ -63,7 +63,11 @@ def check_tables(reader: Reader, code: str, report: FsckReport) -> None:
     for feed in feeds.values():
         _check_frozen(feed, report)
         _check_quarantine(reader, feed, report)
-    own = [feed for feed in feeds.values() if code in ("", parse_origin(feed.origin).code)]
+    own = {
+        feed.feed_id: feed
+        for feed in feeds.values()
+        if code in ("", parse_origin(feed.origin).code)
+    }
     _check_requests(reader, own, report)
     _check_erased(reader, report)
     for row in reader.select(select(MISSING.c.feed_id, MISSING.c.since)):
@@ -127,24 +131,18 @@ def _check_quarantine(reader: Reader, feed: FeedState, report: FsckReport) -> No
         )
 
 
-def _check_requests(reader: Reader, own: list[FeedState], report: FsckReport) -> None:
+def _check_requests(reader: Reader, own: dict[int, FeedState], report: FsckReport) -> None:
     """The entry that a request wrote is of the record that it was answered with."""
-    for request_id, feed_id, index, record in reader.select(select(REQUESTS)):
-        epoch = [feed for feed in own if feed.feed_id == feed_id]
-        if not isinstance(request_id, bytes) or not _is_of(reader, epoch, index, record):
-            report.note("requests", f"entry {index} is not of the record answered")
-
-
-def _is_of(reader: Reader, epochs: list[FeedState], index: Any, record: Any) -> bool:
-    if not isinstance(index, int):
-        return False
-    for feed in epochs:
-        if 0 <= index < feed.size:
-            for entry in reader.entries(feed.feed_id, index, index + 1):
-                head = peek_head(entry.openings)
-                if head.record == record or not head.record:
-                    return True
-    return False
+    for row in reader.select(select(REQUESTS)):
+        feed = own.get(row.feed_id)
+        sound = isinstance(row.request_id, bytes) and isinstance(row.idx, int)
+        if feed is None or not sound or not 0 <= row.idx < feed.size:
+            report.note("requests", f"entry {row.idx} is not in the own feed")
+            continue
+        for entry in reader.entries(feed.feed_id, row.idx, row.idx + 1):
+            record = peek_head(entry.openings).record
+            if record not in (row.record, b""):  # empty where the entry itself is damaged
+                report.note("requests", f"entry {row.idx} is not of the record answered")
 
 
 def _check_erased(reader: Reader, report: FsckReport) -> None:

@@ -148,6 +148,18 @@ class LogQueries(Queries):
         places = entry_place(feed_id, start), entry_place(feed_id, stop)
         return list(map(StoredEntry._make, self._query("entries", *places)))
 
+    def entry_rows(self, feed_id: int, start: int, stop: int) -> dict[int, StoredEntry]:
+        """The entries of [start, stop) by index, also where some are gone; of any types."""
+        first = entry_place(feed_id, 0)
+        query = select(ENTRIES).where(
+            ENTRIES.c.place >= first + start, ENTRIES.c.place < first + stop
+        )
+        with self._reading() as connection:
+            return {
+                place - first: StoredEntry(leaf, digest, openings)
+                for place, leaf, digest, openings in connection.execute(query)
+            }
+
     def subtrees(self, feed_id: int, level: int, start: int, stop: int) -> list[bytes]:
         """See `ports.Store`."""
         return [row[0] for row in self._query("subtrees", feed_id, level, start, stop)]

@@ -70,7 +70,8 @@ def _compare(
             note(*_place(table, here, names, origins, "has a row that no entry gives"))
             here = next(found, None)
             continue
-        assert right is not None and here is not None
+        assert right is not None
+        assert here is not None
         wrong = [
             name
             for name, one, other in zip(names, right, here, strict=True)
