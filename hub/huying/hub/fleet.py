@@ -2,6 +2,7 @@
 
 Each node has a folder of its own with its keys, its store and its log, and listens on loopback
 ports that were free when the folder was made. The processes are ordinary `huying run` ones.
+`make` enrols by file, all at rest; `grow` as operators do, with tokens and one tier after another.
 """
 
 from __future__ import annotations
@@ -13,22 +14,27 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from huying.common.errors import Code, HuyingError
+from huying.common.join_token import parse_token
 from huying.node.api.client import Client
-from huying.node.config import load
+from huying.node.config import Config, load
 from huying.node.enrol import init_node
-from huying.node.joining import Wishes, join_beside
+from huying.node.invites import InviteFolder, issue
+from huying.node.joining import Wishes, begin, finish, join_beside
+from huying.node.offers import make_offer
+from huying.node.transport.knock import knock
 
 __all__ = ["Fleet", "Member", "Place", "cpu_seconds", "free_addresses"]
 
 READY_SECONDS_MAX: Final = 60.0
 STOP_SECONDS_MAX: Final = 15.0
+INVITE_HOURS: Final = 1.0
 _POLL_SECONDS: Final = 0.05
 
 
@@ -141,7 +147,7 @@ class _Listen:
 
 
 def _wishes(
-    place: Place, listen: _Listen, timing: dict[str, float] | None, capture_dir: str | None
+    place: Place, listen: _Listen, timing: dict[str, float] | None, capture: bool
 ) -> Wishes:
     return Wishes(
         name=place.name,
@@ -149,7 +155,7 @@ def _wishes(
         api_listen=listen.api,
         metrics_listen=listen.metrics,
         timing=timing,
-        capture_dir=capture_dir,
+        capture_dir="capture" if capture else None,
     )
 
 
@@ -187,26 +193,75 @@ class Fleet:
     ) -> None:
         """Make every node, and enrol it at its parent by file; none of them may run."""
         for place, listen in self._listening(places):
-            folder = self.folder / place.code
-            folder.mkdir(parents=True, mode=0o700)
-            capture_dir = "capture" if capture else None
+            wishes = _wishes(place, listen, timing, capture)
+            folder = self._folder(place)
             if place.parent is None:
-                init_node(
-                    folder,
-                    network=self.network,
-                    code=place.code,
-                    name=place.name,
-                    sync_listen=listen.sync,
-                    api_listen=listen.api,
-                    metrics_listen=listen.metrics,
-                    timing=timing,
-                    capture_dir=capture_dir,
-                )
+                self._root(place, wishes)
             else:
-                wishes = _wishes(place, listen, timing, capture_dir)
-                parent = load(self.members[place.parent].config_file)
-                join_beside(parent, folder, place.code, wishes)
+                join_beside(self._config(place.parent), folder, place.code, wishes)
             self.members[place.code] = Member(place, folder)
+
+    def grow(
+        self,
+        places: Sequence[Place],
+        *,
+        timing: dict[str, float] | None = None,
+        capture: bool = False,
+        told: Callable[[Place], None] = lambda _place: None,
+    ) -> None:
+        """Make and start every node, each below a parent that runs, with a join token over TLS.
+
+        `told` hears of each node that is up. Raises as `issue`, `begin`, `knock` and `finish`.
+        """
+        listening = list(self._listening(places))
+        while listening:
+            tier = [one for one in listening if one[0].parent in {None, *self.members}]
+            assert tier, "parents are listed before their children"
+            listening = [one for one in listening if one not in tier]
+            for place, listen in tier:
+                wishes = _wishes(place, listen, timing, capture)
+                if place.parent is None:
+                    self._root(place, wishes)
+                else:
+                    self._join(place, wishes)
+            for place, _ in tier:
+                self.members[place.code] = Member(place, self.folder / place.code)
+                self.members[place.code].start()
+            for place, _ in tier:
+                self.members[place.code].wait_ready()
+                told(place)
+
+    def _root(self, place: Place, wishes: Wishes) -> None:
+        init_node(
+            self._folder(place),
+            network=self.network,
+            code=place.code,
+            name=place.name,
+            sync_listen=wishes.sync_listen,
+            api_listen=wishes.api_listen,
+            metrics_listen=wishes.metrics_listen,
+            timing=wishes.timing,
+            capture_dir=wishes.capture_dir,
+        )
+
+    def _join(self, place: Place, wishes: Wishes) -> None:
+        """As `huying roster invite` at the parent, then `huying join` here."""
+        assert place.parent is not None, "a root joins nobody"
+        above = self._config(place.parent)
+        offer = make_offer(above, place.code, place.name)
+        text, _ = issue(InviteFolder(above.invites_dir), offer, INVITE_HOURS, time.time())
+        token = parse_token(text)
+        joining = begin(self._folder(place), token, text, wishes)
+        sha256 = token.parent.certificate_sha256
+        finish(joining, knock([token.address], sha256, token.parent.code, joining.request))
+
+    def _folder(self, place: Place) -> Path:
+        folder = self.folder / place.code
+        folder.mkdir(parents=True, mode=0o700)
+        return folder
+
+    def _config(self, code: str) -> Config:
+        return load(self.members[code].config_file)
 
     def _listening(self, places: Sequence[Place]) -> Iterator[tuple[Place, _Listen]]:
         """Each place with addresses of its own; who is nobody's parent takes no children."""

@@ -26,7 +26,7 @@ from huying.hub.demo.plan import NETWORK, TIMING, Sizes, places
 from huying.hub.demo.play import Play
 from huying.hub.demo.report import print_examples, print_report
 from huying.hub.demo.screen import LiveScreen, PlainScreen, Screen
-from huying.hub.fleet import Fleet, Member
+from huying.hub.fleet import Fleet, Member, Place
 from huying.node.config import load
 
 __all__ = ["run", "scan_fleet"]
@@ -202,15 +202,13 @@ def _running(fleet: Fleet, console: Console) -> Iterator[None]:
 
 
 def _start(fleet: Fleet, screen: Screen) -> None:
-    """Make the nodes and start them; ports that were free a moment ago may be taken by now."""
-    screen.phase("生成密钥与证书 making keys and certificates")
-    fleet.make(places(), timing=dict(TIMING), capture=True)
-    screen.phase("启动 7 个进程 starting seven processes")
-    for member in fleet:
-        member.start()
-    for member in fleet:
-        member.wait_ready()
+    """Make and start the nodes; ports that were free a moment ago may be taken by now."""
+    screen.phase("自上而下:签发令牌,节点加入,启动 from the top: a token each, join, start")
+
+    def told(_place: Place) -> None:
         screen.tick()
+
+    fleet.grow(places(), timing=dict(TIMING), capture=True, told=told)
 
 
 def _play(fleet: Fleet, sizes: Sizes, screen: Screen) -> Outcome:
