@@ -19,7 +19,14 @@ from huying.node.config import Config, split_address
 from huying.node.enrolment import Enrolment
 from huying.node.runtime import Runtime
 
-__all__ = ["Component", "Node", "api_component", "introduction_component", "metrics_component"]
+__all__ = [
+    "Component",
+    "Node",
+    "api_component",
+    "introduction_component",
+    "metrics_component",
+    "retention_component",
+]
 
 GRACE_SECONDS: Final = 1.0  # for the requests that are being answered
 
@@ -150,6 +157,13 @@ def _disk_free_bytes(folder: Path) -> int | None:
         return shutil.disk_usage(folder).free
     except OSError:
         return None
+
+
+def retention_component(node: Node) -> Component | None:
+    """The nightly job that erases by age, or None where everything is kept for ever."""
+    from huying.node.retention import Retention, days_by_type
+
+    return Retention(node) if days_by_type(node.config.retention) else None
 
 
 def introduction_component(node: Node) -> Component:

@@ -15,12 +15,13 @@ from huying.common.errors import Code, HuyingError
 from huying.common.grants import Grant
 from huying.common.leaf import BODY_OFFSET, leaf_slots, unpack_openings
 from huying.common.limits import RECORD_ID_BYTES
-from huying.common.spans import NO_SPANS, Span, Spans, erasable
+from huying.common.spans import NO_SPANS, Span, erasable
 from huying.common.state import StoredEntry
 from huying.node.admin import AdminNode
 from huying.node.api.entries import slot_fields
 from huying.node.store.content import message_bytes, peek_head
 from huying.node.store.reader import Reader
+from huying.node.store.replay import erased_of
 from huying.node.store.schema import CALLS, RECORDS
 from huying.wire.v1 import admin_pb2, feed_pb2, trust_pb2
 
@@ -93,12 +94,9 @@ def _collect(reader: Reader, known: _Known, record: bytes) -> admin_pb2.ShowSubj
         feeds = [feed for feed in snapshot.feeds() if parse_origin(feed.origin).code == home]
         feeds.sort(key=lambda feed: parse_origin(feed.origin).epoch)
         said = list(_statements(snapshot))
-        erased: dict[str, Spans] = {}
-        for span in snapshot.erased():
-            erased[span.origin] = erased.get(span.origin, NO_SPANS).plus([span[1:]])
         places = []
         for feed in feeds:
-            spans = erased.get(feed.origin, NO_SPANS)
+            spans = erased_of(snapshot, feed.origin)
             for index, entry in snapshot.find_record(feed.feed_id, record):
                 places.append((feed.origin, index))
                 grants = _grants(said, feed.origin, index)

@@ -25,6 +25,7 @@ from huying.common.leaf import (
     opening_body,
     slot_level,
 )
+from huying.common.spans import erasable
 from huying.node.api.types import message_class
 from huying.wire.v1 import feed_pb2
 
@@ -40,6 +41,7 @@ class SlotView:
     addressed: bool
     present: bool
     fields: tuple[str, ...]  # names of its fields; empty for the head and for unknown slots
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +80,20 @@ def check_openings(origin: str, leaf: bytes, openings: Iterable[bytes]) -> None:
             raise HuyingError(Code.OPENING_MISMATCH, f"slot {slot:#04x}: not what was committed to")
 
 
-def view_entry(origin: str, leaf: bytes, openings: Iterable[bytes]) -> EntryView:
+def view_entry(
+    origin: str, leaf: bytes, openings: Iterable[bytes], erased: bytes = b""
+) -> EntryView:
     """What these openings, which are taken as checked, show of the entry.
 
+    `erased` are the slots that erasures name of it.
     Raises HuyingError(BAD_LEAF); a head or a body that does not parse is shown as absent.
     """
     by_slot = {opening[0]: opening_body(opening) for opening in openings}
     head = _parse_head(by_slot.get(HEAD_SLOT))
     fields = slot_fields(head.type, codes.parse_origin(origin).code) if head is not None else {}
+    slots_shown = leaf_slots(leaf)
+    taken = erasable(head.type, slots_shown) if head is not None else b""
+    gone = bytes(slot for slot in taken if slot in erased)
     slots = tuple(
         SlotView(
             slot=slot,
@@ -93,8 +101,9 @@ def view_entry(origin: str, leaf: bytes, openings: Iterable[bytes]) -> EntryView
             addressed=bool(slot & ADDRESSED),
             present=slot in by_slot,
             fields=fields.get(slot, ()),
+            erased=slot in gone and slot not in by_slot,
         )
-        for slot in leaf_slots(leaf)
+        for slot in slots_shown
     )
     return EntryView(origin, slots, head, _parse_message(head, by_slot))
 

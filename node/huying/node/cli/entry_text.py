@@ -7,7 +7,11 @@ from typing import Any, Final
 
 __all__ = ["print_entry", "print_verified"]
 
-_HELD: Final = {"present": "可见 present", "withheld": "未授 withheld"}
+_HELD: Final = {
+    "present": "可见 present",
+    "withheld": "未授 withheld",
+    "erased": "已删除 erased",
+}
 # A proof holds what was opened for it; what it leaves out may be held by whoever made it.
 _SHOWN: Final = {"present": "已附 shown", "withheld": "本文件未附 not in this file"}
 

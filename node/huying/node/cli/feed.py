@@ -1,4 +1,4 @@
-"""`huying feed list|head|show|prove|verify`: the signed feeds, read from the store."""
+"""`huying feed list|head|show|prove|verify|compare`: the signed feeds, read from the store."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from huying.common.errors import Code, HuyingError
 from huying.node.cli import context
+from huying.node.cli.compare import compare
 from huying.node.cli.context import JsonOption
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def group() -> typer.Typer:
     made.command()(show)
     made.command()(prove)
     made.command()(verify)
+    made.command()(compare)
     return made
 
 
@@ -135,12 +137,14 @@ def show(
     from huying.node.cli.output import print_json
     from huying.node.cli.prove import find_feed, read_entry
     from huying.node.cli.render import entry_document
+    from huying.node.store.replay import erased_of
 
     loaded = context.config(ctx)
     with open_reader(loaded) as reader:
         found = find_feed(reader, feed or loaded.node.code)
         entry = read_entry(reader, found, index)
         faults = reader.quarantined(found.feed_id, index, index + 1)
+        erased = erased_of(reader, found.origin).at(index)
     document: dict[str, Any] = {
         "origin": found.origin,
         "index": index,
@@ -153,7 +157,8 @@ def show(
     }
     if entry.leaf is not None:
         try:
-            view = view_entry(found.origin, entry.leaf, unpack_openings(entry.openings))
+            openings = unpack_openings(entry.openings)
+            view = view_entry(found.origin, entry.leaf, openings, erased)
             document["entry"] = entry_document(view)
         except HuyingError as error:
             if error.code is not Code.BAD_LEAF:

@@ -206,6 +206,8 @@ def get(
             ("写入 · written", when(found.time_micros)),
             *readable((document["fields"] or {}).items()),
             *((name, "〔未授予 withheld〕") for name in document["withheld"]),
+            *((name, "〔已删除 erased〕") for name in document["erased"]),
+            *((name, "〔已丢失 lost〕") for name in document["lost"]),
         ]
     )
 
@@ -256,9 +258,19 @@ def _print_listed(document: dict[str, Any]) -> None:
 
     fields = "  ".join(f"{n}={v}" for n, v in readable((document["fields"] or {}).items()))
     withheld = " ".join(document["withheld"])
+    erased = " ".join(document["erased"])
     print_block(
         f"{document['record']}  {document['home']} #{document['index']}",
-        [*filter(None, [fields, withheld and f"未授 withheld: {withheld}"])],
+        [
+            *filter(
+                None,
+                [
+                    fields,
+                    withheld and f"未授 withheld: {withheld}",
+                    erased and f"已删除 erased: {erased}",
+                ],
+            )
+        ],
     )
 
 

@@ -41,7 +41,7 @@ def entry_document(view: EntryView) -> dict[str, Any]:
                 "slot": f"{slot.slot:#04x}",
                 "level": _LEVELS[slot.level],
                 "addressed": slot.addressed,
-                "state": "present" if slot.present else "withheld",
+                "state": "present" if slot.present else "erased" if slot.erased else "withheld",
                 "fields": list(slot.fields),
             }
             for slot in view.slots
@@ -63,12 +63,9 @@ def record_document(record: api_pb2.RecordView) -> dict[str, Any]:
         "time_micros": record.time_micros,
         "kind": kind_name(record.kind),
         "fields": fields,
-        "withheld": [
-            name
-            for slot in record.slots
-            if slot.state == api_pb2.SLOT_STATE_WITHHELD
-            for name in slot.fields
-        ],
+        "withheld": _fields_in(record, api_pb2.SLOT_STATE_WITHHELD),
+        "erased": _fields_in(record, api_pb2.SLOT_STATE_ERASED),
+        "lost": _fields_in(record, api_pb2.SLOT_STATE_LOST),
         "slots": [
             {
                 "slot": f"{slot.slot:#04x}",
@@ -78,6 +75,11 @@ def record_document(record: api_pb2.RecordView) -> dict[str, Any]:
             for slot in record.slots
         ],
     }
+
+
+def _fields_in(record: api_pb2.RecordView, state: int) -> list[str]:
+    """The names of the fields whose compartments are in that state."""
+    return [name for slot in record.slots if slot.state == state for name in slot.fields]
 
 
 def receipt_document(receipt: api_pb2.Receipt) -> dict[str, Any]:
