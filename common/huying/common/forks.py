@@ -41,6 +41,7 @@ class Forks:
                     shown = self._own(session, held)
                 elif engine.replica.feed_key(held.origin) is not None:
                     self._theirs(session, held)
+                    self._passing(session, held)
             except HuyingError as error:  # the greeting stands without it
                 self.trouble(session, held.origin, error)
         size = shown.size if shown is not None else 0
@@ -87,6 +88,49 @@ class Forks:
         if held.witnessed and raise_floor(engine.replica, held.origin, held.witnessed):
             detail = "what was cosigned here had been forgotten; nothing is signed below it"
             engine.alarm(Code.RECOVERING, held.origin, session.peer, detail)
+
+    def _passing(self, session: Session, held: sync_pb2.Held) -> None:
+        """A feed that comes through the peer: does it say another root of what is held here?"""
+        feed = self._engine.replica.feeds.get(held.origin)
+        if feed is None or held.size > feed.size or not session.accepts(held.origin):
+            return
+        if held.root != self._engine.replica.root_at(feed, held.size):
+            self.show(session, held.origin)
+
+    def show(self, session: Session, origin: str, below: int | None = None) -> None:
+        """The peer holds another history: show it the newest note that speaks of what is held here.
+
+        Its word is no evidence, and this note is: whoever holds more finds the contradiction in the
+        other's note, and proves it to both. `below`: only a note of fewer entries.
+        """
+        feed = self._engine.replica.feeds.get(origin)
+        if feed is None or feed.frozen:
+            return
+        kept = self._engine.replica.store.checkpoints(feed.feed_id, 0, feed.size, True, 1)
+        if kept and (below is None or kept[0].size < below):
+            refusal = sync_pb2.Refusal(
+                code=Code.BAD_PROOF, detail="another history", origin=origin, first=kept[0].note
+            )
+            self._engine.reply(session, sync_pb2.Frame(refusal=refusal))
+
+    def shown(self, session: Session, origin: str, note: bytes) -> None:
+        """A neighbour shows a note of a feed of which it holds another history.
+
+        Raises HuyingError(BAD_NOTE or BAD_SIGNATURE).
+        """
+        engine = self._engine
+        feed = engine.replica.feeds.get(origin)
+        if feed is None or feed.frozen or not session.carries(origin):
+            return
+        if engine.replica.feed_key(origin) is None:
+            return
+        try:
+            signed = compare(engine.replica, origin, note)
+        except ForkError as error:
+            self.trouble(session, origin, error)
+            return
+        if signed.size > feed.size:  # the peer holds more, so it is the one to find out
+            self.show(session, origin, below=signed.size)
 
     # A contradiction.
 

@@ -1029,3 +1029,60 @@ class PutBackResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PutBackResponse: _TypeAlias = PutBackResponse  # noqa: Y015
+
+@_typing.final
+class CompareNoteRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTE_FIELD_NUMBER: _builtins.int
+    note: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        note: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["note", b"note"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareNoteRequest: _TypeAlias = CompareNoteRequest  # noqa: Y015
+
+@_typing.final
+class CompareNoteResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    IS_HELD_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    SECOND_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    size: _builtins.int
+    """that the note signs"""
+    held: _builtins.int
+    """entries held here"""
+    is_held: _builtins.bool
+    """the note stands in what is held"""
+    first: _builtins.bytes
+    """Where both can't be true: two notes of the origin, the evidence that is kept."""
+    second: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        size: _builtins.int = ...,
+        held: _builtins.int = ...,
+        is_held: _builtins.bool = ...,
+        first: _builtins.bytes = ...,
+        second: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "held", b"held", "is_held", b"is_held", "origin", b"origin", "second", b"second", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareNoteResponse: _TypeAlias = CompareNoteResponse  # noqa: Y015

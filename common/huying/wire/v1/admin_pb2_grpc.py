@@ -114,6 +114,11 @@ class AdminStub:
                 request_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.PutBackRequest.SerializeToString,
                 response_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.PutBackResponse.FromString,
                 _registered_method=True)
+        self.CompareNote = channel.unary_unary(
+                '/huying.wire.v1.Admin/CompareNote',
+                request_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.CompareNoteRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.CompareNoteResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServicer:
@@ -221,6 +226,13 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CompareNote(self, request, context):
+        """A signed checkpoint that another reader was shown, beside what is held here.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -303,6 +315,11 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.PutBack,
                     request_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.PutBackRequest.FromString,
                     response_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.PutBackResponse.SerializeToString,
+            ),
+            'CompareNote': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareNote,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.CompareNoteRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.CompareNoteResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -737,6 +754,33 @@ class Admin:
             '/huying.wire.v1.Admin/PutBack',
             huying_dot_wire_dot_v1_dot_admin__pb2.PutBackRequest.SerializeToString,
             huying_dot_wire_dot_v1_dot_admin__pb2.PutBackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareNote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Admin/CompareNote',
+            huying_dot_wire_dot_v1_dot_admin__pb2.CompareNoteRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_admin__pb2.CompareNoteResponse.FromString,
             options,
             channel_credentials,
             insecure,

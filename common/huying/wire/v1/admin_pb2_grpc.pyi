@@ -55,6 +55,8 @@ class AdminStub:
     TakeBundleReceipt: _grpc.UnaryUnaryMultiCallable[_admin_pb2.TakeBundleReceiptRequest, _admin_pb2.TakeBundleReceiptResponse]
     PutBack: _grpc.UnaryUnaryMultiCallable[_admin_pb2.PutBackRequest, _admin_pb2.PutBackResponse]
     """One sealed copy, as the operator's key opened it, put back into the own feed."""
+    CompareNote: _grpc.UnaryUnaryMultiCallable[_admin_pb2.CompareNoteRequest, _admin_pb2.CompareNoteResponse]
+    """A signed checkpoint that another reader was shown, beside what is held here."""
 
 @_typing.type_check_only
 class AdminAsyncStub(AdminStub):
@@ -81,6 +83,8 @@ class AdminAsyncStub(AdminStub):
     TakeBundleReceipt: _aio.UnaryUnaryMultiCallable[_admin_pb2.TakeBundleReceiptRequest, _admin_pb2.TakeBundleReceiptResponse]  # type: ignore[assignment]
     PutBack: _aio.UnaryUnaryMultiCallable[_admin_pb2.PutBackRequest, _admin_pb2.PutBackResponse]  # type: ignore[assignment]
     """One sealed copy, as the operator's key opened it, put back into the own feed."""
+    CompareNote: _aio.UnaryUnaryMultiCallable[_admin_pb2.CompareNoteRequest, _admin_pb2.CompareNoteResponse]  # type: ignore[assignment]
+    """A signed checkpoint that another reader was shown, beside what is held here."""
 
 class AdminServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -200,5 +204,13 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.PutBackResponse, _abc.Awaitable[_admin_pb2.PutBackResponse]]:
         """One sealed copy, as the operator's key opened it, put back into the own feed."""
+
+    @_abc_1.abstractmethod
+    def CompareNote(
+        self,
+        request: _admin_pb2.CompareNoteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.CompareNoteResponse, _abc.Awaitable[_admin_pb2.CompareNoteResponse]]:
+        """A signed checkpoint that another reader was shown, beside what is held here."""
 
 def add_AdminServicer_to_server(servicer: AdminServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

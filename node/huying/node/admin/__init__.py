@@ -52,6 +52,7 @@ METHODS: Final[Mapping[str, tuple[str, str]]] = {
     "ImportBundle": ("bundles", "import_bundle"),
     "TakeBundleReceipt": ("bundles", "take_receipt"),
     "PutBack": ("sealed", "put_back"),
+    "CompareNote": ("notes", "compare_note"),
 }
 
 

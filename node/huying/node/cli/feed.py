@@ -10,6 +10,7 @@ import typer
 from huying.common.errors import Code, HuyingError
 from huying.node.cli import context
 from huying.node.cli.compare import compare
+from huying.node.cli.compare import compare
 from huying.node.cli.context import JsonOption
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def group() -> typer.Typer:
     made.command()(show)
     made.command()(prove)
     made.command()(verify)
+    made.command()(compare)
     made.command()(compare)
     return made
 
