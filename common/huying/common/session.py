@@ -95,6 +95,7 @@ class Session:
         self.conflicts: set[str] = set()  # feeds of which the peer holds another history
         self._replica = replica
         self._serving: tuple[int, list[str]] = (0, [])
+        self._past: frozenset[str] = frozenset()  # the child's own earlier epochs
         self._outflows: dict[str, _Outflow] = {}
         self._turn = 0
         self._unacked_bytes = 0
@@ -107,6 +108,8 @@ class Session:
     def serves(self, origin: str) -> bool:
         """Whether a feed goes to this peer: up, my own and those below; down, mine and above."""
         code, own = parse_origin(origin).code, self._replica.identity.code
+        if origin in self._past:
+            return True
         if self.direction is Direction.UP:
             return is_within(code, own) or self.peer_recovers  # then all that came through it
         if self.peer_recovers and is_within(code, self.peer):
@@ -122,6 +125,9 @@ class Session:
         if parsed.network != self._replica.identity.network:
             return False
         own = self._replica.identity.code
+        earlier = parsed.code == own and parsed.epoch < self._replica.identity.epoch
+        if earlier and self.direction is Direction.UP:
+            return True  # its own past, where it was lost
         if self.took_own_back:  # its own, and what reaches it by this neighbour alone
             up = self.direction is Direction.UP
             if is_within(parsed.code, own) if up else is_within(own, parsed.code):
@@ -201,6 +207,7 @@ class Session:
         self.greeted = True
         self.peer_recovers = message.recovering
         self._serving = (0, [])
+        self._past = self._epochs_before(message)
         self._outflows.clear()
         self._unacked_bytes = 0
         self.conflicts.clear()
@@ -217,6 +224,19 @@ class Session:
                 held.size, held.size, announced=held.size, flush=self.peer_recovers
             )
 
+    def _epochs_before(self, message: sync_pb2.Hello) -> frozenset[str]:
+        """The feeds of the child's earlier epochs: what it shall have back, if it lost them."""
+        if self.direction is Direction.UP:
+            return frozenset()
+        own = [held.origin for held in message.held if self.accepts(held.origin)]
+        epochs = [one.epoch for one in map(parse_origin, own) if one.code == self.peer]
+        newest = max(epochs, default=0)
+        return frozenset(
+            origin
+            for origin in self._replica.feeds
+            if (parsed := parse_origin(origin)).code == self.peer and parsed.epoch < newest
+        )
+
     def serves_safely(self, origin: str) -> bool:
         """`serves` for a name that a peer sent."""
         try:
@@ -230,6 +250,11 @@ class Session:
         """How many entries of a feed have been sent to the peer."""
         flow = self._outflows.get(origin)
         return flow.cursor if flow is not None else 0
+
+    def acked(self, origin: str) -> int:
+        """How many entries of a feed the peer durably holds, as it said."""
+        flow = self._outflows.get(origin)
+        return flow.acked if flow is not None else 0
 
     def flush(self) -> None:
         """Let the next pump send what the peer can't read, too."""
