@@ -95,8 +95,7 @@ class Side:
         return Downlink(
             self.runtime,
             listen=f"127.0.0.1:{port}",
-            key_pem=self.tls.key_pem,
-            certificate_pem=self.tls.certificate_pem,
+            own=lambda: (self.tls.key_pem, self.tls.certificate_pem),
             children=children,
             tap=tap,
         )

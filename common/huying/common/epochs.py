@@ -16,7 +16,7 @@ docs/FEED.md, "Keys".
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -33,7 +33,7 @@ from huying.wire.v1 import feed_pb2, trust_pb2
 if TYPE_CHECKING:
     from huying.common.engine import Engine
 
-__all__ = ["Epochs", "member_draft", "member_message"]
+__all__ = ["Announced", "Epochs", "member_draft", "member_message"]
 
 WAITING_PER_CODE_MAX: Final = 8  # keys of one node that wait; a parent may make up any number
 
@@ -71,6 +71,15 @@ def member_draft(message: trust_pb2.Member, writer: str) -> DraftEntry:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A node's newest word on its own certificate, and the entry that says so."""
+
+    certificate: bytes  # DER; empty where it never said
+    origin: str
+    index: int
+
+
 class Epochs:
     """Keeps one engine's roster by what its feeds say."""
 
@@ -80,7 +89,7 @@ class Epochs:
         self._confirmed: dict[tuple[str, str], frozenset[str]] = {}  # (code, key): by whom
         self._owed: dict[str, trust_pb2.Member] = {}  # what the own feed has to say of a child
         self._said: frozenset[str] = frozenset()  # the own feed named these children
-        self.announced: dict[str, trust_pb2.NodeKeys] = {}  # a node's newest word, by code
+        self.announced: dict[str, Announced] = {}  # by code
         self.opened: trust_pb2.Succession | None = None  # how the own present epoch began
         engine.replica.reactions.update(
             {
@@ -319,7 +328,10 @@ class Epochs:
             check_certificate(message.certificate, entry.home)
         if message.hpke_key:
             check_hpke_key(message.hpke_key)
-        self.announced[entry.home] = message
+        origin = str(Origin(roster.network, entry.home, entry.epoch))
+        before = self.announced.get(entry.home)
+        kept = before.certificate if before is not None else b""
+        self.announced[entry.home] = Announced(message.certificate or kept, origin, entry.index)
         child = roster.children.get(entry.home)
         if child is not None:
             certificate = message.certificate or child.certificate

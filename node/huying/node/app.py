@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from huying.common import codes
 from huying.common.errors import EXIT_OK, Code, HuyingError
 from huying.common.limits import FALLBACK_SECONDS
-from huying.node import keys, logs, memory, pins, recovery_key
+from huying.node import keys, logs, memory, pins, recovery_key, renewal
 from huying.node.api.ports import Facts
 from huying.node.children import ChildRoster, Live, RosterFollower
 from huying.node.clock import SystemClock, SystemEntropy
@@ -33,6 +33,7 @@ from huying.node.services import (
     metrics_component,
     retention_component,
 )
+from huying.node.steward import ParentTrust, Shown, Steward
 
 if TYPE_CHECKING:
     from huying.common.engine import Engine
@@ -109,7 +110,8 @@ async def serve(
     """
     logs.say("node_starting", code=config.node.code, name=config.node.name, file=str(config.file))
     clock = SystemClock()
-    own = keys.load_tls(config.keys_dir, config.node.code)
+    renewal.complete_tls(config.keys_dir)
+    shown = Shown(keys.load_tls(config.keys_dir, config.node.code))
     ancestors = pins.load_folder(config.pins_dir)
     async with contextlib.AsyncExitStack() as stack:
         store, engine = open_engine(config, sequencer_factory)
@@ -120,9 +122,10 @@ async def serve(
         tap = _tap(config)
         children = ChildRoster()
         enrolment = Enrolment(config, runtime, clock)
-        uplink = _uplink(config, runtime, own, ancestors, tap)
-        downlink = _downlink(config, runtime, own, children, enrolment, tap)
-        facts, names, certificates = _facts(config, engine, own, ancestors, clock.now())
+        parent = _parent_trust(config, ancestors)
+        uplink = _uplink(config, runtime, shown, ancestors, parent, tap)
+        downlink = _downlink(config, runtime, shown, children, enrolment, tap)
+        facts, names, certificates = _facts(config, engine, shown.identity, ancestors, clock.now())
         follower = RosterFollower(
             runtime,
             children=children,
@@ -132,6 +135,15 @@ async def serve(
         )
         stack.push_async_callback(follower.stop)
         await follower.start()
+        steward = Steward(
+            config,
+            runtime,
+            shown,
+            parent,
+            lambda renewed: follower.expires(config.node.code, renewed.expires),
+        )
+        stack.push_async_callback(steward.stop)
+        await steward.start()
         node = Node(
             config=config,
             facts=facts,
@@ -223,7 +235,8 @@ def _engine(
         recovery_key=recovery_key.load_public(config),
         settings=Settings(
             pulse_seconds=timing.pulse_seconds,
-            confirm_seconds=timing.confirm_seconds,
+            # Behind a gap there is nobody to wait for.
+            confirm_seconds=0.0 if _is_cut_off(config) else timing.confirm_seconds,
             withheld_grace_seconds=timing.withheld_grace_seconds,
             want_retry_seconds_min=timing.want_retry_seconds,
         ),
@@ -231,32 +244,41 @@ def _engine(
     )
 
 
-def _uplink(
-    config: Config,
-    runtime: Runtime,
-    own: keys.TlsIdentity,
-    ancestors: Sequence[PinFile],
-    tap: FrameTap | None,
-) -> Uplink | None:
-    if config.parent is None or config.parent.address is None:
-        return None  # the root, or a node behind a gap
-    from huying.node import tls
-    from huying.node.transport.uplink import Uplink
-
+def _parent_trust(config: Config, ancestors: Sequence[PinFile]) -> ParentTrust | None:
+    """Raises HuyingError(KEY) where the parent's pin is missing."""
+    if config.parent is None:
+        return None
     parent = next((pin for pin in ancestors if pin.code == config.parent.code), None)
     if parent is None:
         raise HuyingError(
             Code.KEY,
             f"{config.pins_dir / config.parent.code}.toml: missing; copy pin.toml from the parent",
         )
-    credentials = tls.channel_credentials(
-        own.key_pem, own.certificate_pem, parent.certificate.encode()
-    )
-    return Uplink(
+    return ParentTrust(config.pins_dir, parent)
+
+
+def _is_cut_off(config: Config) -> bool:
+    """Whether the parent is reached by bundles alone."""
+    return config.parent is not None and config.parent.address is None
+
+
+def _uplink(
+    config: Config,
+    runtime: Runtime,
+    shown: Shown,
+    ancestors: Sequence[PinFile],
+    parent: ParentTrust | None,
+    tap: FrameTap | None,
+) -> Uplink | None:
+    if config.parent is None or config.parent.address is None or parent is None:
+        return None  # the root, or a node behind a gap
+    from huying.node.transport.uplink import Uplink
+
+    uplink = Uplink(
         runtime,
-        code=parent.code,
+        code=config.parent.code,
         address=config.parent.address,
-        credentials=lambda: credentials,
+        credentials=lambda: parent.credentials(shown.identity),
         clock=SystemClock(),
         entropy=SystemEntropy(),
         retry_seconds_min=config.timing.retry_seconds_min,
@@ -266,6 +288,8 @@ def _uplink(
         fallback=config.parent.fallback,
         fallback_due=_root_silent(runtime, ancestors),
     )
+    uplink.on_up = parent.linked
+    return uplink
 
 
 def _root_silent(runtime: Runtime, ancestors: Sequence[PinFile]) -> Callable[[], bool]:
@@ -285,7 +309,7 @@ def _root_silent(runtime: Runtime, ancestors: Sequence[PinFile]) -> Callable[[],
 def _downlink(
     config: Config,
     runtime: Runtime,
-    own: keys.TlsIdentity,
+    shown: Shown,
     children: ChildRoster,
     enrolment: Enrolment,
     tap: FrameTap | None,
@@ -297,8 +321,7 @@ def _downlink(
     return Downlink(
         runtime,
         listen=config.sync.listen,
-        key_pem=own.key_pem,
-        certificate_pem=own.certificate_pem,
+        own=lambda: (shown.identity.key_pem, shown.identity.certificate_pem),
         children=children,
         answer=enrolment.knock,
         tap=tap,

@@ -148,6 +148,11 @@ class RosterFollower:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
+    def expires(self, code: str, until: float) -> None:
+        """The certificate of this node, or of an ancestor, was renewed; unix seconds."""
+        self._of_files[1][code] = until
+        self._certificates.replace({**self._certificates, code: until})
+
     def _notice(self, notice: Notice) -> None:
         if notice.kind is NoticeKind.ROSTER:
             self._wanted.set()

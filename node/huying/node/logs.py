@@ -48,6 +48,13 @@ MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
     "link_slow": ("warning", "对方读取太慢,连接已切断", "the peer reads too slowly; link cut"),
     "link_closed": ("warning", "连接被本级关闭", "link closed by this node"),
     "certificate_expiring": ("warning", "证书即将到期,请更换", "certificate near its expiry"),
+    "certificate_renewed": ("info", "新证书已启用", "the new certificate is in use"),
+    "parent_certificate_replaced": (
+        "info",
+        "上级已换新证书",
+        "the parent shows its new certificate",
+    ),
+    "renewal_waits": ("warning", "更换证书受阻,将重试", "the renewal is held up; will retry"),
     "capture_on": ("warning", "正在抄录所有数据帧,仅供测试", "capturing every frame: tests only"),
     "alarm": ("warning", "告警", "alarm"),
     "engine_defect": ("error", "程序缺陷,节点将退出", "a defect; the node will exit"),

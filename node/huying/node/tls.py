@@ -71,31 +71,32 @@ def channel_credentials(
 
 
 def server_credentials(
-    key_pem: bytes, certificate_pem: bytes, children: Callable[[], Sequence[str]]
+    own: Callable[[], tuple[bytes, bytes]], children: Callable[[], Sequence[str]]
 ) -> grpc.ServerCredentials:
-    """For children dialling in; `children` gives the certificates to trust, as PEM.
+    """For children dialling in.
 
-    It is asked again at every handshake, on a thread of gRPC's, so that a child can be added or
-    removed while the server runs. Live streams are not affected.
+    `own` gives this node's key and certificate and `children` the certificates to trust, all PEM.
+    Both are asked again at every handshake, on a thread of gRPC's, so that a child can be added or
+    removed, and the own certificate renewed, while the server runs. Live streams are not affected.
     """
-    in_force: list[tuple[str, ...]] = []
+    in_force: list[tuple[tuple[bytes, bytes], tuple[str, ...]]] = []
 
-    def configuration(trusted: Sequence[str]) -> grpc.ServerCertificateConfiguration:
+    def configuration() -> grpc.ServerCertificateConfiguration:
+        pair, trusted = in_force[-1]
         # With no child enrolled the server trusts itself alone: gRPC takes no empty list.
-        roots = "".join(trusted).encode() or certificate_pem
-        return grpc.ssl_server_certificate_configuration([(key_pem, certificate_pem)], roots)
+        roots = "".join(trusted).encode() or pair[1]
+        return grpc.ssl_server_certificate_configuration([pair], roots)
 
     def fetch() -> grpc.ServerCertificateConfiguration | None:
-        trusted = tuple(children())
-        if in_force and in_force[-1] == trusted:
+        now = own(), tuple(children())
+        if in_force[-1] == now:
             return None
-        in_force[:] = [trusted]
-        return configuration(trusted)
+        in_force[:] = [now]
+        return configuration()
 
-    first = tuple(children())
-    in_force.append(first)
+    in_force.append((own(), tuple(children())))
     return grpc.dynamic_ssl_server_credentials(
-        configuration(first),
+        configuration(),
         fetch,  # type: ignore[arg-type]  # None means unchanged, which the stub forgot
         require_client_authentication=True,
     )

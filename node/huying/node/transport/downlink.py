@@ -7,7 +7,7 @@ long before this side notices that the old stream is dead. A stranger gets as fa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn, Protocol
 
 import grpc
@@ -47,17 +47,18 @@ class Downlink:
         host: Host,
         *,
         listen: str,
-        key_pem: bytes,
-        certificate_pem: bytes,
+        own: Callable[[], tuple[bytes, bytes]],
         children: Children,
         answer: Answer | None = None,
         tap: FrameTap | None = None,
     ) -> None:
-        """`answer` enrols strangers; without it nobody but the children is let in at all."""
+        """`own` gives the key and certificate to show, as PEM, at every handshake.
+
+        `answer` enrols strangers; without it nobody but the children is let in at all.
+        """
         self._host = host
         self._listen = listen
-        self._key_pem = key_pem
-        self._certificate_pem = certificate_pem
+        self._own = own
         self._children = children
         self._tap = tap
         self._door = None if answer is None else Door(answer)
@@ -87,7 +88,7 @@ class Downlink:
         )
         if self._door is not None:
             server.add_generic_rpc_handlers((self._door.handlers(),))
-        credentials = tls.server_credentials(self._key_pem, self._certificate_pem, self._trusted)
+        credentials = tls.server_credentials(self._own, self._trusted)
         try:
             self.port = server.add_secure_port(self._listen, credentials)
         except RuntimeError:

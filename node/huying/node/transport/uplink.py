@@ -86,6 +86,7 @@ class Uplink:
         self._tap = tap
         self._fallback = fallback
         self._fallback_due = fallback_due
+        self.on_up: Callable[[], None] = lambda: None  # called when a dial succeeded
         self._dialled = ""  # the address of the newest attempt
         self._woken = asyncio.Event()
         self._link: Link | None = None
@@ -209,6 +210,7 @@ class Uplink:
             return await anext(frames, grpc.aio.EOF)
 
         logs.say("uplink_up", peer=self._code, address=self._dialled)
+        self.on_up()
         jitter = self._entropy.uniform(1 - STREAM_AGE_JITTER, 1 + STREAM_AGE_JITTER)
         age = asyncio.timeout(self._stream_age_seconds * jitter)
         try:
