@@ -87,6 +87,53 @@ def test_an_entry_withheld_whole_is_named_withheld_and_nothing_else(
     assert health(host, feed) is FeedHealth.WITHHELD
 
 
+def answer_in_vain(host: Host, link: int, feed: HandmadeFeed) -> None:
+    """Say to whatever is asked that there is no more, for longer than the grace."""
+    for _ in range(6):
+        for row in host.engine.replica.missing.get(feed.origin, ()):
+            answer = sync_pb2.Disclose(
+                origin=feed.origin, start=row.start, stop=row.stop, last=True
+            )
+            host.hear(link, sync_pb2.Frame(disclose=answer))
+        host.clock.seconds += 4
+        host.step()
+        host.step()  # what was found out in a round is settled in the next transaction
+
+
+def test_a_head_that_does_not_decode_explains_its_number_and_blames_no_relay(host: Host) -> None:
+    """Its number can't be told, and that is its origin's doing: it is quarantined, and shown so."""
+    feed = HandmadeFeed(VILLAGE).put_many(3)
+    feed.put(head=b"\xff")
+    feed.put_many(2)
+    link, _ = host.link(VILLAGE)
+    host.hear(link, offer(feed, 0, 6))
+    assert host.engine.replica.missing[feed.origin]
+    answer_in_vain(host, link, feed)
+    assert not named(host)
+    assert not host.engine.replica.missing
+    host.hear(link, pulse(feed, host.clock.seconds))
+    assert health(host, feed) is FeedHealth.LIVE
+    assert [one.quarantined for one in host.engine.status().feeds if one.origin == feed.origin] == [
+        1
+    ]
+
+
+def test_one_undecodable_head_does_not_explain_two_missing_numbers(host: Host) -> None:
+    """Else a relay could hide an entry behind each fault of an origin."""
+    feed = HandmadeFeed(VILLAGE).put_many(3)
+    feed.put(head=b"\xff")
+    feed.put_many(2)
+    segment = offer(feed, 0, 6)
+    segment.items[4].CopyFrom(feed_pb2.Item(hidden=feed.hashes[4]))
+    link, _ = host.link(VILLAGE)
+    host.hear(link, segment)
+    answer_in_vain(host, link, feed)
+    assert named(host) == {Code.WITHHELD}
+    host.hear(link, feed.disclose(4, readable=FOR_TOWN))
+    answer_in_vain(host, link, feed)
+    assert health(host, feed) is not FeedHealth.WITHHELD
+
+
 # --- a replayed head ---------------------------------------------------------------------------
 
 

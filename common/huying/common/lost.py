@@ -30,6 +30,8 @@ __all__ = ["ANY_CLASS", "Losses", "LostEntry", "LostRange", "Survey", "lacking",
 ANY_CLASS: Final = ""  # in place of a class's name: any of which nothing is known
 RANGES_MAX: Final = 64  # of each kind in one Recovered entry, which has a limit of its own
 NUMBERS_MAX: Final = 128
+# An entry that is quarantined so has no running number that counts.
+_NUMBERLESS: Final = frozenset({Code.BAD_LEAF, Code.BAD_HEAD, Code.NUMBER_REUSED})
 EXPLAINED_MAX: Final = 4096  # rows settled in one transaction
 
 Erased = Callable[[int], bytes]  # the slots of an entry, by index, that were erased
@@ -234,7 +236,7 @@ class Losses:
             for one in ranges
             if HEAD_SLOT in one.slots
         )
-        if row.last - row.first < heads:
+        if row.last - row.first < heads + self._undecodable(origin, row):
             return True
         # Where the writer could not know, it skipped as many numbers as heads were lost.
         return any(
@@ -242,6 +244,17 @@ class Losses:
             and row.last <= jump.numbers.get(row.name, jump.numbers.get(ANY_CLASS, 0))
             for jump in self._jumps.get(origin, ())
         )
+
+    def _undecodable(self, origin: str, row: Missing) -> int:
+        """Entries in a gap whose own number nobody can tell, and that is their origin's doing.
+
+        A relay can't make one: the leaf is under the signed root, and the head matched it.
+        """
+        feed = self._engine.replica.feeds.get(origin)
+        if feed is None:
+            return 0
+        found = self._engine.replica.store.quarantined(feed.feed_id, row.start, row.stop)
+        return len({index for index, code, _, _ in found if code in _NUMBERLESS})
 
     def asked_in_vain(self, origin: str, rows: Iterable[Missing]) -> bool:
         """Those rows were asked for, and nobody gave them. True where a loss explains them all."""

@@ -182,6 +182,10 @@ class Store(Protocol):
         """Note that the entry was kept opaque, and why. Idempotent per (feed, index, code)."""
         ...
 
+    def quarantined(self, feed_id: int, start: int, stop: int) -> list[tuple[int, int, str, float]]:
+        """(index, code, detail, unix seconds) of the quarantined entries of [start, stop)."""
+        ...
+
     # Requests already answered.
     def request(self, request_id: bytes) -> tuple[str, int, bytes] | None:
         """(origin, index, record id) of a request already written, or None."""

@@ -91,6 +91,8 @@ def _witnessed_size(feed: FeedState) -> int:
 
 
 def _own_health(engine: Engine, feed: FeedState) -> tuple[FeedHealth, str]:
+    if feed.frozen or engine.state == "forked":
+        return FeedHealth.FORKED, "this node's key signed two histories; it writes nothing"
     if engine.state == "recovering":
         return FeedHealth.RECOVERING, "the store is behind its high-water mark"
     parent = engine.roster.parent
