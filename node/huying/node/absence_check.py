@@ -79,7 +79,9 @@ class AbsenceCheck:
         erased = bytes(slot for slot in gone if slot in self._erased.at(index))
         for slot in present:
             if slot in erased:
-                self._note(f"entry {index}: the opening of slot {slot:#04x} was erased, and is there")
+                self._note(
+                    f"entry {index}: the opening of slot {slot:#04x} was erased, and is there"
+                )
         if self._code:
             self._readable(index, slots, present, erased, head)
 

@@ -87,7 +87,7 @@ class EntryWalk:
             entry = self._in_doubt(entry) if in_doubt else self._sound(index, entry or _UNKNOWN)
             if entry != found.get(index):
                 self._store.set_entry(self._feed.feed_id, index, entry)
-            self._count(index, entry)
+            self._count(entry)
             if index not in quarantined:
                 self._look(index, entry, in_doubt)
 
@@ -129,7 +129,7 @@ class EntryWalk:
         self._dropped += packed != entry.openings
         return StoredEntry(entry.leaf, None, packed)
 
-    def _count(self, index: int, entry: StoredEntry) -> None:
+    def _count(self, entry: StoredEntry) -> None:
         """An entry's part in the counters."""
         if entry.leaf is None:
             self._hidden += 1

@@ -28,6 +28,7 @@ from huying.common.leaf import (
 )
 from huying.common.merkle import (
     EMPTY_RANGE,
+    HASH_BYTES,
     STORED_LEVELS,
     CompactRange,
     append,
@@ -101,16 +102,17 @@ class FeedCheck:
             self._hidden += 1
             if packed:
                 self._note(f"entry {index} has openings and no leaf")
-            if not isinstance(digest, bytes) or len(digest) != 32:
+            if not isinstance(digest, bytes) or len(digest) != HASH_BYTES:
                 self._note(f"entry {index} has neither a leaf nor a leaf hash")
-                return bytes(32)
+                return bytes(HASH_BYTES)
             self._absence.hidden(index)
             return digest
         if digest is not None:
             self._note(f"entry {index} has a leaf hash beside its leaf")
-        if not isinstance(leaf, bytes) or not isinstance(packed, bytes):
+        stored: tuple[object, ...] = (leaf, packed)  # a damaged row may hold values of any type
+        if not all(isinstance(value, bytes) for value in stored):
             self._note(f"entry {index} is not bytes")
-            return bytes(32)
+            return bytes(HASH_BYTES)
         try:
             self._openings(index, leaf, unpack_openings(packed))
         except HuyingError as error:

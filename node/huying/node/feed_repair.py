@@ -51,8 +51,9 @@ class Found:
 
 
 class FeedRepair:
-    """One feed of a store that is open for writing, within its transaction. `row` is the feed's
-    row, as far as it could be read; `code` this node's own.
+    """One feed of a store that is open for writing, within its transaction.
+
+    `row` is the feed's row, as far as it could be read; `code` this node's own.
     """
 
     def __init__(

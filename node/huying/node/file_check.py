@@ -31,6 +31,7 @@ def check_files(config: Config, reader: Reader, report: FsckReport) -> None:
     """Check them all; a file that can't be read doesn't hide the next."""
     checks: tuple[tuple[str, _Check], ...] = (
         ("mark", _mark),
+        ("erasures", _erasures),
         ("keys", _private),
         ("keys", _keys),
         ("pins", _pins),
@@ -64,6 +65,22 @@ def _mark(config: Config, reader: Reader, report: FsckReport) -> Iterator[str]:
 def _root_at(reader: Reader, feed_id: int, size: int) -> bytes:
     subtrees = tree_reader(reader, feed_id)  # type: ignore[arg-type]  # it only reads
     return root(CompactRange(0, size, range_hashes(0, size, subtrees)))
+
+
+def _erasures(config: Config, reader: Reader, report: FsckReport) -> Iterator[str]:
+    """The list beside the database and the one in it name the same."""
+    from huying.node.erasure_list import FileErasureList
+
+    file = config.erasures_file
+    noted = set(reader.erased())
+    if not file.exists() and not noted:
+        return
+    report.files_checked += 1
+    listed = set(FileErasureList(file).read())
+    if noted - listed:
+        yield f"{file}: {len(noted - listed)} erasures are in the store alone"
+    if listed - noted:
+        yield f"{file}: {len(listed - noted)} erasures are not in the store; its start replays them"
 
 
 def _private(config: Config, _reader: Reader, report: FsckReport) -> Iterator[str]:

@@ -60,8 +60,10 @@ class Block:
 
 
 class LeafWalk:
-    """One feed. `signed` are the roots borne out by a signature, by size; `prefix` is the feed's
-    commitment prefix. `stands` says how far the blocks taken go, `subtrees` is the tree above them.
+    """One feed, block by block, from its first.
+
+    `signed` are the roots borne out by a signature, by size; `prefix` is the feed's commitment
+    prefix. `stands` says how far the blocks taken go, `subtrees` is the tree above them.
     """
 
     def __init__(self, signed: Mapping[int, bytes], prefix: bytes) -> None:

@@ -15,6 +15,7 @@ node asks its peers for it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -28,8 +29,10 @@ from huying.common.codes import level, parse_origin
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import TREE_SIZE_MAX
 from huying.common.note import parse_note
+from huying.common.spans import Span
 from huying.common.state import FeedState
 from huying.node.config import Config
+from huying.node.erasure_list import FileErasureList
 from huying.node.feed_repair import FeedRepair
 from huying.node.known_keys import KnownKeys, known_keys
 from huying.node.repair_report import RepairReport
@@ -72,11 +75,37 @@ def repair(config: Config) -> RepairReport:
     store = SqlStore.open(sqlite_url(path))
     try:
         with store.transaction():
+            store.add_erased(_erased(config, report))
             repair_store(store, config.node.code, lambda: _keys(config, store), report)
+        _list_erased(config, store.erased())
     finally:
         store.close()
     _files(config, report)
     return report
+
+
+def _erased(config: Config, report: RepairReport) -> list[Span]:
+    """What the list beside the database says was erased: it counts, whatever the database lost."""
+    try:
+        return FileErasureList(config.erasures_file).read()
+    except HuyingError as error:
+        if error.code is not Code.CORRUPT:
+            raise
+        file = config.erasures_file
+        report.remains(
+            "erasures",
+            f"{file} 已损坏:移走后再运行一次,由数据库补写",
+            f"{file} is damaged: move it away and run this again; the database knows the list, too",
+        )
+        return []
+
+
+def _list_erased(config: Config, spans: list[Span]) -> None:
+    erasures = FileErasureList(config.erasures_file)
+    with contextlib.suppress(HuyingError):  # damaged: said above
+        listed = set(erasures.read())
+        if unlisted := [span for span in spans if span not in listed]:
+            erasures.append(unlisted)
 
 
 def _repair_pages(path: Path, report: RepairReport) -> None:
@@ -131,7 +160,7 @@ def repair_store(store: SqlStore, code: str, keys: Any, report: RepairReport) ->
 
 
 def _feed_rows(connection: Connection, report: RepairReport) -> list[FeedState]:
-    """Every feed's row, made anew from its notes where it does not parse, nearest the root first."""
+    """Every feed's row, nearest the root first; made anew from notes where it does not parse."""
     rows: dict[int, FeedState] = {}
     for row in connection.execute(select(FEEDS)).fetchall():
         try:

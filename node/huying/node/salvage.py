@@ -40,8 +40,9 @@ _TABLES: Final[tuple[Table, ...]] = tuple(
 
 
 def is_readable(path: Path) -> bool:
-    """Whether the database opens, and SQLite finds its pages sound and its tables as they should
-    be. Nobody else may be writing it.
+    """Whether the database opens, with sound pages and the tables that there should be.
+
+    Nobody else may be writing it.
     """
     try:
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -163,7 +164,7 @@ def _copy_rows(copy: Path, made: Path) -> int:
         target.execute("BEGIN IMMEDIATE")
         for table in _TABLES:
             marks = ", ".join("?" * len(table.c))
-            sql = f"INSERT OR IGNORE INTO {table.name} VALUES ({marks})"
+            sql = f"INSERT OR IGNORE INTO {table.name} VALUES ({marks})"  # noqa: S608  (our own names)
             for row in _rows(source, table):
                 values = _checked(table, row)
                 if values is not None:
@@ -204,7 +205,8 @@ def _rows(source: sqlite3.Connection, table: Table) -> Iterator[tuple[Any, ...]]
     for direction in ("ASC", "DESC"):
         order = ", ".join(f"{key} {direction}" for key in keys)
         try:
-            yield from source.execute(f"SELECT {columns} FROM {table.name} ORDER BY {order}")
+            sql = f"SELECT {columns} FROM {table.name} ORDER BY {order}"  # noqa: S608  (our own names)
+            yield from source.execute(sql)
         except sqlite3.Error:
             continue
         return  # to the end without a fault
@@ -212,7 +214,7 @@ def _rows(source: sqlite3.Connection, table: Table) -> Iterator[tuple[Any, ...]]
 
 def _entries(source: sqlite3.Connection, columns: str) -> Iterator[tuple[Any, ...]]:
     """Past each damaged page, from both sides of it."""
-    sql = f"SELECT {columns} FROM {ENTRIES.name} WHERE place >= ? ORDER BY place"
+    sql = f"SELECT {columns} FROM {ENTRIES.name} WHERE place >= ? ORDER BY place"  # noqa: S608
     start, step, skipped = 0, 1, 0
     while start <= _PLACE_MAX:
         try:

@@ -13,7 +13,7 @@ from huying.node.cli.context import JsonOption
 if TYPE_CHECKING:
     from huying.node.config import Config
     from huying.node.fsck_report import FsckReport
-    from huying.node.repair import RepairReport
+    from huying.node.repair_report import RepairReport
     from huying.node.store.reader import FileReader
 
 __all__ = ["register"]
@@ -22,7 +22,9 @@ QUARANTINED_SHOWN_MAX = 1000
 
 RepairOption = Annotated[
     bool,
-    typer.Option("--repair", help="修复,须先停止节点 · Mend what can be mended; stop the node first."),
+    typer.Option(
+        "--repair", help="修复,须先停止节点 · Mend what can be mended; stop the node first."
+    ),
 ]
 
 
@@ -153,7 +155,9 @@ def _print(document: dict[str, Any]) -> None:
         )
         advice = "停止节点,再运行 huying fsck --repair · stop the node, then: huying fsck --repair"
         if "repair" in document:
-            advice = "保留文件,从备份恢复或联系上级 · keep the files; restore a backup, ask the parent"
+            advice = (
+                "保留文件,从备份恢复或联系上级 · keep the files; restore a backup, ask the parent"
+            )
         print_pairs([("怎么办 · what to do", advice)])
     if document["quarantined"]:
         print_table(

@@ -104,15 +104,14 @@ def stands(reader: Reader, applied: Applied) -> bool:
     """Whether a row was made from this very entry."""
     kind = applied.head.type
     place = applied.feed_id, applied.index
+    key: tuple[object, ...] = place
     if kind in STATEMENT_TYPES:
-        table, key = STATEMENTS, place
+        table = STATEMENTS
     elif kind in _CALL_TYPES:
         message: Any = applied.message
         raised = kind == feed_pb2.RECORD_TYPE_CALL
         call = (
-            (applied.head.record, applied.home)
-            if raised
-            else (message.call, text(message.caller))
+            (applied.head.record, applied.home) if raised else (message.call, text(message.caller))
         )
         table, key = CALL_STEPS, (*call, *place)
     elif kind in RECORDS:

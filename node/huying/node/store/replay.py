@@ -37,7 +37,7 @@ class Replayed(NamedTuple):
 
 def erased_of(reader: Reader, origin: str) -> Spans:
     """What was erased of a feed."""
-    return NO_SPANS.plus([tuple(span[1:]) for span in reader.erased() if span.origin == origin])
+    return NO_SPANS.plus([span[1:] for span in reader.erased() if span.origin == origin])
 
 
 def replay(reader: Reader, feed: FeedState) -> Iterator[list[Replayed]]:
