@@ -318,9 +318,8 @@ class Replica:
         store.put_checkpoint(feed.feed_id, accepted.head)
         for index, code, detail in intake.quarantined:
             store.quarantine(feed.feed_id, index, code, detail, now)
-        # Of the own feed, recovery asks everybody for whatever is not there; and of its past, which
-        # comes back from the parent, nobody else has more.
-        if intake.missing and reader.origin.code != self.identity.code:
+        # Of the own feed, recovery asks everybody for whatever is not there.
+        if intake.missing and segment.origin != self.identity.origin:
             self.change_missing(feed, (), intake.missing)
         self._applied.extend(intake.applied)
         ahead = [*self._ahead.get(feed.origin, ()), accepted.head]

@@ -39,6 +39,10 @@ class AbsenceCheck:
         self._note = note
         self._origin: Origin = parse_origin(feed.origin)
         self._own = self._origin.code == code
+        self._is_past = any(
+            (other := parse_origin(one.origin)).code == code and other.epoch > self._origin.epoch
+            for one in reader.feeds()
+        )
         self._erased = erased_of(reader, feed.origin)
         self._rows = reader.missing(feed.feed_id)
         self._slots: dict[int, set[int]] = {}
@@ -124,7 +128,8 @@ class AbsenceCheck:
         for name, mark in self._feed.classes.items():
             if not 0 < mark.number <= mark.index + 1 <= self._feed.size:
                 self._note(f"class {name} stands at number {mark.number}, entry {mark.index}")
-        if self._code:
+        # An earlier epoch that was lost and came back: nobody numbers its entries any more.
+        if self._code and not (self._own and self._is_past and not self._feed.classes):
             self._compare_numbers()
 
     def _compare_numbers(self) -> None:
