@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from huying.common.merkle import EMPTY_ROOT
+from huying.common.spans import Span
 from huying.node.store.store import SqlStore
 
 
@@ -42,6 +43,7 @@ class FragileStore:
         {
             "create_feed", "put_feed", "add_entries", "set_entry", "add_subtrees",
             "put_checkpoint", "replace_missing", "quarantine", "add_request", "apply",
+            "add_erased",
         }
     )  # fmt: skip
 
@@ -81,6 +83,22 @@ class FragileMark:
     def write(self, origin: str, size: int, root: bytes) -> None:
         self._fuse.touch()
         self.value = (origin, size, root)
+        self._fuse.touch()
+
+
+class FragileList:
+    """The list of erasures; the power may go just before or just after a line is written."""
+
+    def __init__(self, fuse: Fuse) -> None:
+        self.spans: list[Span] = []
+        self._fuse = fuse
+
+    def read(self) -> list[Span]:
+        return list(self.spans)
+
+    def append(self, spans: Sequence[Span]) -> None:
+        self._fuse.touch()
+        self.spans += spans
         self._fuse.touch()
 
 

@@ -8,13 +8,14 @@ others look at the end.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from hashlib import sha256
 
 from huying.common.calls import CallState
 from huying.common.errors import Code
 from huying.common.state import FeedState, StoredEntry
 from huying.common.status import FeedHealth
-from huying.wire.v1 import feed_pb2
+from huying.wire.v1 import feed_pb2, trust_pb2
 from tests.simulator import rule
 from tests.simulator.workload import (
     COUNTY_CANARY,
@@ -144,6 +145,8 @@ def is_level(world: World) -> bool:
         assert node.engine is not None
         replica = node.engine.replica
         seen = node.engine.observations.values()
+        if replica.grants.wants or replica.erasures.owes or replica.erasures.pending():
+            return False
         if replica.missing or any(one.withheld or one.tail_cut or one.replayed for one in seen):
             return False
         for other in world.nodes.values():
@@ -169,9 +172,67 @@ def unlevel(world: World) -> str:
                 continue
             missing = engine.replica.missing.get(other.origin, ())
             size = feed.size if feed is not None else None
+            wants = engine.replica.grants.wants.get(other.origin, ())
+            if wants and not missing:
+                found.append(f"{node.code} wants {wants} of {other.code}")
             if size != own.size or missing or engine.observation(other.origin).withheld:
                 found.append(f"{node.code} holds {size} of {own.size} of {other.code}, {missing}")
+        if engine.replica.erasures.owes or engine.replica.erasures.pending():
+            found.append(f"{node.code} owes or awaits {engine.replica.erasures.pending()}")
     return "; ".join(found)
+
+
+# What was decided about entries, read from the feed itself.
+
+
+@dataclass(slots=True)
+class Decisions:
+    """The erasures and disclosures of one feed, by index of the entry they speak of."""
+
+    erased: dict[int, set[int]]
+    granted: dict[int, list[trust_pb2.Disclosure]]
+
+    def without_erased(self, index: int, entry: StoredEntry, slots: bytes) -> bytes:
+        """Of these slots what stands: heads, statements, and what a call's parties share."""
+        gone = self.erased.get(index, set())
+        kind = head_of(entry).type
+        if kind >= feed_pb2.RECORD_TYPE_MEMBER:
+            return slots
+        if kind in (feed_pb2.RECORD_TYPE_CALL, feed_pb2.RECORD_TYPE_CALL_STEP):
+            gone = {slot for slot in gone if slot < 128}
+        return bytes(slot for slot in slots if slot not in gone)
+
+    def opened(self, index: int, origin: str, code: str) -> tuple[set[int], set[int]]:
+        """Slots that `code` must hold by disclosure, and those that it may, for a time."""
+        must: set[int] = set()
+        may: set[int] = set()
+        for one in self.granted.get(index, ()):
+            line = set(one.readers)
+            for reader in one.readers:
+                line.update(rule.between(PARENT, reader, origin))
+                line.update(rule.between(PARENT, origin, reader))
+            if code in line:
+                slots = {s for r in one.ranges if r.start <= index < r.stop for s in r.slots}
+                (may if one.expires_micros else must).update(slots | {0})
+        return must, may
+
+
+def decisions_of(written: list[StoredEntry]) -> Decisions:
+    found = Decisions({}, {})
+    for entry in written:
+        openings = openings_of(entry)
+        kind = head_of(entry).type if 0 in openings else 0
+        body = b"".join(opening[17:] for slot, opening in openings.items() if slot)
+        if kind == feed_pb2.RECORD_TYPE_ERASURE:
+            for one in trust_pb2.Erasure.FromString(body).ranges:
+                for index in range(one.start, one.stop):
+                    found.erased.setdefault(index, set()).update(one.slots or range(1, 256))
+        elif kind == feed_pb2.RECORD_TYPE_DISCLOSURE:
+            disclosure = trust_pb2.Disclosure.FromString(body)
+            for one in disclosure.ranges:
+                for index in range(one.start, one.stop):
+                    found.granted.setdefault(index, []).append(disclosure)
+    return found
 
 
 def check_feeds(world: World) -> None:
@@ -194,22 +255,32 @@ def check_feeds(world: World) -> None:
 
 
 def check_openings(world: World) -> None:
-    """Exactly what the rule allows: nothing that it denies, everything that it permits."""
+    """Exactly what the rule and the disclosures allow, less what was erased: no more, no less."""
     for origin_node in world.nodes.values():
         written = entries_of(origin_node, origin_node.origin)
+        decided = decisions_of(written)
         allowed = []
-        for entry in written:
+        for index, entry in enumerate(written):
             assert entry.leaf is not None
             slots = slots_of(entry.leaf)
-            assert bytes(openings_of(entry)) == slots, "the origin holds all its own"
+            own = decided.without_erased(index, entry, slots)
+            assert bytes(openings_of(entry)) == own, "the origin holds all its own"
             to = tuple(head_of(entry).to)
             allowed.append(rule.readers(PARENT, LEVEL, origin_node.code, slots, to))
         for node in world.nodes.values():
             for index, entry in enumerate(entries_of(node, origin_node.origin)):
-                expected = allowed[index][node.code]
+                must, may = decided.opened(index, origin_node.code, node.code)
+                if node is origin_node:
+                    must = may = set()
+                by_rule = {*allowed[index][node.code], *must}
+                source = written[index]
+                expected = decided.without_erased(index, source, bytes(sorted(by_rule)))
                 held = openings_of(entry)
+                for_a_time = {*decided.without_erased(index, source, bytes(sorted(may)))}
                 where = f"entry {index} of {origin_node.code} at {node.code}"
-                assert bytes(held) == expected, f"{where}: {list(held)}, not {list(expected)}"
+                excess = {*held} - {*expected}
+                assert excess <= for_a_time, f"{where}: {list(held)}, not {list(expected)}"
+                assert {*held} >= {*expected}, f"{where}: {list(held)}, not {list(expected)}"
                 truth = openings_of(written[index])
                 assert all(held[slot] == truth[slot] for slot in held), where
 

@@ -18,6 +18,7 @@ import pytest
 from huying.common.errors import Code
 from huying.common.status import FeedHealth
 from tests.simulator import oracles
+from tests.simulator.clerk import Clerk
 from tests.simulator.faults import Cheat, cheats
 from tests.simulator.weather import Weather, brew
 from tests.simulator.workload import Workload
@@ -47,11 +48,13 @@ def a_world(seed: int) -> Iterator[World]:
         world.close()
 
 
-def run_until_level(world: World, workload: Workload) -> float:
+def run_until_level(world: World, workload: Workload, clerk: Clerk | None = None) -> float:
     """Let the network come to rest; returns how many virtual seconds it took."""
     healed = world.time
-    while not (workload.is_done and oracles.is_level(world)):
+    done = clerk is None
+    while not (workload.is_done and done and oracles.is_level(world)):
         world.run_until(world.time + 2)
+        done = clerk is None or clerk.is_done
         took = world.time - healed
         assert took <= LIVENESS_SECONDS_MAX, f"not level after {took} s: {oracles.unlevel(world)}"
     return world.time - healed
@@ -62,12 +65,14 @@ def run_honest(world: World, weather: Weather) -> Workload:
     oracles.Watch(world)
     brew(world, weather, seconds=BUSY_SECONDS)
     workload = Workload(world, seconds=BUSY_SECONDS)
+    clerk = Clerk(workload, seconds=BUSY_SECONDS)
     world.boot()
     world.run_until(BUSY_SECONDS)
     world.heal()
-    run_until_level(world, workload)
+    run_until_level(world, workload, clerk)
     world.run_until(world.time + SETTLE_SECONDS)
     oracles.check_all(workload)
+    clerk.check()
     oracles.check_health(world, weather.tolerated_health)
     oracles.check_alarms(world, weather.tolerated)
     return workload

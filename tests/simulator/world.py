@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
+from typing import Protocol, runtime_checkable
 
 from huying.common import codes
 from huying.common.effects import (
@@ -41,7 +42,14 @@ from huying.common.roster import Identity, Pin
 from huying.hub.sequencer import CallSequencer
 from huying.node.store.schema import ENTRIES, METADATA, entry_place
 from huying.node.store.store import SqlStore
-from tests.simulator.hardware import FragileMark, FragileStore, Fuse, PowerCutError, SeededEntropy
+from tests.simulator.hardware import (
+    FragileList,
+    FragileMark,
+    FragileStore,
+    Fuse,
+    PowerCutError,
+    SeededEntropy,
+)
 
 NETWORK = "wenshang.example"
 COUNTY = "370830000000"
@@ -138,6 +146,7 @@ class SimNode:
         self.fuse = Fuse()
         self.store = FragileStore(SqlStore.open(), self.fuse)
         self.mark = FragileMark(self.fuse, identity.origin)
+        self.erasures = FragileList(self.fuse)
         self.clock = VirtualClock(world, world.random.uniform(-600, 600))
         self.entropy = SeededEntropy(f"{world.seed} {code}")
         self.engine: Engine | None = None
@@ -168,6 +177,7 @@ class SimNode:
             mark=self.mark,
             settings=self.world.settings,
             sequencer=sequencer,
+            erasure_list=self.erasures,
         )
         self.engine = engine
         self._act(engine.start)
@@ -235,6 +245,8 @@ class SimNode:
             effect.token.answered = None if waits else effect
         elif isinstance(effect, Operated):
             self.operated.append(effect)
+            if isinstance(effect.token, Answerable):
+                effect.token.answered(effect)
         elif isinstance(effect, Alarm):
             assert effect.fault is None, f"{self.code}: {effect.detail}"
             self.alarms.append(effect)
@@ -269,6 +281,13 @@ class SimNode:
                 for table in reversed(METADATA.sorted_tables):
                     if "feed_id" in table.c:
                         connection.execute(table.delete().where(table.c.feed_id == feed.feed_id))
+
+
+@runtime_checkable
+class Answerable(Protocol):
+    """The token of an operation that wants to hear what became of it."""
+
+    def answered(self, effect: Operated) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
