@@ -14,8 +14,10 @@ from huying.common.checkpoint import Checkpoint, sign_checkpoint
 from huying.common.errors import Code, HuyingError
 from huying.common.evidence import ForkEvidence
 from huying.common.leaf import pack_openings, unpack_openings
+from huying.common.note import KeyType, Signer
 from huying.common.state import Missing
 from huying.common.status import FeedStatus
+from huying.common.trust import Revoke, RotateFeed
 from huying.node.store.bundle_ledger import SqlBundleLedger
 from huying.wire.v1 import bundle_pb2, feed_pb2, records_pb2, sync_pb2
 from tests.unit.carried_network import Archipelago, Far, seal_key
@@ -247,6 +249,64 @@ def test_an_old_receipt_does_not_turn_the_bundles_back(sea: Archipelago) -> None
         sea.village.take_receipt(first.receipt)
     assert caught.value.code is Code.BUNDLE_OUT_OF_ORDER
     assert sea.village.export(TOWN).entries == 0
+
+
+# Keys that change behind the gap.
+
+
+def rotate(node: Far, epoch: int) -> None:
+    """The node closes its feed, and goes on under another key."""
+    name = f"{identity(node.code).network}/feed/{node.code}/e{epoch}"
+    node.operate(RotateFeed(Signer.from_seed(name, KeyType.ORIGIN, bytes((epoch,)) * 32)))
+
+
+def test_a_bundle_signed_by_a_key_that_it_brings_itself_is_believed(sea: Archipelago) -> None:
+    """A village rotates twice behind the gap; each epoch's last entry names the next key."""
+    written(sea.village, 2)
+    sea.carry(sea.village, sea.town)
+    rotate(sea.village, 2)
+    written(sea.village, 2, 2)
+    rotate(sea.village, 3)
+    written(sea.village, 2, 4)
+    made = sea.village.export(TOWN)
+    assert header_of(made.data).origin.endswith("/e3")
+    taken = sea.town.take_bundle(made.data)
+    assert not taken.skipped
+    assert events(sea.town) == {f"event {number}" for number in range(6)}
+    assert not sea.town.alarms
+    sea.village.take_receipt(taken.receipt)
+    sea.carry(sea.town, sea.county)
+    assert len(events(sea.county)) == 6
+
+
+def test_where_the_key_does_not_come_nothing_of_the_bundle_stays(sea: Archipelago) -> None:
+    """The content is heard before the signature is checked, so all of it must be undone."""
+    written(sea.village, 2)
+    rotate(sea.village, 2)
+    own = sea.village.engine.replica
+    honest = own.feeds[identity(VILLAGE).origin]
+    del own.feeds[identity(VILLAGE).origin]  # without the epoch that names the key
+    data = sea.village.export(TOWN).data
+    own.feeds[honest.origin] = honest
+    held, members = dict(sea.town.engine.replica.feeds), sea.town.engine.roster.save()
+    with pytest.raises(HuyingError) as caught:
+        sea.town.take_bundle(data)
+    assert caught.value.code is Code.NOT_ENROLLED
+    assert sea.town.engine.replica.feeds == held
+    assert sea.town.engine.roster.save() == members
+    sea.town.take_bundle(sea.village.export(TOWN).data)
+    assert len(events(sea.town)) == 2
+
+
+def test_a_revoked_sender_is_refused(sea: Archipelago) -> None:
+    """Its key signs nothing any more, on a link or on a stick."""
+    written(sea.village, 2)
+    sea.carry(sea.village, sea.town)
+    data = sea.village.export(TOWN).data
+    sea.town.operate(Revoke(VILLAGE, "lost"))
+    with pytest.raises(HuyingError) as caught:
+        sea.town.take_bundle(data)
+    assert caught.value.code in (Code.NOT_ENROLLED, Code.REVOKED)
 
 
 # Nodes that lost something.

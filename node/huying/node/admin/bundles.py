@@ -14,7 +14,7 @@ from huying.common.errors import Code, HuyingError
 from huying.common.hpke import SealKey
 from huying.common.limits import BUNDLE_SECRET_BYTES
 from huying.common.ports import Store
-from huying.node import keys
+from huying.node import keys, renewal
 from huying.node.store.bundle_ledger import SqlBundleLedger
 from huying.node.store.store import SqlStore
 from huying.wire.v1 import admin_pb2
@@ -66,8 +66,10 @@ async def import_bundle(
 
 
 def _seal_keys(node: AdminNode) -> list[SealKey]:
-    """The keys that a bundle may be sealed to."""
-    return [SealKey(keys.load_hpke(node.config.keys_dir).private_key)]
+    """The keys that a bundle may be sealed to: one may have been written before a rotation."""
+    folder = node.config.keys_dir
+    known = [keys.load_hpke(folder), *renewal.former_hpke(folder)]
+    return [SealKey(one.private_key) for one in known]
 
 
 async def take_receipt(
