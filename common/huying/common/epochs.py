@@ -89,6 +89,7 @@ class Epochs:
         self._confirmed: dict[tuple[str, str], frozenset[str]] = {}  # (code, key): by whom
         self._owed: dict[str, trust_pb2.Member] = {}  # what the own feed has to say of a child
         self._said: frozenset[str] = frozenset()  # the own feed named these children
+        self._heard: frozenset[str] = frozenset()  # origins that a Member named
         self.announced: dict[str, Announced] = {}  # by code
         self.opened: trust_pb2.Succession | None = None  # how the own present epoch began
         engine.replica.reactions.update(
@@ -106,13 +107,14 @@ class Epochs:
 
     def save(self) -> object:
         """What `restore` goes back to."""
-        said = self._said, self.opened
+        said = self._said, self._heard, self.opened
         return dict(self._confirmed), dict(self._owed), dict(self.announced), *said
 
     def restore(self, saved: object) -> None:
         """Forget what was learnt since `save`."""
         assert isinstance(saved, tuple)
-        self._confirmed, self._owed, self.announced, self._said, self.opened = saved
+        self._confirmed, self._owed, self.announced, *said = saved
+        self._said, self._heard, self.opened = said
 
     def owed(self) -> tuple[DraftEntry, ...]:
         """What the own feed has to say of its children's own words."""
@@ -158,6 +160,7 @@ class Epochs:
         else:
             self._roster.open_epoch(key)
             self._describe(entry.home, pin)
+        self._heard |= {pin.origin}
         if entry.home == self._roster.code:
             self._said |= {pin.code}
             owed = self._owed.get(pin.code)
@@ -204,7 +207,12 @@ class Epochs:
         """The key of a later epoch: decide whether it counts, and what becomes of the last one."""
         roster = self._roster
         last = roster.epochs_of(pin.code)[-1]
-        if all(parse_origin(one.origin).epoch > _epoch(pin) for one in roster.epochs_of(pin.code)):
+        later = [
+            one.origin
+            for one in roster.epochs_of(pin.code)
+            if parse_origin(one.origin).epoch > _epoch(pin)
+        ]
+        if later and self._heard.isdisjoint(later):
             # History, as a node hears it that was told the newest key when it joined.
             roster.open_epoch(roster.check(pin))
             roster.end_epoch(pin.origin, EpochStatus.CLOSED, None)

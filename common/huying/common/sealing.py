@@ -328,7 +328,11 @@ class Sealing:
             raise HuyingError(Code.NOT_FOUND, f"no sealed copy of {origin} from {start} waits here")
         replica = self._engine.replica
         counts = [0, 0, 0]
+        erased = replica.erasures.of(origin)
+        holds_erased = False
         for disclosed in parse_opened(opened, origin, start).entries:
+            slots = {opening[0] for opening in disclosed.entry.openings if opening}
+            holds_erased = holds_erased or not slots.isdisjoint(erased.at(disclosed.index))
             try:
                 gained = replica.receive_disclosed(origin, disclosed.index, disclosed.entry)
                 counts[0 if gained else 1] += 1
@@ -337,9 +341,7 @@ class Sealing:
                     raise
                 counts[2] += 1
         # Sealed anew: to this node's present key, and without what was erased since.
-        generation = known.generation
-        if replica.erasures.of(origin).meets(known.start, known.stop):
-            generation += 1
+        generation = known.generation + holds_erased
         self._copies.put(
             replace(known, state=CopyState.OURS, generation=generation, key=b"", size_bytes=0)
         )

@@ -39,7 +39,8 @@ class AbsenceCheck:
         self._note = note
         self._origin: Origin = parse_origin(feed.origin)
         self._own = self._origin.code == code
-        self._is_past = any(
+        # An own epoch of before may have been lost, and come back without what nobody held.
+        self._is_past = self._own and any(
             (other := parse_origin(one.origin)).code == code and other.epoch > self._origin.epoch
             for one in reader.feeds()
         )
@@ -58,7 +59,8 @@ class AbsenceCheck:
     def hidden(self, index: int) -> None:
         """An entry of which just the hash is held."""
         self._unread += 1
-        if self._own and index not in self._slots and not self._is_damaged(index):
+        listed = index in self._slots or self._is_past
+        if self._own and not listed and not self._is_damaged(index):
             self._note(f"entry {index}: the own entry is gone, and not on record as missing")
 
     def _is_damaged(self, index: int) -> bool:
@@ -72,7 +74,8 @@ class AbsenceCheck:
             return
         if HEAD_SLOT not in present:
             self._unread += 1
-            if self._own and HEAD_SLOT not in self._slots.get(index, ()):
+            listed = HEAD_SLOT in self._slots.get(index, ()) or self._is_past
+            if self._own and not listed:
                 self._note(f"entry {index}: its head is gone, and not on record as missing")
             return
         try:
@@ -97,7 +100,7 @@ class AbsenceCheck:
         except HuyingError:
             return  # in quarantine
         asked = self._slots.get(index, set())
-        for slot in seen_by.readable:
+        for slot in seen_by.readable if not self._is_past else b"":
             if slot not in present and slot not in erased and slot not in asked:
                 self._note(
                     f"entry {index}: the opening of slot {slot:#04x} is gone, and not on record"
@@ -128,8 +131,8 @@ class AbsenceCheck:
         for name, mark in self._feed.classes.items():
             if not 0 < mark.number <= mark.index + 1 <= self._feed.size:
                 self._note(f"class {name} stands at number {mark.number}, entry {mark.index}")
-        # An earlier epoch that was lost and came back: nobody numbers its entries any more.
-        if self._code and not (self._own and self._is_past and not self._feed.classes):
+        # Nobody numbers the entries of an epoch that came back any more.
+        if self._code and not (self._is_past and not self._feed.classes):
             self._compare_numbers()
 
     def _compare_numbers(self) -> None:

@@ -23,7 +23,7 @@ from huying.node import keys
 from huying.node.config import Config
 from huying.node.store.database import translated
 
-__all__ = ["PUBLIC_FILE", "RecoveryKey", "create", "load_private", "load_public"]
+__all__ = ["PUBLIC_FILE", "RecoveryKey", "create", "load_private", "load_public", "switch_on"]
 
 PUBLIC_FILE: Final = "recovery.pub"
 _PRIVATE: Final = "huying-recovery-key/v1"
@@ -55,16 +55,33 @@ def create(config: Config, file: Path, *, replace: bool = False) -> RecoveryKey:
     secret = secrets.token_bytes(KEY_BYTES)
     public = SealKey(secret).public_key
     keys.write_private(file, _line(_PRIVATE, config, secret))
-    # Last, and in one step: from now on it is sealed to a key that is surely there.
-    temporary = public_file.with_name(f"{PUBLIC_FILE}.new")
+    # Last: from now on it is sealed to a key that is surely there.
+    _write_public(config, public)
+    return RecoveryKey(
+        file, public_file, key_id(public).hex(), key_id(before).hex() if before else ""
+    )
+
+
+def switch_on(config: Config, key: SealKey) -> bool:
+    """Seal to this key again, where a rebuilt node seals to none; True where it does so now.
+
+    Raises HuyingError(KEY or STORE_FAILED).
+    """
+    if load_public(config):
+        return False
+    _write_public(config, key.public_key)
+    return True
+
+
+def _write_public(config: Config, public: bytes) -> None:
+    """In one step, so that there is always a whole key or none."""
+    path = config.keys_dir / PUBLIC_FILE
+    temporary = path.with_name(f"{PUBLIC_FILE}.new")
     with translated():
         temporary.unlink(missing_ok=True)
     keys.write_private(temporary, _line(_PUBLIC, config, public))
     with translated():
-        temporary.replace(public_file)
-    return RecoveryKey(
-        file, public_file, key_id(public).hex(), key_id(before).hex() if before else ""
-    )
+        temporary.replace(path)
 
 
 def load_public(config: Config) -> bytes:

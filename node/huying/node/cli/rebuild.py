@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from huying.common.hpke import SealKey
     from huying.common.sealed import CopyState, SealedCopy
+    from huying.common.state import FeedState
     from huying.node.config import Config
+    from huying.node.store.reader import FileReader
 
 __all__ = ["register"]
 
@@ -34,7 +36,8 @@ class _Feed:
     origin: str
     entries: int
     openings: int
-    openings_missing: int
+    openings_missing: int  # and not erased
+    openings_erased: int
     entries_hidden: int
     copies_waiting: int  # for the key
     copies_at_parent: int  # and not here yet
@@ -89,6 +92,7 @@ def _open(config: Config, file: Path) -> _Opened:
     from huying.common.sealed import CopyState
     from huying.node import recovery_key
     from huying.node.cli.offline import open_reader
+    from huying.node.cli.output import print_note
     from huying.node.cli.progress import progress
     from huying.node.store.sealed_copies import read_copies
 
@@ -101,6 +105,11 @@ def _open(config: Config, file: Path) -> _Opened:
         for done, copy in enumerate(waiting):
             advance(done, len(waiting))
             _put_back(config, key, copy.origin, copy.start, opened)
+    if opened.copies and recovery_key.switch_on(config, key):
+        print_note(
+            "已恢复使用这把恢复密钥,重启节点后继续留存密封副本",
+            "the node seals to this key again, from its next start",
+        )
     return opened
 
 
@@ -137,18 +146,40 @@ def _feeds(config: Config) -> list[_Feed]:
     with open_reader(config) as reader:
         copies = read_copies(reader, config.node.code)
         held = [one for one in reader.feeds() if parse_origin(one.origin).code == config.node.code]
+        erased = {feed.origin: _erased(reader, feed) for feed in held}
     return [
         _Feed(
             origin=feed.origin,
             entries=feed.size,
             openings=feed.openings_held,
-            openings_missing=feed.openings_withheld,
+            openings_missing=feed.openings_withheld - erased[feed.origin],
+            openings_erased=erased[feed.origin],
             entries_hidden=feed.entries_hidden,
             copies_waiting=_count(copies, feed.origin, CopyState.FETCHED),
             copies_at_parent=_count(copies, feed.origin, CopyState.TOLD),
         )
         for feed in held
     ]
+
+
+def _erased(reader: FileReader, feed: FeedState) -> int:
+    """How many openings of a feed were erased."""
+    from huying.common.leaf import leaf_slots, unpack_openings
+    from huying.common.spans import NO_SPANS
+
+    spans = NO_SPANS.plus(
+        (span.start, span.stop, span.slots)
+        for span in reader.erased()
+        if span.origin == feed.origin
+    )
+    count = 0
+    for start, stop in zip(spans.starts, spans.stops, strict=True):
+        entries = reader.entries(feed.feed_id, start, min(stop, feed.size))
+        for index, entry in enumerate(entries, start):
+            held = {opening[0] for opening in unpack_openings(entry.openings)}
+            shown = leaf_slots(entry.leaf) if entry.leaf is not None else b""
+            count += sum(slot in spans.at(index) and slot not in held for slot in shown)
+    return count
 
 
 def _count(copies: Sequence[SealedCopy], origin: str, state: CopyState) -> int:
@@ -174,6 +205,7 @@ def _print(feeds: list[_Feed], opened: _Opened | None) -> None:
             ">条目 · entries",
             ">明文 · openings",
             ">缺失 · missing",
+            ">已删除 · erased",
             ">整条缺失 · hidden",
             ">待打开 · waiting",
             ">在上级 · at the parent",
@@ -184,6 +216,7 @@ def _print(feeds: list[_Feed], opened: _Opened | None) -> None:
                 count(feed.entries),
                 count(feed.openings),
                 count(feed.openings_missing),
+                count(feed.openings_erased),
                 count(feed.entries_hidden),
                 count(feed.copies_waiting),
                 count(feed.copies_at_parent),
