@@ -36,6 +36,7 @@ def node_status(engine: Engine) -> NodeStatus:
         failures=dict(engine.failures),
         withheld_gaps=engine.withheld_gaps,
         breaches=engine.breaches,
+        verifier_key=str(engine.identity.feed_signer.key),
         erasures_pending=len(pending),
         erasure_oldest=min((since for since, _ in pending.values()), default=None),
     )

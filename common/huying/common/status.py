@@ -113,5 +113,6 @@ class NodeStatus:
     failures: dict[tuple[str, Code], int] = field(default_factory=dict)  # by (peer, code)
     withheld_gaps: int = 0
     breaches: int = 0
+    verifier_key: str = ""  # C2SP vkey of the present epoch
     erasures_pending: int = 0  # of which a receipt is outstanding
     erasure_oldest: float | None = None  # when the oldest of them was asked for, unix seconds

@@ -26,7 +26,7 @@ class Facts:
     code: str
     name: str
     origin: str
-    verifier_key: str  # C2SP vkey of the feed key
+    verifier_key: str  # C2SP vkey of the feed key, as the node started with it
     witness_key: str  # C2SP vkey of the witness key
     version: str
     started: float
