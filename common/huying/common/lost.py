@@ -128,10 +128,10 @@ def survey(
             marks[name] = ClassMark(skipped[name], feed.size - 1)
         elif name != ANY_CLASS or number:
             marks[name] = ClassMark(number, index)
-    return Survey(_coalesced(lost), marks, skipped)
+    return Survey(coalesced(lost), marks, skipped)
 
 
-def _coalesced(lost: Iterable[LostRange]) -> tuple[LostRange, ...]:
+def coalesced(lost: Iterable[LostRange]) -> tuple[LostRange, ...]:
     """Runs of like entries; where they are too many, neighbours share a range that covers both.
 
     Then it may name an entry that is there. Ranges of lost heads stay apart from the others, since

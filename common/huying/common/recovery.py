@@ -68,7 +68,8 @@ class Recovery:
         self._asking: dict[int, _Asking] = {}  # by link
         self._begun = 0.0  # monotonic seconds
         self._reached: float | None = None  # when all leaves were back; monotonic seconds
-        self._finishing = False  # in this transaction
+        self._before = ""  # the state that this transaction ended
+        self._greet = False  # every neighbour is to hear how this node stands now
 
     @property
     def is_on(self) -> bool:
@@ -110,7 +111,8 @@ class Recovery:
         So the node ends, also where the disk is just full; its next start writes the mark.
         """
         own = self._engine.replica.own
-        self._put_mark(own.origin, own.size, self._engine.replica.root_at(own, own.size))
+        if not self.is_on:  # what comes back is less, until all is back
+            self._put_mark(own.origin, own.size, self._engine.replica.root_at(own, own.size))
 
     def _put_mark(self, origin: str, size: int, root: bytes) -> None:
         try:
@@ -241,9 +243,12 @@ class Recovery:
         """After each step: greet anew where the state changed, and ask for what is lacking."""
         engine = self._engine
         for session in list(engine.sessions.values()):
-            if session.greeted and session.said_recovering != self.is_on:
+            if session.greeted and (self._greet or session.said_recovering != self.is_on):
                 engine.send(session, engine.hello(session))
-        if self.is_on and self._reached is None and self._has_leaves(now):
+        self._greet = False
+        if self.is_on and not self._has_leaves(now):
+            self._reached = None
+        elif self.is_on and self._reached is None:
             self._reached = now
         for link in [link for link in self._asking if link not in engine.sessions]:
             del self._asking[link]
@@ -351,10 +356,15 @@ class Recovery:
         record = engine.entropy.token(16)
         draft = DraftEntry(feed_pb2.KIND_RECOVERED, feed_pb2.RECORD_TYPE_RECOVERED, message, record)
         engine.replica.append((draft,))
-        engine.state, self._finishing = "live", True
+        self.give_up()
+        engine.appends.sequence_soon()
+
+    def give_up(self) -> None:
+        """Within the transaction: nothing is waited for any more, and the node writes again."""
+        engine = self._engine
+        self._before, engine.state = engine.state, "live"
         engine.replica.may_cosign = True
         engine.confirmed = True
-        engine.appends.sequence_soon()
 
     def _is_patient(self, now: float) -> bool:
         """Whether everybody who is there has answered, or had the time to."""
@@ -370,20 +380,21 @@ class Recovery:
 
     def commit(self) -> None:
         """The transaction is durable."""
-        if self._finishing:
-            self._finishing = False
+        if self._before:
+            self._before = ""
             self._reached = None
+            self._greet = True
 
     def rollback(self) -> None:
         """The transaction came to nothing."""
-        if self._finishing:
-            self._finishing = False
-            self._engine.state = "recovering"
+        if self._before:
+            self._engine.state, self._before = self._before, ""
             self._engine.replica.may_cosign = False
 
     def timers(self) -> Iterator[float]:
         """When there is something to do though nothing came; monotonic seconds."""
-        if self.is_on and self._reached is None and self._unsure:
+        now = self._engine.clock.monotonic()
+        if self.is_on and self._reached is None and now < self._begun + UNSURE_SECONDS_MAX:
             yield self._begun + UNSURE_SECONDS_MAX
         if self.is_on and self._reached is not None:
             yield self._reached + self._engine.settings.confirm_seconds

@@ -137,6 +137,9 @@ class Rounds:
         for origin, seen in engine.observations.items():
             behind = self._is_behind(origin)
             vain = engine.wants.withheld(origin, now, grace, behind=behind)
+            towards = engine.session_towards(parse_origin(origin).code)
+            if towards is not None and towards.peer_recovers:  # it will say what it lost
+                vain = [one for one in vain if now - one.since >= limits.WITHHELD_BEHIND_SECONDS]
             hidden = not engine.losses.asked_in_vain(origin, vain)
             withheld = origin in engine.replica.missing if seen.withheld else hidden
             if withheld and not seen.withheld:

@@ -45,6 +45,7 @@ METHODS: Final[Mapping[str, tuple[str, str]]] = {
     "RotateKey": ("trust", "rotate_key"),
     "ListStranded": ("trust", "list_stranded"),
     "BeginEpoch": ("recovery", "begin_epoch"),
+    "ShowRecovery": ("recovery", "show_recovery"),
     "Erase": ("erasure", "erase"),
     "Disclose": ("disclosure", "disclose"),
     "ShowSubject": ("subject", "show_subject"),

@@ -10,8 +10,8 @@ import typer
 from huying.common.errors import Code, HuyingError
 from huying.node.cli import context
 from huying.node.cli.compare import compare
-from huying.node.cli.compare import compare
 from huying.node.cli.context import JsonOption
+from huying.node.cli.evidence import evidence
 
 if TYPE_CHECKING:
     from huying.common.state import FeedState
@@ -37,7 +37,7 @@ def group() -> typer.Typer:
     made.command()(prove)
     made.command()(verify)
     made.command()(compare)
-    made.command()(compare)
+    made.command()(evidence)
     return made
 
 

@@ -29,6 +29,7 @@ from huying.node.cli import (
     key,
     rebuild,
     record,
+    recover,
     rehome,
     restore,
     roster,
@@ -53,6 +54,19 @@ One node of a Huying network: its records, its calls, its signed feed.
 退出码:2 输入或配置,3 对方,4 数据,5 请求,6 本节点。
 Exit codes: 2 input or configuration, 3 a peer, 4 data, 5 the request, 6 this node.
 """
+_COMMANDS: Final = (
+    init,
+    join,
+    rehome,
+    status,
+    recover,
+    fsck,
+    doctor,
+    backup,
+    restore,
+    rebuild,
+    erase,
+)
 _GROUPS: Final = {
     "record": record,
     "call": call,
@@ -89,7 +103,7 @@ def build_app(
     )
     app.callback()(_options)
     run.register(app, find_sequencer)
-    for module in (init, join, rehome, status, fsck, doctor, backup, restore, rebuild, erase):
+    for module in _COMMANDS:
         module.register(app)
     for name, module in _GROUPS.items():
         group = module.group()
