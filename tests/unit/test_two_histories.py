@@ -191,3 +191,24 @@ def test_what_is_no_note_of_a_feed_held_here_is_refused_by_name() -> None:
             operate(town, note)
         assert caught.value.code in code
     assert health(town, feed) is not FeedHealth.FORKED
+
+
+@pytest.mark.parametrize("swapped", [False, True], ids=["town holds more", "village holds more"])
+def test_a_village_that_moves_to_the_other_town_brings_it_out_by_its_greeting(
+    swapped: bool,
+) -> None:
+    """It was told by the first town what the county told that one."""
+    more, less = two_histories(COUNTY)
+    at_town, at_village = (less, more) if swapped else (more, less)
+    town, village = Host(TOWN), Host(VILLAGE)
+    above, _ = town.link(COUNTY)
+    town.hear(above, at_town.segment(0, len(at_town.leaves)))
+    former, _ = village.link(TOWN)
+    village.hear(former, at_village.segment(0, len(at_village.leaves)))
+    assert village.size(more) == len(at_village.leaves)
+
+    join(village, town)
+    for host in (town, village):
+        assert Code.FORK in host.codes(), host.code
+        assert health(host, more) is FeedHealth.FORKED, host.code
+        evidence_at(host, more)
