@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
-from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, TinyNetwork, event, put, resident
 
 from huying.common.codes import Origin
-from huying.common.effects import Append, Operate, Operated
+from huying.common.effects import Append, Effect, Operate, Operated, Send
 from huying.common.errors import Code, HuyingError
 from huying.common.hpke import SealKey
 from huying.common.leaf import unpack_openings
@@ -15,6 +16,7 @@ from huying.common.sealed import CopyState, SealedCopy, open_sealed
 from huying.common.sealing import PutBack, PutBackReport, Sealing
 from huying.node.store.sealed_copies import SqlCopyShelf, read_copies, read_copy
 from huying.wire.v1 import feed_pb2, sync_pb2, trust_pb2
+from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, TinyNetwork, event, put, resident
 
 KEY = SealKey(bytes(range(32)))
 ORIGIN = f"wenshang.example/feed/{VILLAGE}/e1"
@@ -84,17 +86,18 @@ def test_the_parent_keeps_just_what_it_may_not_read(network):
     assert any(copies)
 
 
-def test_the_town_can_not_read_a_copy(network):
+def test_the_town_can_not_read_a_copy(network, monkeypatch):
     """Neither its database nor the wire may hold what stays in the village."""
     switch_on(network)
     secrets = ("full 7", "person 8", "13800000000")
-    seen = []
-    for engine in network.engines.values():
-        send = engine.send
-        engine.send = lambda session, frame, send=send: (  # type: ignore[method-assign]
-            seen.append(frame.SerializeToString()),
-            send(session, frame),
-        )
+    seen: list[bytes] = []
+    deliver = network._effects
+
+    def watch(code: str, effects: Sequence[Effect]) -> None:
+        seen.extend(one.frame for one in effects if isinstance(one, Send))
+        deliver(code, effects)
+
+    monkeypatch.setattr(network, "_effects", watch)
     network.append(VILLAGE, put(EVENT, event(7)), put(RESIDENT, resident(8)))
     settle(network)
     assert kept(network)

@@ -21,8 +21,8 @@ from huying.common.note import parse_note
 from huying.common.outgoing import disclosed_entry
 from huying.common.pulse import open_pulse, peek_pulse
 from huying.common.roster import EpochStatus
-from huying.common.segment import decode_segment, parse_frame
 from huying.common.sealing import SEALED_FRAMES
+from huying.common.segment import decode_segment, parse_frame
 from huying.common.session import Session
 from huying.common.state import Applied, ClassMark, FeedState, Missing
 from huying.common.witness import adopt_cosignature
@@ -163,7 +163,7 @@ class Conversation:
             if kind in SEALED_FRAMES:
                 engine.sealing.on_frame(session, frame)
             else:
-                getattr(self, f"_on_{kind}")(session, getattr(frame, kind))
+                getattr(self, f"_on_{kind}")(session, getattr(frame, str(kind)))
         except HuyingError as error:
             if error.code in STORE_FAULTS:
                 raise
@@ -176,7 +176,7 @@ class Conversation:
         """
         kind = frame.WhichOneof("frame")
         before = len(self._replies)
-        getattr(self, f"_on_{kind}")(session, getattr(frame, kind))
+        getattr(self, f"_on_{kind}")(session, getattr(frame, str(kind)))
         replies = [reply for _, reply in self._replies[before:]]
         del self._replies[before:]
         return replies

@@ -62,7 +62,8 @@ class SqlCopyShelf:
             _COLUMNS.code == code
         )
         (row,) = self._store.select(query)
-        return int(row[0]), int(row[1])
+        copies, size_bytes = tuple(row)
+        return int(copies), int(size_bytes)
 
     def put_copy(self, copy: SealedCopy) -> None:
         """See `CopyShelf`."""
@@ -93,5 +94,6 @@ def _known() -> tuple[Any, ...]:
 
 
 def _copy(row: Row[Any]) -> SealedCopy:
-    origin, start, stop, generation, state, *rest = row
+    values: tuple[Any, ...] = tuple(row)
+    origin, start, stop, generation, state, *rest = values
     return SealedCopy(origin, start, stop, generation, CopyState(state), *rest)
