@@ -103,6 +103,11 @@ class Config:
         return self.path(self.trust.invites)
 
     @property
+    def last_backup_file(self) -> Path:
+        """A note of when the last backup was made, beside the mark."""
+        return self.mark_file.with_name("backup.last")
+
+    @property
     def backup_keys_dir(self) -> Path:
         """Folder of the period keys that backups are encrypted under."""
         return self.path(self.backup.keys)

@@ -22,7 +22,7 @@ from huying.node.highwater import FileMark, host_id
 from huying.node.known_keys import named_keys
 from huying.node.store.reader import Reader
 
-__all__ = ["check_files"]
+__all__ = ["check_files", "exposed_files"]
 
 _Check = Callable[[Config, Reader, FsckReport], Iterator[str]]
 
@@ -83,16 +83,27 @@ def _erasures(config: Config, reader: Reader, report: FsckReport) -> Iterator[st
         yield f"{file}: {len(listed - noted)} erasures are not in the store; its start replays them"
 
 
+def exposed_files(config: Config) -> Iterator[Path]:
+    """The secret files that others than their owner may read."""
+    for path in _secret_files(config):
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            yield path
+
+
+def _secret_files(config: Config) -> Iterator[Path]:
+    for folder in (config.keys_dir, config.data_dir):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.is_file() and path.suffix not in (".crt", ".vkey", ".pub", ".lock"):
+                yield path
+    if config.token_file.is_file() and config.token_file.parent != config.keys_dir:
+        yield config.token_file
+
+
 def _private(config: Config, _reader: Reader, report: FsckReport) -> Iterator[str]:
     """Nobody else may read what is secret."""
-    folders = (config.keys_dir, config.data_dir)
-    files = [path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir())]
-    for path in [*files, config.token_file]:
-        if path.suffix in (".crt", ".vkey") or not path.is_file():
-            continue
-        report.files_checked += 1
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            yield f"{path}: others may read it; run: chmod 600 {path}"
+    report.files_checked += sum(1 for _ in _secret_files(config))
+    for path in exposed_files(config):
+        yield f"{path}: others may read it; run: chmod go= {path}"
 
 
 def _keys(config: Config, _reader: Reader, _report: FsckReport) -> Iterator[str]:

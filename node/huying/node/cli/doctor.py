@@ -6,25 +6,30 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from huying.common.errors import ADVICE, Code
 from huying.node.cli import context
 from huying.node.cli.context import JsonOption
 
 if TYPE_CHECKING:
-    from huying.node.cli.checks import Finding
+    from huying.node.cli.finding import Finding
 
 __all__ = ["register"]
 
 _MARKS: Final = {"ok": "正常 ok", "warn": "注意 warn", "fail": "故障 FAIL"}
 _NAMES: Final = {
+    "versions": "版本",
     "clock": "时钟",
     "disk": "磁盘",
     "keys": "密钥",
     "certificate": "证书",
     "store": "数据库",
+    "sqlite": "数据库引擎",
     "mark": "高水位标记",
+    "erasures": "删除清单",
+    "backup": "备份",
+    "ports": "端口",
     "parent": "上级",
     "node": "节点",
+    "roster": "名册",
 }
 
 
@@ -34,8 +39,12 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
-    """体检:时钟、磁盘、密钥、证书、上级、数据库 · Check clock, disk, keys, parent and store."""
-    from huying.node.cli.checks import Outcome, examine
+    """体检:时钟、磁盘、密钥、证书、上级、数据库 · Check clock, disk, keys, parent and store.
+
+    It changes nothing. Warnings leave the exit code at 0; the first failure decides it.
+    """
+    from huying.node.cli.checks import examine
+    from huying.node.cli.finding import Outcome, exit_code
     from huying.node.cli.output import print_json
 
     findings = examine(context.config(ctx))
@@ -61,7 +70,7 @@ def doctor(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
         for finding in findings:
             _print(finding)
     if failed:
-        raise typer.Exit(ADVICE[Code.STORE_FAILED].exit_code)
+        raise typer.Exit(exit_code(findings))
 
 
 def _print(finding: Finding) -> None:
