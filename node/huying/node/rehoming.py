@@ -61,6 +61,8 @@ def rehome(config: Config, token: JoinToken, request: bytes, answer: bytes) -> R
     config_module.parse(changed, config.file)
     for pin in above:
         pins.write(config.pins_dir / f"{pin.code}.toml", pin)
+    for code in known.keys() - {pin.code for pin in above}:
+        (config.pins_dir / f"{code}.toml").unlink()  # it stands on the line no more
     replace_file(config.file, changed)
     return Rehomed(
         parent=above[0],
