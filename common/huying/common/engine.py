@@ -70,6 +70,7 @@ class Settings:
     want_retry_seconds_min: float = limits.WANT_RETRY_SECONDS_MIN
     want_retry_seconds_max: float = limits.WANT_RETRY_SECONDS_MAX
     receipt_seconds: float = limits.RECEIPT_SECONDS
+    sealed_quiet_seconds: float = limits.SEALED_QUIET_SECONDS
 
     @property
     def stale_seconds(self) -> float:

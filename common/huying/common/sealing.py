@@ -20,7 +20,6 @@ from huying.common.limits import (
     SEALED_BYTES_MAX,
     SEALED_CHILD_COPIES_MAX,
     SEALED_ENTRIES_MAX,
-    SEALED_QUIET_SECONDS,
     SEALED_RANGES_MAX,
     SEALED_SECONDS,
     UNACKED_BYTES_MAX,
@@ -59,6 +58,7 @@ class Sealing:
         self._engine = engine
         self._shelf = shelf
         self._recovery_key = recovery_key
+        self._quiet_seconds = engine.settings.sealed_quiet_seconds
         self._key_id = key_id(recovery_key) if recovery_key else b""
         self._own = None if shelf is None else OwnCopies(engine.replica, shelf, self._key_id)
         self._told: dict[tuple[str, int], int] | None = None  # generations at the parent
@@ -89,7 +89,7 @@ class Sealing:
         now = self._engine.clock.monotonic()
         if self._tail_since is None and self._recovery_key and self._copies.uncovered():
             self._tail_since = now
-            quiet = 0.0 if self._copies.uncovered() >= SEALED_ENTRIES_MAX else SEALED_QUIET_SECONDS
+            quiet = 0.0 if self._copies.uncovered() >= SEALED_ENTRIES_MAX else self._quiet_seconds
             self._due = min(self._due, now + quiet)
         if now >= self._due:
             self._work(now)
@@ -242,7 +242,7 @@ class Sealing:
             waiting = self._tail_since is not None or any(
                 row.state is CopyState.TOLD for row in self._copies.rows().values()
             )
-            self._due = now + SEALED_QUIET_SECONDS if waiting else _NEVER
+            self._due = now + self._quiet_seconds if waiting else _NEVER
             return
         message = frame.sealed_copy if frame.HasField("sealed_copy") else frame.sealed_want
         self._flight = message.origin, message.start
@@ -276,7 +276,7 @@ class Sealing:
 
     def _seal_tail(self, now: float) -> sync_pb2.Frame | None:
         """The next entries that are in no copy yet, with the last copy where that is small."""
-        waited = self._tail_since is not None and now >= self._tail_since + SEALED_QUIET_SECONDS
+        waited = self._tail_since is not None and now >= self._tail_since + self._quiet_seconds
         while waited or self._copies.uncovered() >= SEALED_ENTRIES_MAX:
             tail = self._copies.tail()
             if tail is None:

@@ -239,6 +239,7 @@ def _engine(
             confirm_seconds=0.0 if _is_cut_off(config) else timing.confirm_seconds,
             withheld_grace_seconds=timing.withheld_grace_seconds,
             want_retry_seconds_min=timing.want_retry_seconds,
+            sealed_quiet_seconds=timing.sealed_quiet_seconds,
         ),
         sequencer=None if sequencer_factory is None else sequencer_factory(code, store),
     )

@@ -223,6 +223,11 @@ class TimingSection:
     stream_age_seconds: float = _setting(
         _seconds, "Age at which a child dials its parent anew.", limits.STREAM_AGE_SECONDS_MAX
     )
+    sealed_quiet_seconds: float = _setting(
+        _seconds,
+        "How long a few new entries wait before they are sealed for the parent to keep.",
+        limits.SEALED_QUIET_SECONDS,
+    )
     drain_seconds: float = _setting(
         _seconds, "How long a stop waits for the last acknowledgements.", limits.DRAIN_SECONDS
     )
