@@ -768,5 +768,6 @@ def test_a_took_that_cannot_be_written_is_an_alarm_and_stops_nothing() -> None:
             pass
 
     host = Host(COUNTY, sequencer=Sequencer())
+    host.link(TOWN)  # whom a root asks what has left it
     assert Code.INVALID_ARGUMENT in host.codes()
     assert host.engine.replica.own.size == 2  # the member, and the step that can be written

@@ -7,18 +7,15 @@ acknowledgement, an answer) waits for `finish`, after the transaction is durable
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from huying.common import limits
 from huying.common.checkpoint import parse_checkpoint
-from huying.common.codes import parse_origin
 from huying.common.effects import Direction, LinkUp, Received
 from huying.common.errors import STORE_FAULTS, Code, HuyingError
 from huying.common.evidence import ForkError
-from huying.common.mending import leaves_answer
+from huying.common.late_answers import LateAnswers
 from huying.common.note import parse_note
-from huying.common.outgoing import disclosed_entry
 from huying.common.pulse import open_pulse, peek_pulse
 from huying.common.roster import EpochStatus
 from huying.common.sealing import SEALED_FRAMES
@@ -47,14 +44,6 @@ _FATAL = frozenset(
 _HELD_ANEW = frozenset({Code.START_MISMATCH, Code.REVOKED, Code.EPOCH_CLOSED})
 
 
-@dataclass(slots=True)
-class _Budget:
-    """What may still be looked up for one peer's wants in one step."""
-
-    bytes: int = limits.UNACKED_BYTES_MAX
-    entries: int = limits.WANTS_IN_FLIGHT_MAX * limits.WANT_ENTRIES_MAX
-
-
 COSIGNATURE_SECONDS: Final = 0.25  # between two keepings of what witnesses return
 
 
@@ -70,7 +59,7 @@ class Conversation:
         self._returned: dict[str, bytes] = {}  # newest cosigned note by witness, not yet kept
         self._kept_at = float("-inf")  # monotonic seconds
         self._cosigned: dict[str, int] = {}
-        self._budgets: dict[int, _Budget] = {}  # of this step, by link
+        self._late = LateAnswers(engine)
 
     # Around the transaction.
 
@@ -79,7 +68,7 @@ class Conversation:
         self._touched.clear()
         self._replies.clear()
         self._committed.clear()
-        self._budgets.clear()
+        self._late.begin()
         engine = self._engine
         self._cosigned = {
             origin: feed.cosigned.size
@@ -369,78 +358,11 @@ class Conversation:
     # Late answers.
 
     def _on_want(self, session: Session, want: sync_pb2.Want) -> None:
-        engine = self._engine
-        feed = engine.replica.feeds.get(want.origin)
-        if feed is None or not session.answers(want.origin):
-            raise HuyingError(Code.NOT_SERVED, "a feed that does not travel this link")
-        if want.stop < want.start or want.stop - want.start > limits.WANT_ENTRIES_MAX:
-            raise HuyingError(Code.LIMIT_EXCEEDED, f"over {limits.WANT_ENTRIES_MAX} entries wanted")
-        if not self._has_budget(session, want):
-            return
-        origin = parse_origin(want.origin)
-        wanted = frozenset(want.slots)
-        entries: list[sync_pb2.DisclosedEntry] = []
-        stop = min(want.stop, feed.size)
-        stored = engine.replica.store.entries(feed.feed_id, min(want.start, stop), stop)
-        if want.leaves:
-            answer = leaves_answer(want, stored, session.peer, origin)
-            self._budgets[session.link].bytes -= answer.ByteSize()
-            self._replies.append((session, sync_pb2.Frame(disclose=answer)))
-            return
-        now = engine.clock.now()
-        granted = engine.replica.grants.for_peer(
-            session.peer, want.origin, want.start, want.stop, now
-        )
-        for index, entry in enumerate(stored, start=want.start):
-            given = disclosed_entry(entry, session.peer, origin, granted.at(index))
-            if given is None:
-                continue
-            leaf, openings = given
-            if wanted:
-                openings = [opening for opening in openings if opening[0] in wanted]
-            if openings:
-                entries.append(
-                    sync_pb2.DisclosedEntry(
-                        index=index, entry=feed_pb2.Entry(leaf=leaf, openings=openings)
-                    )
-                )
-        for frame in session.answer(want, entries):
-            self._budgets[session.link].bytes -= frame.ByteSize()
+        for frame in self._late.want(session, want):
             self._replies.append((session, frame))
 
-    def _has_budget(self, session: Session, want: sync_pb2.Want) -> bool:
-        """Whether this step looks up one more answer for the peer; it asks again if not.
-
-        A want is small and its answer is not: thousands in one breath would fill the memory.
-        """
-        budget = self._budgets.setdefault(session.link, _Budget())
-        if budget.bytes <= 0 or budget.entries <= 0:
-            return False
-        budget.entries -= want.stop - want.start
-        return True
-
     def _on_disclose(self, session: Session, message: sync_pb2.Disclose) -> None:
-        engine = self._engine
-        if message.origin != engine.identity.origin and not session.accepts(message.origin):
-            raise HuyingError(Code.NOT_SERVED, "a feed that does not travel this link")
-        if message.origin not in engine.replica.feeds:
-            raise HuyingError(Code.NOT_SERVED, "an answer of a feed of which nothing is held")
-        if message.hashes:
-            engine.replica.mend(message)
-        for disclosed in message.entries if not message.hashes else ():
-            try:
-                engine.replica.receive_disclosed(message.origin, disclosed.index, disclosed.entry)
-            except HuyingError as error:
-                if error.code in STORE_FAULTS:
-                    raise
-                engine.breaches += error.code is Code.BREACH
-                engine.alarm(error.code, message.origin, session.peer, error.detail)
-        if message.last:
-            if message.origin == engine.identity.origin:
-                engine.recovery.answer(session, message.start, message.stop)
-            engine.wants.answered(
-                message.origin, message.start, message.stop, engine.clock.monotonic()
-            )
+        self._late.disclose(session, message)
 
     # Pulses.
 

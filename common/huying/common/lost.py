@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from huying.common.codes import Origin, parse_origin
 from huying.common.disclosure import classes, may_read, view
 from huying.common.errors import Code, HuyingError
-from huying.common.leaf import BODY_OFFSET, HEAD_SLOT, leaf_slots, unpack_openings
+from huying.common.leaf import ADDRESSED, BODY_OFFSET, HEAD_SLOT, leaf_slots, unpack_openings
 from huying.common.limits import SEGMENT_ENTRIES_MAX
 from huying.common.state import Applied, ClassMark, FeedState, Missing
 from huying.wire.v1 import feed_pb2, trust_pb2
@@ -168,15 +168,19 @@ def recovered_message(start: int, feed: FeedState, found: Survey) -> trust_pb2.R
     return message
 
 
-def may_hold(peer: str, origin: str, entry: LostEntry) -> bool:
-    """Whether a neighbour may have anything of what is lacking in an entry of the own feed."""
+def may_hold(peer: str, origin: str, entry: LostEntry) -> bytes:
+    """What a neighbour may have of what is lacking in an entry of the own feed: its slots.
+
+    The head's slot stands for all of an entry of which nothing is known.
+    """
     if HEAD_SLOT not in entry.slots:
         readable = view(peer, origin, entry.shown, entry.to).readable
-        return any(slot in readable for slot in entry.slots)
-    if not entry.shown:
-        return True
+        return bytes(slot for slot in entry.slots if slot in readable)
     # Without the head nobody here knows whom it was addressed to.
-    return any(slot & 0x80 or may_read(peer, origin, slot, ()) for slot in entry.shown[1:])
+    body = [
+        slot for slot in entry.shown[1:] if slot & ADDRESSED or may_read(peer, origin, slot, ())
+    ]
+    return bytes((HEAD_SLOT, *body)) if body or not entry.shown else b""
 
 
 class _Jump(NamedTuple):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from huying.common.codes import is_within, parse_origin
 from huying.common.effects import Direction, DraftEntry
 from huying.common.errors import Code, HuyingError
+from huying.common.leaf import HEAD_SLOT
 from huying.common.limits import WANT_ENTRIES_MAX
 from huying.common.lost import LostEntry, lacking, may_hold, recovered_message, survey
 from huying.common.ports import HighWaterMark
@@ -306,7 +307,8 @@ class Recovery:
         code = self._engine.identity.code
         first, last, slots, whole = 0, 0, set[int](), False
         for entry in self._lacking():
-            if not may_hold(peer, code, entry):
+            held = may_hold(peer, code, entry)
+            if not held:
                 continue
             if last and entry.index >= first + WANT_ENTRIES_MAX:
                 yield first, last, b"" if whole else bytes(sorted(slots))
@@ -314,8 +316,8 @@ class Recovery:
             if not last:
                 first = entry.index
             last = entry.index + 1
-            slots.update(entry.slots)
-            whole |= not entry.slots[0]
+            slots.update(held)
+            whole |= HEAD_SLOT in held
         if last:
             yield first, last, b"" if whole else bytes(sorted(slots))
 
