@@ -124,6 +124,17 @@ def test_a_rotation_that_lost_power_before_the_mark_goes_on_in_the_new_epoch(
     assert read[:2] == (E2, 1)
 
 
+def test_the_end_of_an_epoch_gets_its_cosignature_after_the_rotation(network: Network) -> None:
+    """The witness's word on the last entry comes when the node signs under another key already."""
+    network.report(1)
+    network.operate(VILLAGE, RotateFeed(signer(VILLAGE, 2)))
+    network.run(5)
+    closed = network.engine(VILLAGE).replica.feeds[E1]
+    assert closed.witnessed is not None
+    assert closed.witnessed.size == closed.size == 2
+    assert not network.nodes[VILLAGE].codes()
+
+
 def test_a_mark_beyond_the_closed_epoch_stops_the_node(network: Network) -> None:
     """The exception for a rotation must not let a store pass that has forgotten entries."""
     network.report(1)

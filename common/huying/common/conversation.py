@@ -56,7 +56,8 @@ class Conversation:
         self._replies: list[tuple[Session, sync_pb2.Frame]] = []
         self._committed: dict[str, list[float]] = {}
         self._deferred: dict[int, set[str]] = {}  # by link: origins whose key may yet come
-        self._returned: dict[str, bytes] = {}  # newest cosigned note by witness, not yet kept
+        # The newest cosigned note of each witness on each own epoch, not yet kept.
+        self._returned: dict[tuple[str, str], bytes] = {}
         self._kept_at = float("-inf")  # monotonic seconds
         self._cosigned: dict[str, int] = {}
         self._late = LateAnswers(engine)
@@ -314,8 +315,8 @@ class Conversation:
     def _on_ack(self, session: Session, ack: sync_pb2.Ack) -> None:
         now = self._engine.clock.monotonic()
         session.on_ack(ack, now)
-        if ack.cosigned and ack.origin == self._engine.identity.origin:
-            self._returned[session.peer] = ack.cosigned
+        if ack.cosigned and session.serves_own(ack.origin):
+            self._returned[session.peer, ack.origin] = ack.cosigned
             if now >= self.cosignatures_due():
                 self.keep_cosignatures()
 
@@ -332,13 +333,13 @@ class Conversation:
         engine = self._engine
         returned, self._returned = self._returned, {}
         self._kept_at = engine.clock.monotonic()
-        for peer, note in returned.items():
+        for (peer, origin), note in returned.items():
             try:
                 adopt_cosignature(engine.replica, peer, note)
             except HuyingError as error:
                 if error.code in STORE_FAULTS:
                     raise
-                engine.alarm(error.code, engine.identity.origin, peer, error.detail)
+                engine.alarm(error.code, origin, peer, error.detail)
 
     def _on_refusal(self, session: Session, refusal: sync_pb2.Refusal) -> None:
         engine = self._engine

@@ -251,6 +251,11 @@ class Session:
         flow = self._outflows.get(origin)
         return flow.cursor if flow is not None else 0
 
+    def serves_own(self, origin: str) -> bool:
+        """Whether this is an epoch of the own feed, by a name that a peer sent."""
+        known = self._replica.feeds.get(origin)
+        return known is not None and parse_origin(origin).code == self._replica.identity.code
+
     def acked(self, origin: str) -> int:
         """How many entries of a feed the peer durably holds, as it said."""
         flow = self._outflows.get(origin)

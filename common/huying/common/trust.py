@@ -110,6 +110,7 @@ def begin_epoch(
     opening = trust_pb2.Open(succession=succession, lost=lost)
     draft = statement_draft(engine, feed_pb2.KIND_OPEN, feed_pb2.RECORD_TYPE_OPEN, opening)
     (receipt,) = replica.append((draft,))
+    engine.rounds.pulse_soon()  # or readers would not know for a minute whether it is alive
     engine.notify(Notice(NoticeKind.EPOCH, signer.name))
     return receipt
 

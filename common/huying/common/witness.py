@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from huying.common.checkpoint import cosign, merge_signatures, open_checkpoint, parse_checkpoint
+from huying.common.codes import parse_origin
 from huying.common.errors import Code, HuyingError
 from huying.common.evidence import ForkError, contradiction
 from huying.common.note import Signer, parse_note
@@ -66,9 +67,11 @@ def adopt_cosignature(replica: Replica, peer: str, data: bytes) -> None:
     witness = replica.roster.witness_key(peer)
     if witness is None:
         raise HuyingError(Code.NOT_ENROLLED, f"no witness key of {peer}")
-    own = replica.own
     note = parse_note(data)
-    size = parse_checkpoint(note.text).size
+    signed = parse_checkpoint(note.text)
+    own, size = replica.feeds.get(signed.origin), signed.size
+    if own is None or parse_origin(signed.origin).code != replica.identity.code:
+        raise HuyingError(Code.BAD_NOTE, "another feed's checkpoint")
     found = replica.store.checkpoints(own.feed_id, size - 1, size, newest_first=True, limit=1)
     if not found:
         raise HuyingError(Code.NOT_FOUND, f"no checkpoint of size {size} was kept")
