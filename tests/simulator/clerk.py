@@ -20,7 +20,7 @@ from tests.simulator.world import COUNTY, PARENT, TOWNS, VILLAGES, Request, SimN
 NUMBER = "6464646464"
 _PATIENCE_SECONDS = 6.0
 # It is done already, or will be possible later.
-_DONE = frozenset({Code.NOT_FOUND})
+_DONE = frozenset({Code.NOT_FOUND, Code.INVALID_ARGUMENT})  # or too late for its expiry
 _LATER = frozenset({Code.BUSY, Code.RECOVERING, Code.DISK_FULL})
 
 

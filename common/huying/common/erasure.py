@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Erasures", "spans_of", "statement_origin"]
 
 _PAGE_ENTRIES: Final = 256
+EARLY_RECEIPTS_MAX: Final = 4096  # of what nobody may ever have written
 
 # Where a statement stands: origin and index.
 _Place = tuple[str, int]
@@ -58,9 +59,10 @@ class _State:
     spans: dict[str, Spans] = field(default_factory=dict)  # by origin
     owed: dict[_Place, None] = field(default_factory=dict)  # erasures of others to confirm
     awaited: dict[_Place, _Awaited] = field(default_factory=dict)
+    early: dict[_Place, frozenset[str]] = field(default_factory=dict)  # receipts before erasures
 
     def copy(self) -> _State:
-        return _State(dict(self.spans), dict(self.owed), dict(self.awaited))
+        return _State(dict(self.spans), dict(self.owed), dict(self.awaited), dict(self.early))
 
 
 class Erasures:
@@ -69,6 +71,7 @@ class Erasures:
     def __init__(self, replica: Replica) -> None:
         self.fresh: list[Span] = []  # by this transaction
         self._replica = replica
+        self._settled: set[_Place] = set()  # own erasures that everybody confirmed
         self._state = _State()
         self._saved = self._state
         self._add(replica.store.erased())
@@ -102,11 +105,13 @@ class Erasures:
         replica = self._replica
         place = str(Origin(replica.identity.network, entry.home, entry.epoch)), entry.index
         spans = spans_of(replica.identity.network, entry, erasure.ranges, erasure.origin)
+        confirmed = self._state.early.pop(place, frozenset())
         if entry.home == replica.identity.code:
+            written = entry.head.time_micros / 1e6
             self._state.awaited[place] = _Awaited(
-                entry.head.time_micros / 1e6, entry.slots, tuple(entry.head.to)
+                written, entry.slots, tuple(entry.head.to), confirmed
             )
-        else:
+        elif replica.identity.code not in confirmed:
             self._state.owed[place] = None
         if not replaying:
             self._erase(spans)
@@ -116,11 +121,21 @@ class Erasures:
         assert isinstance(receipt, trust_pb2.ErasureReceipt)
         for ref in receipt.erasures:
             place = ref.origin, ref.index
-            if entry.home == self._replica.identity.code:
-                self._state.owed.pop(place, None)
+            if entry.home == self._replica.identity.code and place in self._state.owed:
+                del self._state.owed[place]
             elif (awaited := self._state.awaited.get(place)) is not None:
                 confirmed = awaited.confirmed | {entry.home}
                 self._state.awaited[place] = replace(awaited, confirmed=confirmed)
+            else:
+                self._remember(place, entry.home)
+
+    def _remember(self, place: _Place, holder: str) -> None:
+        """A node that gets its feeds back may hear a receipt before the erasure that it is for."""
+        early = self._state.early
+        if place in self._settled:
+            return
+        if place in early or len(early) < EARLY_RECEIPTS_MAX:
+            early[place] = early.get(place, frozenset()) | {holder}
 
     # Receipts.
 
@@ -141,6 +156,7 @@ class Erasures:
             )
             if not lacking:
                 del self._state.awaited[place]
+                self._settled.add(place)
             else:
                 found[place] = awaited.time, lacking
         return found
