@@ -206,6 +206,7 @@ def load_tls(folder: Path, code: str) -> TlsIdentity:
     Raises HuyingError(KEY): missing, readable by others, not belonging together, or another node's.
     """
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 
     key_pem = read_private(folder / TLS_KEY_FILE)
@@ -214,11 +215,12 @@ def load_tls(folder: Path, code: str) -> TlsIdentity:
         key = serialization.load_pem_private_key(key_pem, password=None)
         certificate = x509.load_pem_x509_certificate(certificate_pem)
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except (ValueError, TypeError, x509.ExtensionNotFound):
+        is_pair = key.public_key() == certificate.public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound):
         raise HuyingError(
             Code.KEY, f"{folder}: {TLS_KEY_FILE} or {TLS_CERTIFICATE_FILE} can't be parsed"
         ) from None
-    if key.public_key() != certificate.public_key():
+    if not is_pair:
         raise HuyingError(
             Code.KEY, f"{folder}: {TLS_KEY_FILE} and {TLS_CERTIFICATE_FILE} are no pair"
         )
