@@ -251,6 +251,7 @@ def test_a_stranger_gets_no_further_than_the_door(county):
         credentials = grpc.ssl_channel_credentials(own, knocking_key(), knocking_certificate())
         options = [("grpc.ssl_target_name_override", tls.dns_name(COUNTY))]
         assert config.sync.listen is not None
+        channel: Any
         with grpc.secure_channel(config.sync.listen, credentials, options) as channel:
             session: Any = channel.stream_stream(f"/{SERVICE}/{METHOD}")
             with pytest.raises(grpc.RpcError) as caught:

@@ -161,7 +161,7 @@ class Enrolment:
                 self.refused_attempts += 1
             raise
         if invite.roster_index != index:
-            await self._change(invite.token_id, roster_index=index)
+            await self._change(invite.token_id, lambda one: replace(one, roster_index=index))
         logs.say("child_enrolled", peer=request.code, index=index, state=state)
         response = enrol_pb2.EnrolResponse(
             pins=[pins.render(each) for each in pins.own_line(self._config)],
@@ -171,12 +171,12 @@ class Enrolment:
         prove_response(response, invite.mac_key, request)
         return response.SerializeToString()
 
-    async def _change(self, token: bytes, **fields: int) -> None:
+    async def _change(self, token: bytes, change: Callable[[Invite], Invite]) -> None:
         """Write something into an invite, as it stands by now."""
         async with self._lock:
             invite = await asyncio.to_thread(self._find, token)
             if invite is not None:
-                await asyncio.to_thread(self.invites.put, replace(invite, **fields))
+                await asyncio.to_thread(self.invites.put, change(invite))
 
     def _claim(self, request: enrol_pb2.EnrolRequest) -> tuple[Invite, Pin]:
         """Judge the request, and mark its token as used by its keys.
@@ -187,8 +187,8 @@ class Enrolment:
         try:
             pin = self._judge(request, invite)
         except HuyingError as error:
-            if invite is not None and invite.failures < _FAILURES_MAX:
-                self.invites.put(replace(invite, failures=invite.failures + 1))
+            if invite is not None:
+                self.invites.put(_failed(invite))
             raise HuyingError(Code.JOIN_REFUSED, error.detail) from None
         assert invite is not None, "or it would have been refused"
         if invite.state == OPEN:
@@ -245,12 +245,16 @@ class Enrolment:
                 entered: tuple[int, str] = await self._runtime.operate(operation)
             except HuyingError as error:
                 if error.code is Code.JOIN_REFUSED:
-                    await self._change(invite.token_id, failures=invite.failures + 1)
+                    await self._change(invite.token_id, _failed)
                 if error.code is not Code.BUSY or self._clock.monotonic() > deadline:
                     raise
                 await asyncio.sleep(_POLL_SECONDS)
             else:
                 return entered
+
+
+def _failed(invite: Invite) -> Invite:
+    return replace(invite, failures=min(invite.failures + 1, _FAILURES_MAX))
 
 
 def _succession(request: enrol_pb2.EnrolRequest) -> trust_pb2.Succession | None:

@@ -19,8 +19,11 @@ __all__ = ["group"]
 def group() -> typer.Typer:
     """The commands."""
     app = typer.Typer(help="名册与邀请 · The roster, and invitations.", no_args_is_help=True)
-    for command in (invite, list_, enrol, *trust.ROSTER_COMMANDS):
-        app.command(name=command.__name__.rstrip("_"))(command)
+    app.command()(invite)
+    app.command(name="list")(list_)
+    app.command()(enrol)
+    for command in trust.ROSTER_COMMANDS:
+        app.command()(command)
     return app
 
 

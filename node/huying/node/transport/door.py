@@ -36,7 +36,7 @@ class Door:
         self._answer = answer
         self._inside: Counter[str] = Counter()
 
-    def handlers(self) -> grpc.GenericRpcHandler:
+    def handlers(self) -> Any:
         """For the server. The request is read here, not by gRPC, so that it has its deadline."""
         handler: Any = grpc.stream_unary_rpc_method_handler(
             self._enrol, request_deserializer=None, response_serializer=None
