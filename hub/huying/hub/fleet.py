@@ -194,12 +194,11 @@ class Fleet:
         """Make every node, and enrol it at its parent by file; none of them may run."""
         for place, listen in self._listening(places):
             wishes = _wishes(place, listen, timing, capture)
-            folder = self._folder(place)
             if place.parent is None:
                 self._root(place, wishes)
             else:
-                join_beside(self._config(place.parent), folder, place.code, wishes)
-            self.members[place.code] = Member(place, folder)
+                join_beside(self._config(place.parent), self._folder(place), place.code, wishes)
+            self.members[place.code] = Member(place, self.folder / place.code)
 
     def grow(
         self,
