@@ -12,7 +12,7 @@ from huying.common.effects import Alarm, Append, Appended, DraftEntry, Operate, 
 from huying.common.engine import Engine
 from huying.common.errors import Code
 from huying.common.hpke import SealKey
-from huying.common.ports import Store
+from huying.common.ports import ErasureList, Store
 from huying.common.roster import Pin
 from huying.hub.sequencer import CallSequencer
 from huying.node.store.bundle_ledger import SqlBundleLedger
@@ -48,7 +48,13 @@ def ledger_of(store: Store) -> BundleLedger:
 class Far:
     """One node without a link."""
 
-    def __init__(self, code: str, clock: StoppedClock, image: bytes | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        clock: StoppedClock,
+        image: bytes | None = None,
+        erasure_list: ErasureList | None = None,
+    ) -> None:
         parent, children = FAMILY[code]
         above = [upper for upper in (TOWN, COUNTY) if int(upper[6:]) < int(code[6:])]
         self.code = code
@@ -65,6 +71,7 @@ class Far:
             entropy=SeededEntropy(int(code)),
             mark=MemoryMark(identity(code).origin),
             sequencer=CallSequencer(code, self.store) if code == COUNTY else None,
+            erasure_list=erasure_list,
         )
         self.engine.confirmed = True
         self._keep(self.engine.start())

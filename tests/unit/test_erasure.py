@@ -9,6 +9,7 @@ import pytest
 
 from huying.common.audience import slot_of
 from huying.common.errors import Code
+from huying.common.late_requests import EraseRecord
 from huying.common.leaf import unpack_openings
 from huying.common.limits import LATE_RANGES_MAX
 from huying.common.segment import decode_segment
@@ -16,6 +17,7 @@ from huying.common.spans import Span
 from huying.node.fsck import check
 from huying.node.store.store import SqlStore
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2, trust_pb2
+from tests.unit.carried_network import Archipelago, Far
 from tests.unit.handmade import HandmadeFeed, Host
 from tests.unit.late_network import CANARY, EVERYBODY, PHONE, LateNetwork, late_network, refusal
 from tests.unit.tiny_network import COUNTY, GRID, TOWN, VILLAGE, identity, put, raise_call
@@ -211,7 +213,7 @@ def erase_in(feed: HandmadeFeed, erasure: trust_pb2.Erasure | None = None) -> in
     return feed.put(erasure, type_=feed_pb2.RECORD_TYPE_ERASURE, kind=feed_pb2.KIND_ERASE)
 
 
-def held_slots(host: Host, index: int = 0) -> list[int]:
+def held_slots(host: Host | Far, index: int = 0) -> list[int]:
     feed = host.store.feed(ORIGIN)
     assert feed is not None
     return [o[0] for o in unpack_openings(host.store.entries(feed.feed_id, index, index + 1)[0][2])]
@@ -260,6 +262,40 @@ def test_an_erased_resident_does_not_come_back_by_restore() -> None:
     link, _ = restored.link(VILLAGE)
     restored.hear(link, feed.segment(1, 2))
     assert restored.codes() <= {Code.RECOVERING}
+
+
+def test_an_erased_resident_does_not_come_back_by_bundle() -> None:
+    """A stick from before the erasure, read at a node that was restored from before it."""
+    islands = Archipelago()
+    village, listed = islands.village, MemoryList()
+    town = Far(TOWN, islands.clock, erasure_list=listed)
+    empty = town.store.image()
+    resident = records_pb2.Resident(grid=GRID, name=CANARY)
+    record = village.write(put(feed_pb2.RECORD_TYPE_RESIDENT, resident)).receipts[0].record
+    old_stick = village.export(TOWN).data
+    town.take_bundle(old_stick)
+    assert GRID.encode() in town.store.image()
+    village.operate(EraseRecord(record))
+    town.take_bundle(village.export(TOWN, after_last=True).data)
+    assert GRID.encode() not in town.store.image()
+    restored = Far(TOWN, islands.clock, empty, listed)
+    restored.take_bundle(old_stick)
+    assert held_slots(restored) == [0]
+    assert GRID.encode() not in restored.store.image()
+    assert restored.codes() <= {Code.RECOVERING}
+    assert check(restored.store).problems == []
+
+
+def test_a_bundle_carries_nothing_that_was_erased() -> None:
+    """A node that never heard of the person is sent just the leaf."""
+    islands = Archipelago()
+    village = islands.village
+    resident = records_pb2.Resident(grid=GRID, name=CANARY)
+    record = village.write(put(feed_pb2.RECORD_TYPE_RESIDENT, resident)).receipts[0].record
+    village.operate(EraseRecord(record))
+    islands.town.take_bundle(village.export(TOWN).data)
+    assert held_slots(islands.town) == [0]
+    assert GRID.encode() not in islands.town.store.image()
 
 
 def test_the_list_is_completed_at_a_start_from_what_the_store_knows() -> None:
