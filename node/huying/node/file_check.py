@@ -6,21 +6,25 @@ same thing. `node.toml` is the operator's own word and is checked by loading it.
 
 from __future__ import annotations
 
+import ssl
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from huying.common.certificates import verify_by_certificate
 from huying.common.codes import parse_origin
 from huying.common.errors import Code, HuyingError
 from huying.common.merkle import CompactRange, range_hashes, root
 from huying.common.outgoing import tree_reader
+from huying.common.roster import Identity
 from huying.node import keys, pins
 from huying.node.config import Config
 from huying.node.enrol import OWN_PIN_FILE
 from huying.node.fsck_report import FsckReport
 from huying.node.highwater import FileMark, host_id
-from huying.node.known_keys import named_keys
+from huying.node.known_keys import named_keys, statements
 from huying.node.store.reader import Reader
+from huying.wire.v1 import trust_pb2
 
 __all__ = ["check_files", "exposed_files"]
 
@@ -106,33 +110,67 @@ def _private(config: Config, _reader: Reader, report: FsckReport) -> Iterator[st
         yield f"{path}: others may read it; run: chmod go= {path}"
 
 
-def _keys(config: Config, _reader: Reader, _report: FsckReport) -> Iterator[str]:
-    """The own keys are whole, belong together, and are those that the own pin shows."""
+def _keys(config: Config, reader: Reader, _report: FsckReport) -> Iterator[str]:
+    """The own keys are whole, belong together, and are those that others were told of."""
     identity = keys.load_identity(config.keys_dir, config.node.network, config.node.code)
     tls = keys.load_tls(config.keys_dir, config.node.code)
-    keys.load_hpke(config.keys_dir)
+    hpke = keys.load_hpke(config.keys_dir)
     keys.load_token(config.token_file)
     yield from _certificate(config.keys_dir / keys.TLS_CERTIFICATE_FILE, tls.certificate_pem)
+    yield from _tls_signs(config.keys_dir / keys.TLS_KEY_FILE, tls)
+    told = set(_told_hpke(config, reader))
     file = config.file.parent / OWN_PIN_FILE
-    if not file.exists():
-        return
-    pin = pins.read(file)
-    if pin.code != config.node.code or pin.witness_key != str(identity.witness_signer.key):
-        yield f"{file}: not of this node's keys"
-    elif pin.feed_key != str(identity.feed_signer.key) and "/e1+" not in pin.feed_key:
-        yield f"{file}: another feed key than the one in use"
+    if file.exists():
+        pin = pins.read(file)
+        told.add(pin.pin().hpke_key)
+        if pin.code != config.node.code or pin.witness_key != str(identity.witness_signer.key):
+            yield f"{file}: not of this node's keys"
+        own = {text.split("+", 1)[0]: text for text in _own_feed_keys(config, identity)}
+        origin = pin.feed_key.split("+", 1)[0]
+        if own.get(origin, pin.feed_key) != pin.feed_key:
+            yield f"{file}: another feed key than the one in use"
+    told.discard(b"")
+    if told and hpke.public_key not in told:
+        yield f"{config.keys_dir / keys.HPKE_FILE}: not the key that others were told to seal to"
+
+
+def _own_feed_keys(config: Config, identity: Identity) -> Iterator[str]:
+    yield str(identity.feed_signer.key)
+    for path in sorted(config.keys_dir.glob("feed-e*.vkey")):
+        yield path.read_text(encoding="ascii", errors="replace").strip()
+
+
+def _told_hpke(config: Config, reader: Reader) -> Iterator[bytes]:
+    """The own disclosure keys that the parent's feed, and the own, ever named."""
+    own = config.node.code
+    for code, message in statements(reader):
+        if isinstance(message, trust_pb2.Member):
+            code = message.code  # noqa: PLW2901  (whose keys they are, not who says it)
+        elif not isinstance(message, trust_pb2.NodeKeys):
+            continue
+        if code == own:
+            yield message.hpke_key
 
 
 def _certificate(path: Path, pem: bytes) -> Iterator[str]:
     """A certificate here is signed by its own key, so a bit that changed shows."""
     from cryptography import x509
-    from cryptography.exceptions import InvalidSignature
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
     try:
         certificate = x509.load_pem_x509_certificate(pem)
         certificate.verify_directly_issued_by(certificate)
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         yield f"{path}: the certificate's own signature does not verify"
+
+
+def _tls_signs(path: Path, tls: keys.TlsIdentity) -> Iterator[str]:
+    """What the key signs, the certificate verifies: its file holds the public half twice."""
+    try:
+        der = ssl.PEM_cert_to_DER_cert(tls.certificate_pem.decode())
+        verify_by_certificate(der, b"fsck", keys.sign_by_tls(tls, b"fsck"))
+    except (HuyingError, ValueError):
+        yield f"{path}: does not sign for the certificate beside it"
 
 
 def _pins(config: Config, reader: Reader, report: FsckReport) -> Iterator[str]:
@@ -142,6 +180,6 @@ def _pins(config: Config, reader: Reader, report: FsckReport) -> Iterator[str]:
         report.files_checked += 1
         path = config.pins_dir / f"{pin.code}.toml"
         yield from _certificate(path, pin.certificate.encode())
-        origin = pin.feed_key.split("+", 1)[0]
+        origin = pin.pin().feed_key.split("+", 1)[0]
         if named.get(origin, pin.feed_key) != pin.feed_key:
             yield f"{path}: {Code.KEY_CHANGED.name}: the parent's feed names another key"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from google.protobuf.message import DecodeError, Message
 
+from huying.common.codes import parse_origin
 from huying.common.errors import HuyingError
 from huying.common.note import KeyType, VerifierKey
 from huying.common.records import decode
@@ -15,7 +16,7 @@ from huying.node.config import Config
 from huying.node.store.content import message_bytes, peek_head
 from huying.node.store.reader import Reader
 
-__all__ = ["KnownKeys", "known_keys"]
+__all__ = ["KnownKeys", "known_keys", "named_keys", "statements"]
 
 
 @dataclass(slots=True)
@@ -55,14 +56,20 @@ def known_keys(config: Config, reader: Reader) -> KnownKeys:
 
 def named_keys(reader: Reader) -> Iterator[str]:
     """The keys that statements name, in the order in which they were accepted."""
-    codes = {feed.feed_id: feed.origin.split("/")[2] for feed in reader.feeds()}
+    for _, message in statements(reader):
+        yield from _texts(message)
+
+
+def statements(reader: Reader) -> Iterator[tuple[str, Message]]:
+    """(writer's code, message) of every statement that can be read, in the journal's order."""
+    codes = {feed.feed_id: parse_origin(feed.origin).code for feed in reader.feeds()}
     for feed_id, _, entry in reader.statements():
         try:
             head = peek_head(entry.openings)
-            message = decode(head, codes[feed_id], message_bytes(entry.openings))
+            code = codes[feed_id]
+            yield code, decode(head, code, message_bytes(entry.openings))
         except (HuyingError, DecodeError, KeyError):
             continue
-        yield from _texts(message)
 
 
 def _texts(message: Message) -> Iterator[str]:
