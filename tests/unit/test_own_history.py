@@ -48,7 +48,6 @@ def test_a_store_ahead_of_its_mark_goes_on() -> None:
     """The power failed between the commit and the mark: nothing had left the node."""
     mark = MemoryMark(identity(COUNTY).origin)
     host = Host(COUNTY, mark=mark)
-    host.wait(11)  # it has just its children to ask what has left it
     size = host.engine.replica.own.size  # its roster's entries
     assert size > 0
     mark.write(identity(COUNTY).origin, 0, EMPTY_ROOT)

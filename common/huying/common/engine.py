@@ -119,7 +119,7 @@ class Engine:
         self.recovery = Recovery(self, mark)
         self.forks = Forks(self)
         self.losses = Losses(self)
-        self.replica.reactions[feed_pb2.RECORD_TYPE_RECOVERED] = self.losses.react
+        self.replica.statements.reactions[feed_pb2.RECORD_TYPE_RECOVERED] = self.losses.react
         self.epochs = Epochs(self)
         self.claims = Claims(self)
         self.appends = Appends(self, sequencer)
@@ -144,7 +144,7 @@ class Engine:
     def start(self) -> list[Effect]:
         """Compare the store with the high-water mark, and learn the keys that its feeds brought."""
         self.recovery.start()
-        for error in self.replica.replay():
+        for error in self.replica.statements.replay():
             self.alarm(error.code, detail=error.detail)
         self.disposal.start()
         now = self.clock.monotonic()
@@ -155,7 +155,7 @@ class Engine:
         ]
         if drafts:
             self.appends.waiting.append(Append(None, tuple(drafts)))
-        if self.roster.parent is None and self.roster.children and not self.recovery.is_on:
+        if self.roster.parent is None and self.roster.children and self.replica.own.size:
             self.confirmed = False  # it has nobody but its children to ask what has left it
         if self.state == "starting":
             self.state = "live"
