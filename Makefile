@@ -9,6 +9,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 ARGS ?=
 SEEDS ?= 5000
 TEST_WORKERS ?= 2
+STEP ?= 1
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -47,6 +48,10 @@ sim: $(VENV)/.test ## the simulator for long: SEEDS=5000 ARGS="--first-seed 200"
 .PHONY: thin-link
 thin-link: $(VENV)/.test ## 10,000 entries over 64 kbit/s that is cut every 5 s: some 15 minutes
 	@HUYING_THIN_LINK=full $(BIN)/python -m pytest tests/integration/test_thin_link.py $(ARGS)
+
+.PHONY: bits
+bits: $(VENV)/.test ## a bit of every byte flipped, for hours: STEP=16 for a part of them
+	@HUYING_BITS_STEP=$(STEP) $(BIN)/python -m pytest -n $(TEST_WORKERS) tests/integration/test_bits.py $(ARGS)
 
 # Pyright runs on the Node.js that the lock file brings, and asks no registry for a newer self.
 .PHONY: lint

@@ -273,10 +273,11 @@ def meaning_of(name: str) -> Callable[[bytes], object]:
         from huying.node import pins
 
         def pin(data: bytes) -> object:
-            # A name and an address are the operator's to change; they vouch for nothing.
+            # A name and an address are the operator's to change, and nothing vouches for them. Nor
+            # for the key that a root is sealed to: what is sealed to another opens nowhere.
             found = pins.parse(data.decode(), name)
             der = found.certificate_sha256
-            return der, replace(found, name="", address="", certificate="")
+            return der, replace(found, name="", address="", hpke_key="", certificate="")
 
         return pin
     if name.endswith("tls.crt"):
