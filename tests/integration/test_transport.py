@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import queue
+import socket
 import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -34,8 +35,8 @@ from huying.common.limits import (
 )
 from huying.common.status import NodeStatus
 from huying.node import enrol, keys, tls
-from huying.node.clock import SystemClock, SystemEntropy
 from huying.node.children import ChildRoster
+from huying.node.clock import SystemClock, SystemEntropy
 from huying.node.runtime import Runtime
 from huying.node.transport.downlink import Downlink
 from huying.node.transport.link import METHOD, SERVICE
@@ -352,6 +353,38 @@ def test_the_child_dials_again_when_the_server_is_back(nodes):
         assert (await town.engine.expect(LinkUp)).link > first.link
         await up.stop()
         await again.stop()
+        await county.runtime.stop()
+        await town.runtime.stop()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("is_silent", [True, False])
+def test_the_fallback_address_is_dialled_in_turn_once_the_root_is_silent(nodes, is_silent):
+    """The day the line to the town's office is cut, the other line is tried without anybody."""
+
+    async def scenario() -> None:
+        county, town = Side(nodes[COUNTY]), Side(nodes[TOWN])
+        await county.runtime.start()
+        await town.runtime.start()
+        down = county.downlink(ChildRoster([town.pin]))
+        await down.start()
+        with socket.socket() as nobody:  # bound and not listening: refused at once
+            nobody.bind(("127.0.0.1", 0))
+            up = town.uplink(
+                nobody.getsockname()[1],
+                county.pin.certificate,
+                fallback=f"127.0.0.1:{down.port}",
+                fallback_due=lambda: is_silent,
+            )
+            await up.start()
+            if is_silent:
+                await town.engine.expect(LinkUp)
+            else:
+                await asyncio.sleep(1.0)
+                assert town.engine.seen.empty()
+            await up.stop()
+        await down.stop()
         await county.runtime.stop()
         await town.runtime.stop()
 

@@ -81,17 +81,23 @@ class Parent:
 
 
 @contextlib.asynccontextmanager
-async def county(folder: Path) -> AsyncIterator[Parent]:
-    made = make_node(folder / "county", COUNTY, name="汶上县", sync_listen="10.0.0.1:7400")
-    clock = StoppedClock()
-    store, engine = open_engine(made.config)
+async def serving(config: Config, clock: StoppedClock) -> AsyncIterator[Parent]:
+    store, engine = open_engine(config)
+    engine.confirmed = True  # nobody above can be asked here
     runtime = Runtime(engine, clock)
     await runtime.start()
     try:
-        yield Parent(made.config, runtime, clock)
+        yield Parent(config, runtime, clock)
     finally:
         await runtime.stop()
         store.close()
+
+
+@contextlib.asynccontextmanager
+async def county(folder: Path) -> AsyncIterator[Parent]:
+    made = make_node(folder / "county", COUNTY, name="汶上县", sync_listen="10.0.0.1:7400")
+    async with serving(made.config, StoppedClock()) as parent:
+        yield parent
 
 
 def run(folder: Path, scenario: Callable[[Parent], Coroutine[Any, Any, None]]) -> None:
@@ -245,9 +251,7 @@ WEAK_HPKE = bytes.fromhex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd86620
         ({"succession": b"\xff"}, "succession"),
     ],
 )
-def test_weak_keys_and_nonsense_are_refused_from_the_holder_of_a_good_token(
-    tmp_path, fields, why
-):
+def test_weak_keys_and_nonsense_are_refused_from_the_holder_of_a_good_token(tmp_path, fields, why):
     """A token lets a division in, not a key that anybody can sign with."""
 
     async def scenario(parent: Parent) -> None:
@@ -317,6 +321,42 @@ def test_a_division_that_joins_anew_begins_a_new_epoch(tmp_path):
         assert answer.state == "enrolled"  # above a child of the root stands nobody to ask
         certificate = again.keys.tls.certificate_pem.decode()
         assert await parent.children() == {TOWN: certificate}
+
+    run(tmp_path, scenario)
+
+
+def test_below_a_parent_that_is_not_the_root_a_new_key_waits_for_the_grandparent(tmp_path):
+    """A town could make a key for its village itself, and write in the village's name."""
+
+    async def scenario(parent: Parent) -> None:
+        town = begin(tmp_path / "town", parent.invite()[0], sync_listen="10.0.0.2:7400")
+        answer = await parent.knock(town.request)
+        made = joining.finish(town, answer.SerializeToString()).made
+        async with serving(made.config, parent.clock) as above:
+            first = begin(tmp_path / "a", above.invite(VILLAGE)[0])
+            assert (await above.knock(first.request)).state == "enrolled"
+            again = begin(tmp_path / "b", above.invite(VILLAGE)[0])
+            answer = await above.knock(again.request)
+            assert answer.state == "waiting"
+            pem = again.keys.tls.certificate_pem.decode()
+            assert (await above.children())[VILLAGE] == pem  # its link is the town's own affair
+            joined = joining.finish(again, answer.SerializeToString())
+            assert joined.state == "waiting"
+
+    run(tmp_path, scenario)
+
+
+def test_a_node_that_moved_away_and_back_is_named_anew(tmp_path):
+    """The second word must be heard although it says what the first said."""
+
+    async def scenario(parent: Parent) -> None:
+        under_way = begin(tmp_path / "town", parent.invite()[0])
+        await parent.knock(under_way.request)
+        token = parent.invite()[1]
+        again = joining.make_request(under_way.config, token, under_way.keys)
+        answer = await parent.knock(again)
+        assert (answer.state, answer.roster_index) == ("enrolled", 1)
+        assert await parent.own_size() == 2
 
     run(tmp_path, scenario)
 
