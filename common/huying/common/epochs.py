@@ -18,12 +18,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from huying.common.certificates import check_certificate, check_hpke_key
 from huying.common.codes import Origin, ancestors, parse_origin
 from huying.common.effects import DraftEntry, Notice, NoticeKind
 from huying.common.errors import Code, HuyingError
+from huying.common.limits import WAITING_KEYS_MAX
 from huying.common.records import member_record
 from huying.common.roster import EpochStatus, Pin
 from huying.common.state import Applied
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from huying.common.engine import Engine
 
 __all__ = ["Announced", "Epochs", "member_draft", "member_message"]
-
-WAITING_PER_CODE_MAX: Final = 8  # keys of one node that wait; a parent may make up any number
 
 
 def member_message(
@@ -92,7 +91,7 @@ class Epochs:
         self._heard: frozenset[str] = frozenset()  # origins that a Member named
         self.announced: dict[str, Announced] = {}  # by code
         self.opened: trust_pb2.Succession | None = None  # how the own present epoch began
-        engine.replica.reactions.update(
+        engine.replica.statements.reactions.update(
             {
                 feed_pb2.RECORD_TYPE_MEMBER: self._on_member,
                 feed_pb2.RECORD_TYPE_CLOSE: self._on_close,
@@ -101,7 +100,7 @@ class Epochs:
                 feed_pb2.RECORD_TYPE_NODE_KEYS: self._on_node_keys,
             }
         )
-        engine.replica.keepers += (self._roster, self)
+        engine.replica.statements.keepers += (self._roster, self)
 
     # The transaction.
 
@@ -230,8 +229,8 @@ class Epochs:
             self._take_over(writer, pin, succession)
             return
         waiting = [one for one in roster.waiting() if one.pin.code == pin.code]
-        if len(waiting) >= WAITING_PER_CODE_MAX:
-            raise HuyingError(Code.LIMIT_EXCEEDED, f"{WAITING_PER_CODE_MAX} keys of it wait")
+        if len(waiting) >= WAITING_KEYS_MAX:
+            raise HuyingError(Code.LIMIT_EXCEEDED, f"{WAITING_KEYS_MAX} keys of it wait")
         roster.hold(pin, writer)
         if writer == roster.code:
             roster.adopt(pin)  # its link is its parent's own affair; what it signs has to wait

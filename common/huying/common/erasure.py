@@ -75,8 +75,8 @@ class Erasures:
         self._state = _State()
         self._saved = self._state
         self._add(replica.store.erased())
-        replica.reactions[feed_pb2.RECORD_TYPE_ERASURE] = self._on_erasure
-        replica.reactions[feed_pb2.RECORD_TYPE_ERASURE_RECEIPT] = self._on_receipt
+        replica.statements.reactions[feed_pb2.RECORD_TYPE_ERASURE] = self._on_erasure
+        replica.statements.reactions[feed_pb2.RECORD_TYPE_ERASURE_RECEIPT] = self._on_receipt
 
     def begin(self) -> None:
         """Remember what a rollback returns to."""

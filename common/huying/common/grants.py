@@ -82,7 +82,7 @@ class Grants:
         self._replica = replica
         self._state = _State()
         self._saved = self._state
-        replica.reactions[feed_pb2.RECORD_TYPE_DISCLOSURE] = self._on_disclosure
+        replica.statements.reactions[feed_pb2.RECORD_TYPE_DISCLOSURE] = self._on_disclosure
 
     def begin(self) -> None:
         """Remember what a rollback returns to."""

@@ -91,6 +91,10 @@ JOIN_REFUSALS_MAX: Final = 10  # of one address in a row; then one a JOIN_REFUSA
 JOIN_REFUSAL_SECONDS: Final = 6.0
 FALLBACK_SECONDS: Final = 86400.0  # without a fresh pulse of the root: try the other address too
 
+# Trust.
+WAITING_KEYS_MAX: Final = 8  # of one node, named without the old key's word; a parent may invent them
+STRANDED_ENTRIES_MAX: Final = 4096  # listed, and written again, at once
+
 # Requests.
 LIST_ENTRIES_DEFAULT: Final = 100
 LIST_ENTRIES_MAX: Final = 1000

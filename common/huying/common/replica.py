@@ -8,20 +8,19 @@ in memory just what that transaction made durable. Every path into the store lea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final
 
-from huying.common.codes import Origin, parse_origin
+from huying.common.codes import parse_origin
 from huying.common.effects import AppendReceipt, DraftEntry
 from huying.common.ending import cut_at_end, ended
 from huying.common.erasure import Erasures
-from huying.common.errors import STORE_FAULTS, Code, HuyingError
+from huying.common.errors import Code, HuyingError
 from huying.common.evidence import ForkError, ForkEvidence
 from huying.common.grants import Grants
-from huying.common.intake import Intake, Reader, judge, judge_entry
+from huying.common.intake import Intake, Reader, judge
 from huying.common.late import fill_in
-from huying.common.leaf import unpack_openings
 from huying.common.mending import mend
 from huying.common.merkle import CompactRange, range_hashes, root
 from huying.common.note import Signer, VerifierKey
@@ -32,13 +31,11 @@ from huying.common.records import STATEMENT_TYPES
 from huying.common.roster import Identity, Roster
 from huying.common.segment import Segment, verify_segment
 from huying.common.state import Applied, ClassMark, FeedState, Missing, StoredCheckpoint
+from huying.common.statements import Statements
 from huying.common.witness import compare, countersign
 from huying.wire.v1 import feed_pb2, sync_pb2
 
-__all__ = ["Reaction", "Replica"]
-
-# What a statement does; HuyingError quarantines it. True at the start, when it is heard again.
-Reaction = Callable[[Applied, bool], None]
+__all__ = ["Replica"]
 
 AHEAD_MAX: Final = 64  # signed checkpoints of a feed that are beyond what is held
 
@@ -52,19 +49,6 @@ class _Saved:
     missing: dict[str, tuple[Missing, ...]]
     identity: Identity
     own_feed: OwnFeed
-    kept: list[tuple[Keeper, object]]  # filled by the first statement of the transaction
-
-
-class Keeper(Protocol):
-    """Whoever keeps in memory what statements said, and must forget it with a transaction."""
-
-    def save(self) -> object:
-        """What `restore` goes back to."""
-        ...
-
-    def restore(self, saved: object) -> None:
-        """Forget everything since `save`."""
-        ...
 
 
 class Replica:
@@ -95,8 +79,7 @@ class Replica:
             with store.transaction():
                 self.feeds[identity.origin] = store.create_feed(identity.origin)
         self._own_feed = OwnFeed(identity.feed_signer, self.own.feed_id, store, clock, entropy)
-        self.reactions: dict[int, Reaction] = {}
-        self.keepers: tuple[Keeper, ...] = ()
+        self.statements = Statements(self)
         self.erasures = Erasures(self)
         self.grants = Grants(self)
         self.may_cosign = True
@@ -125,8 +108,8 @@ class Replica:
             dict(self.missing),
             self.identity,
             self._own_feed,
-            [],
         )
+        self.statements.begin()
         self._own_feed.begin()
         self._applied = []
         self._changed.clear()
@@ -143,8 +126,7 @@ class Replica:
             self._saved.missing,
         )
         self.identity, self._own_feed = self._saved.identity, self._saved.own_feed
-        for keeper, saved in self._saved.kept:
-            keeper.restore(saved)
+        self.statements.rollback()
         self.erasures.rollback()
         self.grants.rollback()
         self._readers.clear()  # of feeds that were not created after all
@@ -171,7 +153,7 @@ class Replica:
         applied, self._applied = self._applied, []
         if any(entry.head.type in STATEMENT_TYPES for entry in applied):
             # What is refused is not journalled: a start learns from the journal, in its order.
-            applied = [entry for entry in applied if self._takes(entry) and self._react(entry)]
+            applied = [entry for entry in applied if self.statements.take(entry)]
         if self._changed:
             changed, self._changed = self._changed, {}
             applied = [changed.pop((one.feed_id, one.index), one) for one in applied]
@@ -179,78 +161,6 @@ class Replica:
         if applied:
             self.store.apply(applied)
         return applied
-
-    def replay(self) -> list[HuyingError]:
-        """Learn again, at the start, from every statement that was accepted before.
-
-        Returns what was refused this time: then somebody changed the pins or the store.
-        """
-        refused = []
-        origins = {feed.feed_id: feed for feed in self.feeds.values()}
-        for feed_id, index, stored in self.store.statements():
-            reader = self.reader_of(origins[feed_id])
-            if stored.leaf is None:
-                continue
-            verdict = judge_entry(reader, stored.leaf, unpack_openings(stored.openings))
-            if verdict.head is None or verdict.message is None:
-                continue
-            entry = Applied(
-                feed_id,
-                reader.origin.code,
-                reader.origin.epoch,
-                index,
-                verdict.head,
-                verdict.slots,
-                verdict.present,
-                verdict.message,
-            )
-            try:
-                self.reactions[verdict.head.type](entry, True)
-            except HuyingError as error:
-                refused.append(error)
-            except KeyError:
-                continue
-        return refused
-
-    def _react(self, entry: Applied) -> bool:
-        """Let a statement take effect; False where it is refused."""
-        reaction = self.reactions.get(entry.head.type)
-        if reaction is None:
-            return True
-        if not entry.message.ListFields():
-            return False  # its opening is missing; when it comes the entry is applied again
-        self.keep()
-        try:
-            reaction(entry, False)
-        except HuyingError as error:
-            if error.code in STORE_FAULTS:
-                raise
-            self._quarantine(entry, error)
-            return False
-        return True
-
-    def keep(self) -> None:
-        """Remember what statements said so far, before it changes in this transaction."""
-        if self._saved is not None and not self._saved.kept:
-            self._saved.kept = [(keeper, keeper.save()) for keeper in self.keepers]
-
-    def _takes(self, entry: Applied) -> bool:
-        """Whether an entry lies before its epoch's end, which the same segment may have brought."""
-        epoch = self.roster.epoch(self._origin_of(entry))
-        if epoch is None or epoch.stop is None or entry.index < epoch.stop:
-            return True
-        self._quarantine(entry, ended(epoch))
-        return False
-
-    def _quarantine(self, entry: Applied, error: HuyingError) -> None:
-        self.store.quarantine(
-            entry.feed_id, entry.index, error.code, error.detail, self._clock.now()
-        )
-        feed = self.feeds[self._origin_of(entry)]
-        self.put(replace(feed, quarantined=feed.quarantined + 1))
-
-    def _origin_of(self, entry: Applied) -> str:
-        return str(Origin(self.identity.network, entry.home, entry.epoch))
 
     # The own feed.
 

@@ -23,6 +23,7 @@ from huying.common.epochs import member_draft, member_message
 from huying.common.errors import Code, HuyingError
 from huying.common.intake import judge_entry
 from huying.common.leaf import unpack_openings
+from huying.common.limits import STRANDED_ENTRIES_MAX
 from huying.common.note import Signer
 from huying.common.records import STATEMENT_TYPES
 from huying.common.roster import EpochStatus
@@ -47,8 +48,6 @@ __all__ = [
     "check_may_write",
     "statement_draft",
 ]
-
-STRANDED_MAX = 4096  # listed, and written again, at once
 
 
 def check_may_write(engine: Engine) -> None:
@@ -103,7 +102,7 @@ def begin_epoch(
     if parse_origin(signer.name).epoch <= engine.identity.epoch:
         raise HuyingError(Code.KEY, f"{signer.name} is no later epoch of this node")
     replica, roster = engine.replica, engine.roster
-    replica.keep()
+    replica.statements.keep()
     if roster.feed_key(signer.name) is None:
         roster.open_epoch(signer.key)
     replica.begin_epoch(signer)
@@ -279,7 +278,7 @@ class Reenter:
             if epoch is None or epoch.stop is None or epoch.stop >= feed.size:
                 continue
             own = parse_origin(feed.origin).code == engine.identity.code
-            stop = min(feed.size, epoch.stop + STRANDED_MAX - len(found))
+            stop = min(feed.size, epoch.stop + STRANDED_ENTRIES_MAX - len(found))
             reader = replica.reader_of(feed)
             stored = replica.store.entries(feed.feed_id, epoch.stop, stop)
             for index, entry in enumerate(stored, start=epoch.stop):
