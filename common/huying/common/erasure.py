@@ -214,7 +214,7 @@ class Erasures:
         deleted = 0
         stop = min(span.stop, feed.size)
         wanted = Spans().plus([(span.start, span.stop, span.slots)]).at(span.start)
-        now = replica.now()
+        now = replica.clock.now()
         for start in range(span.start, stop, _PAGE_ENTRIES):
             page = replica.store.entries(feed.feed_id, start, min(start + _PAGE_ENTRIES, stop))
             for index, stored in enumerate(page, start):

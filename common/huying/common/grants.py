@@ -170,7 +170,7 @@ class Grants:
     def _ask_for_waiting(self) -> None:
         """A statement may come before an entry that it speaks of, of an earlier epoch."""
         later = []
-        now = self._replica.now()
+        now = self._replica.clock.now()
         for grant in self._state.waiting:
             feed = self._replica.feeds.get(grant.span.origin)
             if grant.expires <= now:
@@ -209,7 +209,7 @@ class Grants:
         if not any(row.start == index for row in rows):
             return
         done = {*verdict.present, *verdict.erased}
-        now = self._replica.now()
+        now = self._replica.clock.now()
         granted = self.of_this_node(origin, index, now) or Granted(b"")
         lacking = bytes(s for s in verdict.slots if s in granted.slots and s not in done)
         left = [row for row in rows if row.start != index]

@@ -94,9 +94,10 @@ class Replica:
         """The own feed."""
         return self.feeds[self.identity.origin]
 
-    def now(self) -> float:
-        """Unix seconds, by this node's clock."""
-        return self._clock.now()
+    @property
+    def clock(self) -> Clock:
+        """This node's clock."""
+        return self._clock
 
     # The transaction.
 

@@ -96,6 +96,17 @@ class _Sql:
             dialect,
             ["feed_id", "start", "stop"],
         )
+        self.request = compile_sql(
+            select(FEEDS.c.origin, REQUESTS.c.idx, REQUESTS.c.record)
+            .join(FEEDS, FEEDS.c.feed_id == REQUESTS.c.feed_id)
+            .where(REQUESTS.c.request_id == param("request_id")),
+            dialect,
+            ["request_id"],
+        )
+        self._add_searches(dialect)
+
+    def _add_searches(self, dialect: str) -> None:
+        param, entries = bindparam, ENTRIES.c
         self.erased = compile_sql(
             select(ERASED).order_by(ERASED.c.origin, ERASED.c.start), dialect, []
         )
@@ -109,13 +120,6 @@ class _Sql:
             .order_by(entries.place),
             dialect,
             ["start", "stop", "record"],
-        )
-        self.request = compile_sql(
-            select(FEEDS.c.origin, REQUESTS.c.idx, REQUESTS.c.record)
-            .join(FEEDS, FEEDS.c.feed_id == REQUESTS.c.feed_id)
-            .where(REQUESTS.c.request_id == param("request_id")),
-            dialect,
-            ["request_id"],
         )
 
 
