@@ -14,6 +14,7 @@ from huying.common.effects import DraftEntry, NoticeKind
 from huying.common.engine import Engine
 from huying.common.epochs import member_draft, member_message
 from huying.common.errors import Code, HuyingError
+from huying.common.limits import WAITING_KEYS_MAX
 from huying.common.merkle import EMPTY_ROOT, CompactRange, merge, root
 from huying.common.outgoing import cut_segment
 from huying.common.own_feed import OwnFeed
@@ -560,3 +561,23 @@ def test_a_claimed_epoch_counts_once_the_parents_operator_accepts_it(network: Ne
     network.nodes[TOWN].alarms.clear()
     network.mend(VILLAGE)
     assert Code.KEY_CHANGED not in network.nodes[TOWN].codes()
+
+
+def test_a_county_takes_a_village_over_with_the_keys_it_has(network: Network) -> None:
+    """A town that fails its villages can be left: no key changes, so no trust is asked for."""
+    enrol(network, COUNTY, pin(VILLAGE))
+    for code in (COUNTY, TOWN, VILLAGE, OTHER):
+        assert network.engine(code).roster.parent_of(VILLAGE) == COUNTY
+    assert VILLAGE in network.engine(COUNTY).roster.children
+    assert VILLAGE not in network.engine(TOWN).roster.children
+    answer = network.operate(TOWN, Revoke(VILLAGE, "spite"))
+    assert answer.error is not None
+    assert status(network, COUNTY, E1) is EpochStatus.ACTIVE
+
+
+def test_keys_that_wait_are_bounded(network: Network) -> None:
+    """A parent can make up any number of keys for its child."""
+    for seed in range(WAITING_KEYS_MAX + 5):
+        key = signer(VILLAGE, 2, seed=seed).key
+        enrol(network, TOWN, replace(pin(VILLAGE), feed_key=str(key)))
+    assert len(network.engine(COUNTY).roster.waiting()) == WAITING_KEYS_MAX

@@ -92,7 +92,7 @@ JOIN_REFUSAL_SECONDS: Final = 6.0
 FALLBACK_SECONDS: Final = 86400.0  # without a fresh pulse of the root: try the other address too
 
 # Trust.
-WAITING_KEYS_MAX: Final = 8  # of one node, named without the old key's word; a parent may invent them
+WAITING_KEYS_MAX: Final = 8  # of one node, that nobody confirmed; a parent may invent any number
 STRANDED_ENTRIES_MAX: Final = 4096  # listed, and written again, at once
 
 # Requests.
