@@ -129,7 +129,7 @@ class Statements:
     def _quarantine(self, entry: Applied, error: HuyingError) -> None:
         replica = self._replica
         replica.store.quarantine(
-            entry.feed_id, entry.index, error.code, error.detail, replica.now()
+            entry.feed_id, entry.index, error.code, error.detail, replica.clock.now()
         )
         feed = replica.feeds[self._origin_of(entry)]
         replica.put(replace(feed, quarantined=feed.quarantined + 1))
