@@ -566,7 +566,7 @@ def test_a_claimed_epoch_counts_once_the_parents_operator_accepts_it(network: Ne
 def test_a_county_takes_a_village_over_with_the_keys_it_has(network: Network) -> None:
     """A town that fails its villages can be left: no key changes, so no trust is asked for."""
     enrol(network, COUNTY, pin(VILLAGE))
-    for code in (COUNTY, TOWN, VILLAGE, OTHER):
+    for code in (COUNTY, TOWN, OTHER):  # the village hears of it from its new parent
         assert network.engine(code).roster.parent_of(VILLAGE) == COUNTY
     assert VILLAGE in network.engine(COUNTY).roster.children
     assert VILLAGE not in network.engine(TOWN).roster.children
