@@ -273,8 +273,11 @@ def sealed_content(sea: Archipelago, packed: bytes, size_bytes: int) -> bytes:
     return b"HUYINGB1" + made.SerializeToString()
 
 
-def test_a_bomb_is_refused_before_it_is_unpacked(sea: Archipelago) -> None:
+def test_a_bomb_is_refused_before_it_is_unpacked(
+    sea: Archipelago, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A few kilobytes may say that they are gigabytes, or not say it."""
+    monkeypatch.delattr(zstandard, "ZstdDecompressor")
     large = 256 * limits.MIB
     bomb = zstandard.ZstdCompressor().compress(bytes(large))
     silent = zstandard.ZstdCompressor(write_content_size=False).compress(bytes(limits.MIB))
@@ -283,14 +286,22 @@ def test_a_bomb_is_refused_before_it_is_unpacked(sea: Archipelago) -> None:
         (bomb, limits.BUNDLE_PAYLOAD_BYTES_MAX),
         (bomb, 100),
         (silent, limits.MIB),
+    ):
+        error = refusal(sea.town, sealed_content(sea, packed, size_bytes))
+        assert error.code is Code.BUNDLE_TAMPERED
+
+
+def test_content_that_does_not_unpack_is_refused(sea: Archipelago) -> None:
+    """No frame of zstd, no message, or more than one."""
+    for packed, size_bytes in (
         (b"", 0),
         (b"not a frame at all", 18),
         (zstandard.ZstdCompressor().compress(b"\xff" * 40), 40),
         (zstandard.ZstdCompressor().compress(b"") * 2, 0),
+        (zstandard.ZstdCompressor().compress(b""), 0),
     ):
-        assert refusal(sea.town, sealed_content(sea, packed, size_bytes)).code is (
-            Code.BUNDLE_TAMPERED
-        )
+        error = refusal(sea.town, sealed_content(sea, packed, size_bytes))
+        assert error.code is Code.BUNDLE_TAMPERED
 
 
 @pytest.mark.parametrize(
