@@ -14,6 +14,7 @@ from huying.common.leaf import unpack_openings
 from huying.common.limits import LATE_RANGES_MAX
 from huying.common.segment import decode_segment
 from huying.common.spans import Span
+from huying.common.state import FeedState
 from huying.node.fsck import check
 from huying.node.store.store import SqlStore
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2, trust_pb2
@@ -214,9 +215,19 @@ def erase_in(feed: HandmadeFeed, erasure: trust_pb2.Erasure | None = None) -> in
 
 
 def held_slots(host: Host | Far, index: int = 0) -> list[int]:
-    feed = host.store.feed(ORIGIN)
-    assert feed is not None
-    return [o[0] for o in unpack_openings(host.store.entries(feed.feed_id, index, index + 1)[0][2])]
+    entry = host.store.entries(held_feed(host).feed_id, index, index + 1)[0]
+    return [opening[0] for opening in unpack_openings(entry.openings)]
+
+
+def held_feed(host: Host | Far) -> FeedState:
+    (held,) = (feed for feed in host.store.feeds() if feed.origin == ORIGIN)
+    return held
+
+
+def problems(host: Host) -> list[str]:
+    """What fsck finds wrong."""
+    assert isinstance(host.store, SqlStore)
+    return check(host.store).problems
 
 
 def test_an_erased_resident_does_not_come_back_by_backfill() -> None:
@@ -230,7 +241,7 @@ def test_an_erased_resident_does_not_come_back_by_backfill() -> None:
     host.hear(link, feed.disclose(0, readable=b"\0\3"))
     assert held_slots(host) == [0]
     assert host.alarms == [], "the peer did not know better"
-    assert check(host.store).problems == []
+    assert problems(host) == []
 
 
 def test_an_erased_resident_does_not_come_back_by_a_segment_from_before() -> None:
@@ -242,7 +253,7 @@ def test_an_erased_resident_does_not_come_back_by_a_segment_from_before() -> Non
     assert held_slots(host) == [0]
     assert host.engine.replica.missing == {}, "what is erased is not missed"
     assert host.alarms == []
-    assert check(host.store).problems == []
+    assert problems(host) == []
 
 
 def test_an_erased_resident_does_not_come_back_by_restore() -> None:
@@ -252,13 +263,14 @@ def test_an_erased_resident_does_not_come_back_by_restore() -> None:
     host = Host(TOWN, erasure_list=listed)
     link, _ = host.link(VILLAGE)
     host.hear(link, feed.segment(0, 1, readable=b"\0\3"))
+    assert isinstance(host.store, SqlStore)
     yesterday = host.store.image()
     erase_in(feed)
     host.hear(link, feed.segment(1, 2))
     assert listed.spans == [Span(ORIGIN, 0, 1, b"")]
     restored = Host(TOWN, store=SqlStore.open(template=yesterday), erasure_list=listed)
     assert held_slots(restored) == [0]
-    assert check(restored.store).problems == []
+    assert problems(restored) == []
     link, _ = restored.link(VILLAGE)
     restored.hear(link, feed.segment(1, 2))
     assert restored.codes() <= {Code.RECOVERING}
@@ -320,8 +332,8 @@ def test_what_a_relay_erased_first_is_not_missed() -> None:
     assert host.engine.replica.missing != {}
     host.hear(link, feed.segment(1, 2))
     assert host.engine.replica.missing == {}
-    assert host.store.missing(host.store.feed(ORIGIN).feed_id) == []  # type: ignore[union-attr]
-    assert check(host.store).problems == []
+    assert host.store.missing(held_feed(host).feed_id) == []
+    assert problems(host) == []
 
 
 def test_a_rollback_takes_an_erasure_back() -> None:
@@ -367,9 +379,9 @@ def test_an_erasure_that_is_not_the_writers_does_nothing(erasure: trust_pb2.Eras
     host.hear(link, feed.segment(0, 2, readable=bytes((0, 3, 0x81))))
     assert held_slots(host) == [0, 3]
     assert host.store.erased() == []
-    held = host.store.feed(ORIGIN)
-    assert held is not None
+    held = held_feed(host)
     assert held.quarantined == 1
+    assert isinstance(host.store, SqlStore)
     ((at, code, _, _),) = host.store.quarantined(held.feed_id, 0, 2)
     assert (at, Code(code)) == (index, Code.BAD_RECORD)
 
@@ -383,6 +395,6 @@ def test_a_statement_is_not_erased() -> None:
     link, _ = host.link(VILLAGE)
     host.hear(link, feed.segment(0, 3, readable=bytes((0, 3, 0x81))))
     assert held_slots(host, 1) == [0, 0x81]
-    assert check(host.store).problems == []
+    assert problems(host) == []
     again = Host(TOWN, store=host.store, mark=host.mark)
     assert again.engine.replica.erasures.of(ORIGIN).at(0)

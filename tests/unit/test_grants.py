@@ -11,6 +11,7 @@ from huying.common.errors import Code
 from huying.common.late_requests import DiscloseRecord
 from huying.common.leaf import unpack_openings
 from huying.common.limits import DISCLOSURE_READERS_MAX
+from huying.common.state import FeedState
 from huying.wire.v1 import feed_pb2, records_pb2, sync_pb2, trust_pb2
 from tests.unit.handmade import HandmadeFeed, Host, of_kind
 from tests.unit.late_network import EVERYBODY, PHONE, late_network, refusal
@@ -182,9 +183,13 @@ def town_with(feed: HandmadeFeed) -> tuple[Host, int]:
 
 
 def held_slots(host: Host) -> list[int]:
-    held = host.store.feed(ORIGIN)
-    assert held is not None
-    return [o[0] for o in unpack_openings(host.store.entries(held.feed_id, 0, 1)[0][2])]
+    entry = host.store.entries(held_feed(host).feed_id, 0, 1)[0]
+    return [opening[0] for opening in unpack_openings(entry.openings)]
+
+
+def held_feed(host: Host) -> FeedState:
+    (held,) = (feed for feed in host.store.feeds() if feed.origin == ORIGIN)
+    return held
 
 
 def test_nothing_comes_without_a_disclosure() -> None:
@@ -328,9 +333,7 @@ def test_a_disclosure_that_is_not_the_writers_opens_nothing(disclosure) -> None:
     """Only the origin of an entry opens it, and only along its own line."""
     feed = feed_with(disclosure)
     host, link = town_with(feed)
-    held = host.store.feed(ORIGIN)
-    assert held is not None
-    assert held.quarantined == 1
+    assert held_feed(host).quarantined == 1
     assert host.engine.replica.grants.wants == {}
     host.hear(link, feed.disclose(0, readable=bytes((PHONE_SLOT,))))
     assert held_slots(host) == [0, 3]

@@ -14,7 +14,7 @@ import pytest
 from huying.common.late_requests import EraseSpans
 from huying.common.limits import LATE_SPAN_ENTRIES_MAX
 from huying.common.spans import Span
-from huying.node import retention
+from huying.node import logs
 from huying.node.retention import DAY_SECONDS, Retention, batches, days_by_type, next_run, overdue
 from huying.node.settings import RetentionSection
 from huying.wire.v1 import feed_pb2, records_pb2
@@ -83,7 +83,7 @@ def test_the_job_erases_at_every_holder_once(network: LateNetwork, monkeypatch) 
         runtime=EngineRuntime(network),
     )
     job = Retention(node)  # type: ignore[arg-type]
-    monkeypatch.setattr(retention.logs, "say", lambda *_, **__: None)
+    monkeypatch.setattr(logs, "say", lambda *_, **__: None)
 
     async def two_nights() -> list[int]:
         try:

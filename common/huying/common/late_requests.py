@@ -50,7 +50,7 @@ class _Target(NamedTuple):
     """An entry of the own feed, and what is to be done with it."""
 
     origin: str
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     slots: bytes  # to be treated
     held: int  # how many of them are held
     to: tuple[str, ...]
@@ -227,27 +227,30 @@ def _refuse_standing(record_type: int, chosen: bytes, slots: bytes, mine: bytes)
 def _erase(engine: Engine, targets: Sequence[_Target], reason: str) -> Erased:
     """Write the statements; applying them deletes, here as everywhere."""
     selectors = _selectors(engine, targets)
-    groups = [selectors[at : at + SELECTORS_MAX] for at in range(0, len(selectors), SELECTORS_MAX)]
+    groups = [
+        tuple(selectors[at : at + SELECTORS_MAX])
+        for at in range(0, max(len(selectors), 1), SELECTORS_MAX)
+    ]
     drafts = []
     for origin, ranges in _statements(targets):
-        for to in groups or [()]:
+        for to in groups:
             message = trust_pb2.Erasure(
                 ranges=ranges,
                 reason=reason,
                 origin="" if origin == engine.identity.origin else origin,
             )
             kind, type_ = feed_pb2.KIND_ERASE, feed_pb2.RECORD_TYPE_ERASURE
-            drafts.append(DraftEntry(kind, type_, message, to=tuple(to)))
+            drafts.append(DraftEntry(kind, type_, message, to=to))
     if len(drafts) > COMMIT_ENTRIES_MAX:
         raise HuyingError(Code.LIMIT_EXCEEDED, f"over {COMMIT_ENTRIES_MAX} erase entries at once")
     receipts = engine.replica.append(drafts)
-    own, to = engine.identity.code, tuple(selectors)
+    own, everybody = engine.identity.code, tuple(selectors)
     # Every ancestor hears of an erasure: its only compartment is of the province's level.
     slots = bytes((HEAD_SLOT, 1))
     holders = {
         pin.code
         for pin in engine.roster.pins()
-        if pin.code != own and in_reach(pin.code, own, slots, to)
+        if pin.code != own and in_reach(pin.code, own, slots, everybody)
     }
     return Erased(
         origin=receipts[-1].origin,

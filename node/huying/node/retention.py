@@ -11,9 +11,9 @@ import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Table, select
+from sqlalchemy import Select, Table, select
 
 from huying.common.codes import parse_origin
 from huying.common.errors import Code, HuyingError
@@ -112,15 +112,14 @@ def _newest(
     by_type: dict[int, set[bytes]] = {}
     for head, _ in page.values():
         by_type.setdefault(head.type, set()).add(head.record)
-    found = {}
+    found: dict[tuple[int, bytes], int] = {}
     for kind, records in by_type.items():
         table = _TABLES.get(kind)
         if table is not None:
-            query = select(table.c.record, table.c.time_micros).where(
+            query: Select[Any] = select(table.c.record, table.c.time_micros).where(
                 table.c.home == code, table.c.record.in_(records)
             )
-            for record, micros in reader.select(query):
-                found[kind, record] = micros
+            found.update({(kind, row[0]): row[1] for row in reader.select(query)})
     return found
 
 
