@@ -119,7 +119,8 @@ def _newest(
             query: Select[Any] = select(table.c.record, table.c.time_micros).where(
                 table.c.home == code, table.c.record.in_(records)
             )
-            found.update({(kind, row[0]): row[1] for row in reader.select(query)})
+            rows = reader.select(query)
+            found.update({(kind, row.record): row.time_micros for row in rows})
     return found
 
 
