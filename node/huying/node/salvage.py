@@ -30,7 +30,7 @@ __all__ = ["DAMAGED_SUFFIX", "is_readable", "salvage"]
 
 DAMAGED_SUFFIX: Final = ".damaged-"
 _HEADER_BYTES: Final = 100
-_PAGE_COUNT: Final = slice(28, 32)  # of the header: the file's own, not a new file's
+_PAGE_COUNT: Final = slice(28, 32)  # of the header
 _SKIP_STEPS: Final = 4096  # entries passed over one by one, then by twos, fours, …
 _PLACE_MAX: Final = 2**63 - 1
 _WRONG: Final = object()  # in place of a value that is not of its column's type
@@ -134,24 +134,27 @@ def _as_it_is(_copy: Path, _empty: Path) -> None:
 
 
 def _with_header(copy: Path, empty: Path) -> None:
-    header = bytearray(empty.read_bytes()[:_HEADER_BYTES])
-    with copy.open("r+b") as file:
-        own = file.read(_HEADER_BYTES)
-        header[_PAGE_COUNT] = own[_PAGE_COUNT]
-        file.seek(0)
-        file.write(header)
+    _overwrite(copy, empty, _HEADER_BYTES)
 
 
 def _with_first_page(copy: Path, empty: Path) -> None:
     """A database that the same program made lists its tables at the same places."""
     with empty.open("rb") as file:
-        header = file.read(_HEADER_BYTES)
-        page = bytearray(header + file.read(int.from_bytes(header[16:18], "big") - len(header)))
+        _overwrite(copy, empty, _page_bytes(file.read(_HEADER_BYTES)))
+
+
+def _overwrite(copy: Path, empty: Path, count: int) -> None:
+    """Put the first bytes of a new database before the rest of a damaged one."""
+    with empty.open("rb") as file:
+        first = bytearray(file.read(count))
+    pages = copy.stat().st_size // _page_bytes(first)
+    first[_PAGE_COUNT] = pages.to_bytes(4, "big")
     with copy.open("r+b") as file:
-        file.seek(_PAGE_COUNT.start)
-        page[_PAGE_COUNT] = file.read(4)
-        file.seek(0)
-        file.write(page)
+        file.write(first)
+
+
+def _page_bytes(header: bytes) -> int:
+    return int.from_bytes(header[16:18], "big")
 
 
 def _copy_rows(copy: Path, made: Path) -> int:

@@ -170,10 +170,13 @@ def _print(document: dict[str, Any]) -> None:
 
 
 def _print_repair(repaired: dict[str, Any]) -> None:
-    from huying.node.cli.output import print_table
+    from huying.node.cli.output import print_block
 
-    done = [(each["zh"], each["en"]) for each in repaired["done"]]
-    left = [(each["zh"], each["en"]) for each in repaired["left"]]
-    print_table(("已修复 · mended", ""), done or [("无", "nothing")])
-    if left:
-        print_table(("还要做 · left to do", ""), left)
+    nothing = [{"where": "", "zh": "无需修复", "en": "nothing to mend"}]
+    for heading, told in (
+        ("已修复 · mended", repaired["done"] or nothing),
+        ("还要做 · left to do", repaired["left"]),
+    ):
+        if told:
+            lines = [line for each in told for line in (each["where"], each["zh"], each["en"])]
+            print_block(heading, filter(None, lines))
