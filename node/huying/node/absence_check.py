@@ -20,7 +20,7 @@ from huying.common.spans import erasable
 from huying.common.state import DAMAGED, FeedState, Missing
 from huying.node.fsck_report import FsckReport
 from huying.node.store.reader import Reader
-from huying.node.store.replay import erased_of
+from huying.node.store.replay import erased_of, lost_of
 from huying.wire.v1 import feed_pb2
 
 __all__ = ["AbsenceCheck"]
@@ -45,6 +45,7 @@ class AbsenceCheck:
             for one in reader.feeds()
         )
         self._erased = erased_of(reader, feed.origin)
+        self._lost = lost_of(reader, feed)
         self._rows = reader.missing(feed.feed_id)
         self._slots: dict[int, set[int]] = {}
         for row in self._rows:
@@ -59,7 +60,7 @@ class AbsenceCheck:
     def hidden(self, index: int) -> None:
         """An entry of which just the hash is held."""
         self._unread += 1
-        listed = index in self._slots or self._is_past
+        listed = index in self._slots or self._is_past or self._lost.at(index)
         if self._own and not listed and not self._is_damaged(index):
             self._note(f"entry {index}: the own entry is gone, and not on record as missing")
 
@@ -74,7 +75,8 @@ class AbsenceCheck:
             return
         if HEAD_SLOT not in present:
             self._unread += 1
-            listed = HEAD_SLOT in self._slots.get(index, ()) or self._is_past
+            known = (*self._slots.get(index, ()), *self._lost.at(index))
+            listed = HEAD_SLOT in known or self._is_past
             if self._own and not listed:
                 self._note(f"entry {index}: its head is gone, and not on record as missing")
             return
@@ -99,7 +101,7 @@ class AbsenceCheck:
             seen_by = view(self._code, self._origin.code, slots, tuple(head.to))
         except HuyingError:
             return  # in quarantine
-        asked = self._slots.get(index, set())
+        asked = self._slots.get(index, set()).union(self._lost.at(index))
         for slot in seen_by.readable if not self._is_past else b"":
             if slot not in present and slot not in erased and slot not in asked:
                 self._note(

@@ -21,9 +21,9 @@ from huying.common.spans import NO_SPANS, Spans, erasable
 from huying.common.state import Applied, FeedState, StoredEntry
 from huying.node.store.content import head_bytes, message_bytes
 from huying.node.store.reader import Reader
-from huying.wire.v1 import feed_pb2
+from huying.wire.v1 import feed_pb2, trust_pb2
 
-__all__ = ["Replayed", "erased_of", "replay", "replayed_entry"]
+__all__ = ["Replayed", "erased_of", "lost_of", "replay", "replayed_entry"]
 
 _PAGE: Final = 512
 
@@ -38,6 +38,19 @@ class Replayed(NamedTuple):
 def erased_of(reader: Reader, origin: str) -> Spans:
     """What was erased of a feed."""
     return NO_SPANS.plus([span[1:] for span in reader.erased() if span.origin == origin])
+
+
+def lost_of(reader: Reader, feed: FeedState) -> Spans:
+    """What a feed says that it lost, by its RECOVERED entries."""
+    prefix = commitment_prefix(feed.origin)
+    found = []
+    for feed_id, index, entry in reader.statements():
+        if feed_id != feed.feed_id:
+            continue
+        applied = replayed_entry(feed, prefix, index, entry, b"")
+        if applied is not None and isinstance(applied.message, trust_pb2.Recovered):
+            found += [(one.start, one.stop, one.slots) for one in applied.message.lost]
+    return NO_SPANS.plus(found)
 
 
 def replay(reader: Reader, feed: FeedState) -> Iterator[list[Replayed]]:
