@@ -46,7 +46,7 @@ sim: $(VENV)/.test ## the simulator for long: SEEDS=5000 ARGS="--first-seed 200"
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) tests/simulator --seeds $(SEEDS) $(ARGS)
 
 .PHONY: thin-link
-thin-link: $(VENV)/.test ## 10,000 entries over 64 kbit/s that is cut every 5 s: some 15 minutes
+thin-link: $(VENV)/.test ## 10,000 entries over 64 kbit/s that is cut every 5 s: some 18 minutes
 	@HUYING_THIN_LINK=full $(BIN)/python -m pytest tests/integration/test_thin_link.py $(ARGS)
 
 .PHONY: bits

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import generate_latest
@@ -79,7 +80,7 @@ def node(*feeds: FeedStatus, peers: tuple[PeerStatus, ...] = (), **changes: obje
     return NodeStatus(**{**values, **changes})  # type: ignore[arg-type]
 
 
-def scrape(status: NodeStatus, **more: dict[str, float]) -> dict[str, dict[str, float]]:
+def scrape(status: NodeStatus, **more: Any) -> dict[str, dict[str, float]]:
     """Sample name -> labels as text -> value, through the exposition format and back."""
     more = {"retry_next": {}, "certificates": {}, **more}
     observed = Observed(status, **more)

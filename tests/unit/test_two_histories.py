@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from huying.common.comparison import Compared, CompareNote
-from huying.common.effects import Direction, LinkUp, Operate, Received
+from huying.common.effects import Direction, Input, LinkUp, Operate, Received
 from huying.common.errors import Code, HuyingError
 from huying.common.evidence import ForkEvidence
 from huying.common.status import FeedHealth
@@ -44,7 +44,7 @@ def evidence_at(host: Host, feed: HandmadeFeed) -> ForkEvidence:
 
 def join(child: Host, parent: Host, number: int = 90) -> None:
     """Link two engines, and pass frames on until both have said all."""
-    waiting = [
+    waiting: list[tuple[Host, Input]] = [
         (parent, LinkUp(number, child.code, Direction.DOWN)),
         (child, LinkUp(number, parent.code, Direction.UP)),
     ]
@@ -53,7 +53,7 @@ def join(child: Host, parent: Host, number: int = 90) -> None:
             return
         host, one = waiting.pop(0)
         other = parent if host is child else child
-        for link, frame in host.step(one):  # type: ignore[arg-type]
+        for link, frame in host.step(one):
             if link == number:
                 waiting.append((other, Received(number, frame.SerializeToString())))
     raise AssertionError("the two never fall silent")

@@ -29,10 +29,12 @@ class OfflineWindow:
     def parse(cls, text: str) -> OfflineWindow:
         """Of `HH:MM-HH:MM`. Raises ValueError with what to write."""
         found = _WINDOW.fullmatch(text)
-        times = [int(one) for one in found.groups()] if found is not None else [0] * 4
-        if times[:2] == times[2:]:
-            raise ValueError("must be HH:MM-HH:MM with two different times, e.g. 22:00-06:00")
-        return cls(time(*times[:2]), time(*times[2:]))
+        if found is not None:
+            hours = [int(one) for one in found.groups()]
+            window = cls(time(hours[0], hours[1]), time(hours[2], hours[3]))
+            if window.start != window.stop:
+                return window
+        raise ValueError("must be HH:MM-HH:MM with two different times, e.g. 22:00-06:00")
 
     def around(self, now: float) -> tuple[float, float]:
         """The start and the end of the window that is open at `now`, or else of the next one.
