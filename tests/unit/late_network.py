@@ -30,13 +30,17 @@ class LateNetwork(TinyNetwork):
 
     def write(self, **fields: Any) -> tuple[int, bytes]:
         """(index, record) of a resident of the village, with canaries in every field."""
+        draft = put(feed_pb2.RECORD_TYPE_RESIDENT, self.resident(**fields))
+        (receipt,) = self.append(VILLAGE, draft)
+        return receipt.index, receipt.record
+
+    def resident(self, **fields: Any) -> records_pb2.Resident:
+        """A person with canaries in every field."""
         values = {
             "grid": GRID, "name": CANARY, "birth_date": "1950-01-01", "phone": PHONE,
             "health": CANARY, "key_population": CANARY,
         } | fields  # fmt: skip
-        draft = put(feed_pb2.RECORD_TYPE_RESIDENT, records_pb2.Resident(**values))
-        (receipt,) = self.append(VILLAGE, draft)
-        return receipt.index, receipt.record
+        return records_pb2.Resident(**values)
 
     def operate(self, code: str, operation: Any) -> Any:
         """The answer of one operation at a node. Raises what it was refused with."""

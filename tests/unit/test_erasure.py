@@ -15,6 +15,7 @@ from huying.common.limits import LATE_RANGES_MAX
 from huying.common.segment import decode_segment
 from huying.common.spans import Span
 from huying.common.state import FeedState
+from huying.common.trust import RotateFeed
 from huying.node.fsck import check
 from huying.node.store.store import SqlStore
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2, trust_pb2
@@ -22,6 +23,7 @@ from tests.unit.carried_network import Archipelago, Far
 from tests.unit.handmade import HandmadeFeed, Host
 from tests.unit.late_network import CANARY, EVERYBODY, PHONE, LateNetwork, late_network, refusal
 from tests.unit.tiny_network import COUNTY, GRID, TOWN, VILLAGE, identity, put, raise_call
+from tests.unit.trusted_network import signer
 
 ORIGIN = identity(VILLAGE).origin
 RESIDENT = records_pb2.Resident.DESCRIPTOR
@@ -182,6 +184,33 @@ def test_a_call_stands_but_for_what_is_the_writers_own(network):
     (place, _) = found[0]
     assert 0x83 in network.slots(TOWN, place, TOWN)
     assert 4 not in network.slots(TOWN, place, TOWN)
+    network.check()
+
+
+def test_a_later_epoch_erases_what_an_earlier_one_wrote(network):
+    """Keys change every year; the people in the feed of last year have the same right."""
+    index, record = network.write()
+    network.operate(VILLAGE, RotateFeed(signer(VILLAGE, 2)))
+    (second,) = network.append(
+        VILLAGE, put(feed_pb2.RECORD_TYPE_RESIDENT, network.resident(), record)
+    )
+    assert second.origin == ORIGIN.replace("/e1", "/e2")
+    assert network.erase(record).entries == 2
+    network.wait()
+    for code in EVERYBODY:
+        assert network.slots(code, index) == [0]
+        assert network.on_disk(code, GRID) == []
+    assert network.engines[VILLAGE].status().erasures_pending == 0
+    network.check()
+
+
+def test_a_later_epoch_discloses_what_an_earlier_one_wrote(network):
+    """The reader fetches it from the feed that it stands in."""
+    index, record = network.write()
+    network.operate(VILLAGE, RotateFeed(signer(VILLAGE, 2)))
+    network.disclose(record, "phone", to=COUNTY)
+    network.wait()
+    assert network.slots(COUNTY, index) == [0, 3, PHONE_SLOT]
     network.check()
 
 
