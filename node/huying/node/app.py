@@ -23,7 +23,7 @@ from huying.node.api.ports import Facts
 from huying.node.children import ChildRoster, Live, RosterFollower
 from huying.node.clock import SystemClock, SystemEntropy
 from huying.node.config import Config
-from huying.node.enrolment import Enrolment
+from huying.node.late_enrolment import LateEnrolment
 from huying.node.runtime import Runtime
 from huying.node.services import (
     Component,
@@ -121,7 +121,7 @@ async def serve(
         await runtime.start()
         tap = _tap(config)
         children = ChildRoster()
-        enrolment = Enrolment(config, runtime, clock)
+        enrolment = LateEnrolment(config, runtime, clock)
         parent = _parent_trust(config, ancestors)
         uplink = _uplink(config, runtime, shown, ancestors, parent, tap)
         downlink = _downlink(config, runtime, shown, children, enrolment, tap)
@@ -312,7 +312,7 @@ def _downlink(
     runtime: Runtime,
     shown: Shown,
     children: ChildRoster,
-    enrolment: Enrolment,
+    enrolment: LateEnrolment,
     tap: FrameTap | None,
 ) -> Downlink | None:
     if config.sync.listen is None:

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 from huying.common.ports import Clock
 from huying.node.api.ports import Facts
 from huying.node.config import Config, split_address
-from huying.node.enrolment import Enrolment
+from huying.node.late_enrolment import LateEnrolment
 from huying.node.runtime import Runtime
 
 __all__ = [
@@ -51,7 +51,7 @@ class Node:
     facts: Facts
     runtime: Runtime
     clock: Clock
-    enrolment: Enrolment
+    enrolment: LateEnrolment
     retry_next: Callable[[], Mapping[str, float]]  # unix seconds, by peer; safe on any thread
     observers: list[Callable[[float], None]]  # told the seconds each append took
 

@@ -16,7 +16,7 @@ from huying.common.errors import Code, HuyingError
 
 if TYPE_CHECKING:
     from huying.node.config import Config
-    from huying.node.enrolment import Enrolment
+    from huying.node.late_enrolment import LateEnrolment
     from huying.node.runtime import Runtime
     from huying.node.store.reader import Reader
 
@@ -30,7 +30,7 @@ class AdminNode:
     config: Config
     runtime: Runtime
     reader: Reader  # read-only; its methods block, so call them on a thread
-    enrolment: Enrolment
+    enrolment: LateEnrolment
 
 
 Handler = Callable[[AdminNode, Any], Awaitable[Any]]

@@ -29,7 +29,7 @@ def carry_out(config: Config, method: str, request: Any) -> Any:
 
 async def _carry_out(config: Config, method: str, request: Any) -> Any:
     from huying.node.app import open_engine
-    from huying.node.enrolment import Enrolment
+    from huying.node.late_enrolment import LateEnrolment
     from huying.node.runtime import Runtime
     from huying.node.store.database import sqlite_url
     from huying.node.store.reader import FileReader
@@ -41,7 +41,7 @@ async def _carry_out(config: Config, method: str, request: Any) -> Any:
         await runtime.start()
         reader = FileReader(sqlite_url(config.database_file))
         try:
-            enrolment = Enrolment(config, runtime, SystemClock())
+            enrolment = LateEnrolment(config, runtime, SystemClock())
             node = AdminNode(config, runtime, reader, enrolment)
             return await handler(method)(node, request)
         finally:

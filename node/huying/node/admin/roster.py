@@ -22,7 +22,7 @@ async def enrol_by_file(
     node: AdminNode, request: admin_pb2.EnrolByFileRequest
 ) -> admin_pb2.EnrolByFileResponse:
     """Judge a request that was brought. Raises HuyingError(JOIN_REFUSED), saying why."""
-    response = await node.enrolment.by_file(request.request)
+    response = await node.enrolment.get().by_file(request.request)
     return admin_pb2.EnrolByFileResponse(response=response)
 
 
@@ -34,11 +34,12 @@ async def show_roster(
     for member in members:
         if member.code == node.config.node.code:
             member.name = node.config.node.name
-    now = node.enrolment.now()
+    enrolment = node.enrolment.get()
+    now = enrolment.now()
     response = admin_pb2.ShowRosterResponse(
         members=members, refused_attempts=node.enrolment.refused_attempts
     )
-    for invite in await asyncio.to_thread(node.enrolment.invites.all):
+    for invite in await asyncio.to_thread(enrolment.invites.all):
         response.invites.add(
             code=invite.code,
             name=invite.name,
