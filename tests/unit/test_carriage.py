@@ -6,19 +6,23 @@ import dataclasses
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import select
 
 from huying.common import limits
 from huying.common.bundle import open_payload, parse_bundle
 from huying.common.bundle_import import Imported
+from huying.common.bundle_ledger import BundlePeer
 from huying.common.checkpoint import Checkpoint, sign_checkpoint
 from huying.common.errors import Code, HuyingError
 from huying.common.evidence import ForkEvidence
+from huying.common.late_requests import DiscloseRecord, EraseRecord
 from huying.common.leaf import pack_openings, unpack_openings
 from huying.common.note import KeyType, Signer
 from huying.common.state import Missing
 from huying.common.status import FeedStatus
 from huying.common.trust import Revoke, RotateFeed
 from huying.node.store.bundle_ledger import SqlBundleLedger
+from huying.node.store.schema import ENTRIES
 from huying.wire.v1 import bundle_pb2, feed_pb2, records_pb2, sync_pb2
 from tests.unit.carried_network import Archipelago, Far, seal_key
 from tests.unit.handmade import event_draft
@@ -425,6 +429,57 @@ def test_an_answer_without_what_was_asked_for_is_named(sea: Archipelago) -> None
     sea.carry(sea.town, sea.village)
     sea.town.take_bundle(sea.village.export(TOWN).data)
     assert sea.town.engine.withheld_gaps == 1, "said once"
+
+
+# Erased and disclosed.
+
+
+def held(node: Far, text: bytes) -> bool:
+    """Whether any opening in the node's store holds the text."""
+    rows = node.store.select(select(ENTRIES.c.openings))
+    return any(text in row.openings for row in rows)
+
+
+def test_what_was_erased_does_not_come_back_by_an_old_bundle(sea: Archipelago) -> None:
+    """A stick is found again after the erasure has been everywhere."""
+    record = sea.village.write(event_draft(7)).receipts[0].record
+    old = sea.village.export(TOWN).data
+    sea.town.take_bundle(old)
+    sea.carry(sea.town, sea.county)
+    upward = sea.town.export(COUNTY, from_start=True).data
+    assert held(sea.county, b"event 7")
+    sea.village.operate(EraseRecord(record, (), "a request"))
+    assert not held(sea.village, b"event 7")
+    sea.carry(sea.village, sea.town)
+    sea.carry(sea.town, sea.county)
+    for node, data, sender in ((sea.town, old, VILLAGE), (sea.county, upward, TOWN)):
+        assert not held(node, b"event 7")
+        with pytest.raises(HuyingError):
+            node.take_bundle(data)
+        with node.store.transaction():  # as if it had never come, and none after it
+            SqlBundleLedger(node.store).put_bundle_peer(BundlePeer(sender))
+            node.store.write("DELETE FROM bundles_imported WHERE code = ?", [(sender,)])
+        node.take_bundle(data)
+        assert not held(node, b"event 7")
+    again = parse_bundle(sea.village.export(TOWN, from_start=True).data)
+    assert b"event 7" not in open_payload(again, [seal_key(TOWN)]).SerializeToString()
+
+
+def test_what_is_disclosed_late_travels_by_bundle(sea: Archipelago) -> None:
+    """The grant goes up, the question comes down, and the answer goes up again."""
+    record = sea.village.write(event_draft(7)).receipts[0].record
+    sea.carry(sea.village, sea.town)
+    sea.carry(sea.town, sea.county)
+    assert not held(sea.town, b"13800000000")
+    granted = DiscloseRecord(record, ("reporter_phone",), (TOWN,), "a visit", 0, "the head")
+    sea.village.operate(granted)
+    sea.carry(sea.village, sea.town)  # the receipt asks
+    assert not held(sea.town, b"13800000000")
+    sea.carry(sea.village, sea.town)
+    assert held(sea.town, b"13800000000")
+    sea.carry(sea.town, sea.county)
+    assert not held(sea.county, b"13800000000")
+    assert not {Code.WITHHELD, Code.BREACH} & (sea.town.codes() | sea.county.codes())
 
 
 # Time.

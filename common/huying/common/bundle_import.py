@@ -238,10 +238,15 @@ class _Delivery:
     def finish(self) -> None:
         """Name the feeds of which something was asked for, and is missing from the answer."""
         engine = self._engine
+        now = engine.clock.now()
         for answer in self._answered:
             seen = engine.observation(answer.origin)
             asked = self._missed.get(answer.origin, ())
-            rows = [row for row in engine.replica.missing.get(answer.origin, ()) if row in asked]
+            rows = [
+                row
+                for row in engine.replica.missing.get(answer.origin, ())
+                if row in asked and row.since <= now  # what was granted, nobody owes at once
+            ]
             if not seen.withheld and any(_covers(answer, row) for row in rows):
                 seen.withheld = True
                 engine.withheld_gaps += 1

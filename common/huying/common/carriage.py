@@ -160,7 +160,7 @@ def questions(engine: Engine, session: Session) -> Iterator[sync_pb2.Want]:
     """What is missing here and the peer may have, 1,024 windows at most."""
     left = limits.BUNDLE_WANTS_MAX
     own = engine.identity.origin
-    for origin, rows in engine.replica.missing.items():
+    for origin, rows in engine.replica.wanted().items():
         if origin != own and not session.accepts(origin):
             continue
         for want in windows(origin, rows):
