@@ -479,6 +479,23 @@ def test_a_parent_repeats_a_childs_new_keys_and_keeps_the_old_certificate_a_whil
     assert known.hpke_key == hpke
 
 
+def test_keys_that_change_together_are_all_repeated(network: Network) -> None:
+    """A town that was away hears of two rotations and two other keys in one breath."""
+    certificate, hpke = _certificate(VILLAGE), bytes(31) + b"\x05"
+    network.cut(VILLAGE)
+    network.operate(VILLAGE, RotateFeed(signer(VILLAGE, 2)))
+    network.operate(VILLAGE, RenewKeys(certificate))
+    network.operate(VILLAGE, RenewKeys(hpke_key=hpke))
+    network.operate(VILLAGE, RotateFeed(signer(VILLAGE, 3)))
+    network.mend(VILLAGE)
+    network.run(100)
+    known = network.engine(OTHER).roster.pin(VILLAGE)
+    assert known is not None
+    assert (known.origin, known.certificate, known.hpke_key) == (E3, certificate, hpke)
+    assert Code.KEY_CHANGED not in network.nodes[OTHER].codes()
+    assert not network.engine(TOWN).epochs.owed()
+
+
 def test_a_certificate_of_another_node_is_quarantined(network: Network) -> None:
     """A village could else have its town take links in the name of a third."""
     network.operate(VILLAGE, RenewKeys(_certificate(OTHER)))

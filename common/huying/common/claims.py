@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from huying.common.codes import parse_origin
 from huying.common.effects import Direction
 from huying.common.errors import Code, HuyingError
+from huying.common.note import VerifierKey
 from huying.common.session import Session
 from huying.common.succession import open_succession
 from huying.wire.v1 import sync_pb2, trust_pb2
@@ -29,13 +31,14 @@ class Claims:
         self.heard: dict[str, trust_pb2.Succession] = {}
 
     def show(self, session: Session, hello: sync_pb2.Hello) -> None:
-        """Claim the present epoch before the parent, unless its feed names it already."""
+        """Claim the newest epoch that no Close announced, unless the parent names it already."""
         roster = self._engine.roster
         opened = self._engine.epochs.opened
         if session.direction is not Direction.UP or opened is None:
             return
         pin = roster.pin(roster.code)
-        if pin is None or pin.origin != self._engine.identity.origin:
+        claimed = VerifierKey.parse(opened.feed_key).name
+        if pin is None or parse_origin(pin.origin).epoch < parse_origin(claimed).epoch:
             hello.claim.CopyFrom(opened)
 
     def take(self, session: Session, hello: sync_pb2.Hello) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from huying.common.certificates import check_certificate, check_hpke_key
 from huying.common.codes import Origin, ancestors, parse_origin
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from huying.common.engine import Engine
 
 __all__ = ["Announced", "Epochs", "member_draft", "member_message"]
+
+_ROTATED: Final = trust_pb2.SUCCESSION_REASON_ROTATED
 
 
 def member_message(
@@ -86,11 +88,12 @@ class Epochs:
         self._engine = engine
         self._roster = engine.roster
         self._confirmed: dict[tuple[str, str], frozenset[str]] = {}  # (code, key): by whom
-        self._owed: dict[str, trust_pb2.Member] = {}  # what the own feed has to say of a child
+        # What the own feed has to say of its children, in this order: each key explains the next.
+        self._owed: dict[str, tuple[trust_pb2.Member, ...]] = {}
         self._said: frozenset[str] = frozenset()  # the own feed named these children
         self._heard: frozenset[str] = frozenset()  # origins that a Member named
         self.announced: dict[str, Announced] = {}  # by code
-        self.opened: trust_pb2.Succession | None = None  # how the own present epoch began
+        self.opened: trust_pb2.Succession | None = None  # the newest own epoch without a Close
         engine.replica.statements.reactions.update(
             {
                 feed_pb2.RECORD_TYPE_MEMBER: self._on_member,
@@ -117,7 +120,11 @@ class Epochs:
 
     def owed(self) -> tuple[DraftEntry, ...]:
         """What the own feed has to say of its children's own words."""
-        return tuple(member_draft(message, self._roster.code) for message in self._owed.values())
+        return tuple(
+            member_draft(message, self._roster.code)
+            for messages in self._owed.values()
+            for message in messages
+        )
 
     def unsaid(self) -> list[Pin]:
         """The children that the operator named, and the own feed has not yet."""
@@ -162,9 +169,7 @@ class Epochs:
         self._heard |= {pin.origin}
         if entry.home == self._roster.code:
             self._said |= {pin.code}
-            owed = self._owed.get(pin.code)
-            if owed is not None and _says_as_much(member, owed):
-                del self._owed[pin.code]
+            self._said_now(member)
         self._tell(replaying)
 
     def _judge_writer(self, writer: str, pin: Pin, *, is_known: bool) -> None:
@@ -206,11 +211,8 @@ class Epochs:
         """The key of a later epoch: decide whether it counts, and what becomes of the last one."""
         roster = self._roster
         last = roster.epochs_of(pin.code)[-1]
-        later = [
-            one.origin
-            for one in roster.epochs_of(pin.code)
-            if parse_origin(one.origin).epoch > _epoch(pin)
-        ]
+        known = [one.origin for one in roster.epochs_of(pin.code)]
+        later = [origin for origin in known if parse_origin(origin).epoch > _epoch(pin)]
         if later and self._heard.isdisjoint(later):
             # History, as a node hears it that was told the newest key when it joined.
             roster.open_epoch(roster.check(pin))
@@ -300,9 +302,9 @@ class Epochs:
         if known is None:
             roster.open_epoch(succession.key)
             if before is not None and _epoch(before) < parse_origin(succession.key.name).epoch:
-                after = replace(before, feed_key=str(succession.key))
-                roster.describe(after)
+                roster.describe(replace(before, feed_key=str(succession.key)))
                 if entry.home in roster.children:
+                    after = replace(self._as_owed(before), feed_key=str(succession.key))
                     self._owe(after, message.succession)
         self._tell(replaying)
 
@@ -317,7 +319,7 @@ class Epochs:
             raise HuyingError(Code.BAD_RECORD, "an Open is the first entry of the feed it names")
         if succession.key != roster.feed_key(origin):
             raise HuyingError(Code.KEY, "an Open names the key that signs its own feed")
-        if entry.home == roster.code:
+        if entry.home == roster.code and succession.reason != _ROTATED:
             self.opened = message.succession
         if before is None and succession.named is not None and message.succession.old_signature:
             # A node that was told just the newest key learns how to read what came before it.
@@ -341,6 +343,7 @@ class Epochs:
         self.announced[entry.home] = Announced(message.certificate or kept, origin, entry.index)
         child = roster.children.get(entry.home)
         if child is not None:
+            child = self._as_owed(child)
             certificate = message.certificate or child.certificate
             after = replace(
                 child,
@@ -355,17 +358,33 @@ class Epochs:
         self._tell(replaying)
 
     def _owe(self, pin: Pin, succession: trust_pb2.Succession | None) -> None:
-        owed = self._owed.get(pin.code)
-        if succession is None and owed is not None and owed.feed_key == pin.feed_key:
-            succession = owed.succession if owed.HasField("succession") else None
-        elif owed is not None and succession is not None:
-            pin = replace(
-                pin,
-                certificate=owed.certificate,
-                certificate_sha256=owed.certificate_sha256,
-                hpke_key=owed.hpke_key,
-            )
-        self._owed[pin.code] = member_message(pin, succession)
+        """Say this of a child soon, behind what it said before."""
+        owed = self._owed.get(pin.code, ())
+        self._owed[pin.code] = (*owed, member_message(pin, succession))
+
+    def _as_owed(self, pin: Pin) -> Pin:
+        """A child's keys, as they will be when all that is owed of it was said."""
+        owed = self._owed.get(pin.code, ())
+        if not owed:
+            return pin
+        last = owed[-1]
+        return replace(
+            pin,
+            feed_key=last.feed_key,
+            certificate=last.certificate,
+            certificate_sha256=last.certificate_sha256,
+            hpke_key=last.hpke_key,
+        )
+
+    def _said_now(self, member: trust_pb2.Member) -> None:
+        """The own feed says this, and so nothing before it is owed any more."""
+        owed = self._owed.get(member.code, ())
+        said = [at for at, one in enumerate(owed) if _says_as_much(member, one)]
+        if said:
+            owed = owed[said[0] + 1 :]
+        self._owed = {code: rest for code, rest in self._owed.items() if code != member.code}
+        if owed:
+            self._owed[member.code] = owed
 
     # The word of somebody above the parent.
 
@@ -405,7 +424,7 @@ def _stop(succession: Succession) -> int | None:
     A rotation's Close is the entry right behind the size it names. Where the end of the feed was
     lost, what others still hold of it stands. A new key without the old one's word ends it here.
     """
-    if succession.reason == trust_pb2.SUCCESSION_REASON_ROTATED:
+    if succession.reason == _ROTATED:
         return succession.size + 1
     if succession.is_explained:
         return None
