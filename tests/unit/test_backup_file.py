@@ -19,7 +19,7 @@ HEADER = Header(
     created=1_795_000_000,
     period="2026-11",
     key_id="00" * 8,
-    keys="/home/village/backup-keys",
+    keys="/srv/village/backup-keys",
     salt="5a" * 32,
 )
 SEALED_CHUNK = CHUNK_BYTES + 16
