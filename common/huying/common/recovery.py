@@ -64,6 +64,7 @@ class Recovery:
         self._file = mark
         self._from_size = 0
         self._heard: dict[str, int] = {}  # by neighbour: the largest note that it shows
+        self._heard_of = ""  # the epoch that they spoke of
         self._unsure: set[str] = set()  # neighbours that are recovering themselves
         self._below: dict[str, int] = {}  # what the parent holds of the feeds below this node
         self._asking: dict[int, _Asking] = {}  # by link
@@ -165,7 +166,10 @@ class Recovery:
 
         The word of one that is recovering itself is not its last.
         """
-        peer = session.peer
+        peer, origin = session.peer, self._engine.identity.origin
+        if self._heard_of != origin:  # an epoch of its own begins with nobody's word
+            self._heard_of = origin
+            self._heard.clear()
         self._heard[peer] = size
         self._unsure.discard(peer)
         if hello.recovering:
@@ -179,7 +183,12 @@ class Recovery:
             self._engine.confirmed = True
 
     def _all_children_heard(self) -> bool:
-        return all(code in self._heard for code in self._engine.roster.children)
+        return all(code in self._words for code in self._engine.roster.children)
+
+    @property
+    def _words(self) -> dict[str, int]:
+        """What was heard of the present epoch."""
+        return self._heard if self._heard_of == self._engine.identity.origin else {}
 
     def neighbours(self) -> tuple[str, ...]:
         """Those who may hold this node's own feed: its parent and its children."""
@@ -188,7 +197,7 @@ class Recovery:
 
     def shown(self) -> dict[str, int]:
         """The largest note of this feed that each neighbour showed, of those that were heard."""
-        return dict(self._heard)
+        return dict(self._words)
 
     def answered(self) -> frozenset[str]:
         """The neighbours, of those linked, that have given back all they hold."""
@@ -203,7 +212,7 @@ class Recovery:
         """How many entries must be held, at least, before the node goes on."""
         own = self._engine.identity.origin
         floor = self.mark[1] if self.mark is not None and self.mark[0] == own else 0
-        return max((floor, *self._heard.values()))
+        return max((floor, *self._words.values()))
 
     def standstill(self) -> str:
         """In a few words, what is waited for."""
@@ -213,7 +222,7 @@ class Recovery:
         if not self._authority(self._engine.clock.monotonic()):
             return "the mark is missing, and not everybody who must be asked has answered"
         if own.size < self.needed_size():
-            shown = max(self._heard.values(), default=0)
+            shown = max(self._words.values(), default=0)
             return f"{own.size} entries are held, {self.needed_size()} needed, {shown} shown"
         return "the neighbours are asked for what is missing"
 
@@ -233,7 +242,7 @@ class Recovery:
             return True
         roster = self._engine.roster
         if roster.parent is not None:
-            return roster.parent in self._heard and roster.parent not in self._unsure
+            return roster.parent in self._words and roster.parent not in self._unsure
         # Of the children that are recovering none may ever be sure without this node.
         is_sure = not self._unsure or now >= self._begun + UNSURE_SECONDS_MAX
         return bool(roster.children) and self._all_children_heard() and is_sure
