@@ -56,8 +56,7 @@ class SqlBundleLedger:
             .order_by(desc(BUNDLES_SENT.c.number))
         )
         return [
-            SentBundle(code, row.number, row.sha256, row.secret, _unpack(row.sizes))
-            for row in rows
+            SentBundle(code, row.number, row.sha256, row.secret, _unpack(row.sizes)) for row in rows
         ]
 
     def add_sent_bundle(self, bundle: SentBundle, now: float) -> None:
