@@ -7,7 +7,7 @@ database tells whose it holds. Whoever got no answer asks again, as at any desk.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from huying.common.effects import DraftEntry, Operate, Operated, Operation
@@ -28,7 +28,7 @@ _LATER = frozenset({Code.BUSY, Code.RECOVERING, Code.DISK_FULL})
 class Errand:
     """One operation at one node, until it is answered; also its token."""
 
-    node: SimNode
+    node: SimNode = field(repr=False)  # or the trace would show where it lies in memory
     operation: Operation
     done: bool = False
 
