@@ -12,9 +12,9 @@ import pytest
 
 from huying.common.effects import DraftEntry, NoticeKind
 from huying.common.engine import Engine
-from huying.common.epochs import member_draft, member_message
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import WAITING_KEYS_MAX
+from huying.common.members import member_draft, member_message
 from huying.common.merkle import EMPTY_ROOT, CompactRange, merge, root
 from huying.common.outgoing import cut_segment
 from huying.common.own_feed import OwnFeed
@@ -75,11 +75,10 @@ def test_a_feed_goes_on_under_another_key_without_a_gap(network: Network) -> Non
     """Every reader learns the new key from the feed itself, and takes what it signs at once."""
     for number in range(3):
         network.report(number)
-    answer = network.operate(VILLAGE, RotateFeed(signer(VILLAGE, 2)))
-    assert answer.error is None
+    rotated = network.result(VILLAGE, RotateFeed(signer(VILLAGE, 2)))
     network.report(3)
     for code in (VILLAGE, TOWN, COUNTY):
-        assert network.held(code, E1) == answer.result.closed_size == 4
+        assert network.held(code, E1) == rotated.closed_size == 4
         assert network.held(code, E2) == 2
         assert status(network, code, E1) is EpochStatus.CLOSED
         assert status(network, code, E2) is EpochStatus.ACTIVE
@@ -443,9 +442,9 @@ def test_stranded_entries_are_listed_and_written_again_once(network: Network) ->
     network.operate(COUNTY, Confirm(VILLAGE, "found again"))
     network.mend(VILLAGE)
     network.run(100)
-    listed = network.operate(VILLAGE, Reenter(write=False)).result
+    listed = network.result(VILLAGE, Reenter(write=False))
     assert [(one.index, one.reentered) for one in listed] == [(1, False), (2, False), (3, False)]
-    again = network.operate(VILLAGE, Reenter(write=True)).result
+    again = network.result(VILLAGE, Reenter(write=True))
     assert [one.reentered for one in again] == [True, True, False]  # a Close is not said again
     assert network.held(COUNTY, E2) == 3
     network.operate(VILLAGE, Reenter(write=True))

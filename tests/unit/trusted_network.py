@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from huying.common.effects import (
     Alarm,
@@ -84,12 +85,12 @@ class Network:
         self._ends: dict[int, tuple[str, int]] = {}  # link -> (peer, its link)
         self._owner: dict[int, str] = {}
         self.sent: list[tuple[str, str, bytes]] = []  # sender, receiver, frame
-        for code in PARENT:
-            above, at = [], PARENT[code]
+        for code, parent in PARENT.items():
+            above, at = [], parent
             while at is not None:
                 above.append(at)
                 at = PARENT[at]
-            below = [child for child, parent in PARENT.items() if parent == code]
+            below = [child for child, upper in PARENT.items() if upper == code]
             mark = MemoryMark(identity(code).origin)
             pins = [pin(one) for one in (*above, *below)]
             self.nodes[code] = Machine(identity(code), SqlStore.open(), mark, pins)
@@ -197,6 +198,12 @@ class Network:
             for code in self.nodes:
                 self._take(code, self.engine(code).step([]))
         raise AssertionError("the network never falls quiet")
+
+    def result(self, code: str, operation: Operation) -> Any:
+        """What an operation that succeeds returns."""
+        answer = self.operate(code, operation)
+        assert answer.error is None, answer.error
+        return answer.result
 
     def operate(self, code: str, operation: Operation) -> Operated:
         """An operator's decision at one node; let it travel."""

@@ -37,10 +37,11 @@ from huying.common.effects import (
     Received,
     Send,
 )
-from huying.common.epochs import Epochs, member_draft, member_message
+from huying.common.epochs import Epochs
 from huying.common.errors import STORE_FAULTS, Code, HuyingError
 from huying.common.forks import Forks
 from huying.common.lost import Losses
+from huying.common.members import member_draft, member_message
 from huying.common.observation import Observation
 from huying.common.ports import Clock, Entropy, ErasureList, HighWaterMark, Sequencer, Store
 from huying.common.pulse_board import PulseBoard
@@ -319,7 +320,9 @@ class Engine:
 
     def hello(self, session: Session) -> sync_pb2.Frame:
         """This node's greeting on a link, as it stands now."""
-        greeting = session.hello(self.clock.now(), recovering=self.recovery.is_on)
+        on = self.recovery.is_on
+        base = self.recovery.base if on else {}
+        greeting = session.hello(self.clock.now(), recovering=on, base=base)
         self.claims.show(session, greeting)
         return sync_pb2.Frame(hello=greeting)
 

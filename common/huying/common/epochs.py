@@ -25,6 +25,7 @@ from huying.common.codes import Origin, ancestors, parse_origin
 from huying.common.effects import DraftEntry, Notice, NoticeKind
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import WAITING_KEYS_MAX
+from huying.common.members import member_draft, member_message
 from huying.common.records import member_record
 from huying.common.roster import EpochStatus, Pin
 from huying.common.state import Applied
@@ -34,42 +35,9 @@ from huying.wire.v1 import feed_pb2, trust_pb2
 if TYPE_CHECKING:
     from huying.common.engine import Engine
 
-__all__ = ["Announced", "Epochs", "member_draft", "member_message"]
+__all__ = ["Announced", "Epochs"]
 
 _ROTATED: Final = trust_pb2.SUCCESSION_REASON_ROTATED
-
-
-def member_message(
-    pin: Pin,
-    succession: trust_pb2.Succession | None = None,
-    revocation: trust_pb2.Revocation | None = None,
-) -> trust_pb2.Member:
-    """A child's keys, as its parent's feed says them."""
-    return trust_pb2.Member(
-        code=pin.code,
-        name=pin.name,
-        feed_key=pin.feed_key,
-        witness_key=pin.witness_key,
-        certificate_sha256=pin.certificate_sha256,
-        certificate=pin.certificate,
-        hpke_key=pin.hpke_key,
-        address=pin.address,
-        succession=succession,
-        revocation=revocation,
-    )
-
-
-def member_draft(message: trust_pb2.Member, writer: str) -> DraftEntry:
-    """A Member for the feed of `writer`; what was said once is not said again."""
-    said = message.SerializeToString(deterministic=True)
-    return DraftEntry(
-        kind=feed_pb2.KIND_ROSTER,
-        type=feed_pb2.RECORD_TYPE_MEMBER,
-        message=message,
-        record=member_record(message.code),
-        to=(f"{writer}/*",),
-        request_id=sha256(b"huying/member-request/v1\n" + said).digest()[:16],
-    )
 
 
 @dataclass(frozen=True, slots=True)

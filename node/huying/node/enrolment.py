@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message import DecodeError
 
-from huying.common.epochs import member_draft, member_message
 from huying.common.errors import Code, HuyingError
 from huying.common.join_request import (
     check_token_proof,
@@ -27,6 +26,7 @@ from huying.common.join_request import (
     request_pin,
 )
 from huying.common.limits import CONFIRM_SECONDS, JOIN_REFUSAL_SECONDS, JOIN_REFUSALS_MAX
+from huying.common.members import member_draft, member_message
 from huying.common.ports import Clock
 from huying.common.roster import Pin
 from huying.node import logs, pins
