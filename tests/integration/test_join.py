@@ -30,7 +30,7 @@ VILLAGE, SECOND = "370830108201", "370830108202"
 REFUSED = ADVICE[Code.JOIN_REFUSED].exit_code
 SECONDS = 60.0
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def free_address() -> str:

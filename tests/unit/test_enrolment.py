@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import stat
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from huying.common.errors import Code, HuyingError
 from huying.common.join_request import parse_request, parse_response, prove_request
 from huying.common.join_token import JoinToken, mac_key, parse_token
 from huying.common.limits import ENROL_BYTES_MAX, JOIN_REFUSALS_MAX
-from huying.node import joining, keys, logs
+from huying.node import joining, keys, knocking, logs
 from huying.node.app import open_engine
 from huying.node.children import ReadRoster
 from huying.node.config import Config
@@ -284,8 +286,6 @@ def test_a_certificate_in_another_name_or_one_that_issues_others_is_refused(tmp_
     """It joins the list of those that open the parent's port."""
 
     async def scenario(parent: Parent) -> None:
-        import ssl
-
         mine = begin(tmp_path / "a", parent.invite()[0])
         other = begin(tmp_path / "b", parent.invite(OTHER)[0])
         pem = other.keys.tls.certificate_pem.decode()
@@ -507,3 +507,12 @@ def test_a_parent_that_is_not_who_the_token_names_is_not_believed(tmp_path):
         assert village.pin.code == VILLAGE
 
     run(tmp_path, scenario)
+
+
+def test_everybody_makes_the_same_knocking_certificate():
+    """The port trusts these bytes; a library that signs otherwise would shut the door."""
+    first = knocking.knocking_certificate()
+    knocking.knocking_certificate.cache_clear()
+    assert knocking.knocking_certificate() == first
+    digest = sha256(ssl.PEM_cert_to_DER_cert(first.decode())).hexdigest()
+    assert digest == "384478756f0f5bee94ce5fbd499f8fa9533daef298c645d017d06a41fbdf920d"
