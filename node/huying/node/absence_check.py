@@ -20,7 +20,7 @@ from huying.common.spans import erasable
 from huying.common.state import DAMAGED, FeedState, Missing
 from huying.node.fsck_report import FsckReport
 from huying.node.store.reader import Reader
-from huying.node.store.replay import erased_of, lost_of
+from huying.node.store.replay import erased_of, is_past_epoch, lost_of
 from huying.wire.v1 import feed_pb2
 
 __all__ = ["AbsenceCheck"]
@@ -40,10 +40,7 @@ class AbsenceCheck:
         self._origin: Origin = parse_origin(feed.origin)
         self._own = self._origin.code == code
         # An own epoch of before may have been lost, and come back without what nobody held.
-        self._is_past = self._own and any(
-            (other := parse_origin(one.origin)).code == code and other.epoch > self._origin.epoch
-            for one in reader.feeds()
-        )
+        self._is_past = is_past_epoch(reader, feed, code)
         self._erased = erased_of(reader, feed.origin)
         self._lost = lost_of(reader, feed)
         self._rows = reader.missing(feed.feed_id)
@@ -134,7 +131,8 @@ class AbsenceCheck:
             if not 0 < mark.number <= mark.index + 1 <= self._feed.size:
                 self._note(f"class {name} stands at number {mark.number}, entry {mark.index}")
         # Nobody numbers the entries of an epoch that came back any more.
-        if self._code and not (self._is_past and not self._feed.classes):
+        unnumbered = self._is_past and not self._feed.classes
+        if self._code and not unnumbered and not self._damaged:
             self._compare_numbers()
 
     def _compare_numbers(self) -> None:

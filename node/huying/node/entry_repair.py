@@ -29,6 +29,7 @@ from huying.common.leaf import (
 from huying.common.spans import Spans, erasable
 from huying.common.state import DAMAGED, ClassMark, FeedState, Missing, StoredEntry
 from huying.node.repair_report import RepairReport
+from huying.node.store.replay import is_past_epoch, lost_of
 from huying.node.store.store import SqlStore
 from huying.wire.v1 import feed_pb2
 
@@ -52,6 +53,9 @@ class EntryWalk:
         self._origin = parse_origin(feed.origin)
         self._own = self._origin.code == code
         self._prefix = commitment_prefix(feed.origin)
+        # Nobody asks for what the feed says is lost, nor for anything of an own epoch of before.
+        self._lost = lost_of(store, feed)
+        self._is_past = is_past_epoch(store, feed, code)
         self._old = store.missing(feed.feed_id)
         self._new: list[Missing] = []
         self._slots: dict[int, bytes] = {}  # what each entry lacks
@@ -90,6 +94,7 @@ class EntryWalk:
             self._count(entry)
             if index not in quarantined:
                 self._look(index, entry, in_doubt)
+                self._excuse(index)
 
     def _in_doubt(self, entry: StoredEntry | None) -> StoredEntry:
         """Kept as it is as far as it can be read: an answer may bear it out."""
@@ -169,6 +174,12 @@ class EntryWalk:
             self._slots[index] = lacking
         self._note_numbers(index, head, seen_by)
 
+    def _excuse(self, index: int) -> None:
+        slots = self._slots.pop(index, b"")
+        left = bytes(slot for slot in slots if slot not in self._lost.at(index))
+        if left and not self._is_past:
+            self._slots[index] = left
+
     def _note_numbers(self, index: int, head: feed_pb2.Head, seen_by: View) -> None:
         if len(head.seen) != len(seen_by.classes):
             return
@@ -190,11 +201,10 @@ class EntryWalk:
             classes[name] = last
         for name, mark in self._feed.classes.items():
             last = classes.get(name, ClassMark(0, -1))
-            beyond = last.number < mark.number <= mark.index + 1 <= self._feed.size
-            if not beyond or mark.index <= last.index:
+            if not last.number < mark.number <= mark.index + 1 <= self._feed.size:
                 continue
-            if self._own:
-                classes[name] = mark  # never given out twice
+            if self._own and (self._hidden or self._lost.starts):
+                classes[name] = mark  # what was given out, perhaps to an entry that is gone
             elif any(row.name == name and row.last == mark.number for row in self._old):
                 classes[name] = mark  # a pulse had shown so much
                 self._gap(name, last, mark.number + 1, mark.index + 1)

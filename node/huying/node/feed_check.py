@@ -37,7 +37,7 @@ from huying.common.merkle import (
     root,
 )
 from huying.common.note import VerifierKey, verify
-from huying.common.state import FeedState, StoredCheckpoint, StoredEntry
+from huying.common.state import DAMAGED, FeedState, StoredCheckpoint, StoredEntry
 from huying.node.absence_check import AbsenceCheck
 from huying.node.fsck_report import FsckReport
 from huying.node.store.reader import Reader
@@ -69,12 +69,18 @@ class FeedCheck:
         self._absence = AbsenceCheck(reader, feed, code, self._note)
         self._held = self._withheld = self._hidden = 0
         self._verified: dict[bytes, int] = {}  # note -> lines of keys that are known
+        # Leaves that a repair left in doubt: what they fold to says nothing until others come.
+        self._doubtful = [row for row in reader.missing(feed.feed_id) if row.name == DAMAGED]
 
     def _note(self, what: str) -> None:
         self._report.note(self._feed.origin, what)
 
     def run(self) -> None:
         """Walk, and report what is wrong. Raises HuyingError where the store can't be read."""
+        for row in self._doubtful:
+            self._note(
+                f"entries [{row.start}, {row.stop}) are damaged: the running node gets them anew"
+            )
         frontier = EMPTY_RANGE
         self._compare_roots(frontier, self._signed(-1, 0))
         for start in range(0, self._feed.size, _PAGE_ENTRIES):
@@ -131,6 +137,8 @@ class FeedCheck:
             if slot <= last or (last < 0 and slot != HEAD_SLOT):
                 self._note(f"entry {index}: openings are out of order, or without the head")
             if position < 0 or commitment(self._prefix, opening) != leaf_commitment(leaf, position):
+                if any(row.start <= index < row.stop for row in self._doubtful):
+                    continue
                 self._note(f"entry {index}: the opening of slot {slot:#04x} is not the one signed")
             last = slot
         self._held += len(openings)
@@ -163,7 +171,7 @@ class FeedCheck:
     def _compare_subtrees(self, subtrees: Sequence[tuple[int, int, bytes]]) -> None:
         for level, first, hashes in _runs(subtrees):
             stored = self._reader.subtrees(self._feed.feed_id, level, first, first + len(hashes))
-            if stored != hashes:
+            if stored != hashes and not self._doubtful:
                 self._note(
                     f"a subtree of level {level} from {first} on is not what the leaves give"
                 )
@@ -171,7 +179,7 @@ class FeedCheck:
     def _compare_roots(self, frontier: CompactRange, signed: Sequence[StoredCheckpoint]) -> None:
         for checkpoint in signed:
             self._report.checkpoints_checked += 1
-            if root(frontier) != checkpoint.root:
+            if root(frontier) != checkpoint.root and not self._doubtful:
                 self._note(f"the checkpoint of size {checkpoint.size} has another root")
             self._verify(checkpoint)
 
@@ -210,7 +218,7 @@ class FeedCheck:
 
     def _ends(self, frontier: CompactRange) -> None:
         feed = self._feed
-        if feed.frontier != frontier.hashes:
+        if feed.frontier != frontier.hashes and not self._doubtful:
             self._note("the stored frontier is not what the leaves give")
         ahead = self._reader.checkpoints(
             feed.feed_id, feed.size, 2**62, newest_first=False, limit=_PAGE_ENTRIES
@@ -225,7 +233,8 @@ class FeedCheck:
         if head.size > feed.size:
             self._verify(head)
         try:
-            whole = merge(frontier, CompactRange(feed.size, head.size, feed.rest))
+            held = CompactRange(0, feed.size, feed.frontier) if self._doubtful else frontier
+            whole = merge(held, CompactRange(feed.size, head.size, feed.rest))
         except HuyingError as error:
             self._note(f"the rest does not tile [{feed.size}, {head.size}): {error.detail}")
             return

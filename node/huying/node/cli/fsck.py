@@ -154,7 +154,9 @@ def _print(document: dict[str, Any]) -> None:
             [(problem,) for problem in document["problems"]],
         )
         advice = "停止节点,再运行 huying fsck --repair · stop the node, then: huying fsck --repair"
-        if "repair" in document:
+        if document["entries_damaged"]:
+            advice = "启动节点并连通上下级,取回后再核对 · run the node, linked, then check again"
+        elif "repair" in document:
             advice = (
                 "保留文件,从备份恢复或联系上级 · keep the files; restore a backup, ask the parent"
             )

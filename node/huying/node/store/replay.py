@@ -23,7 +23,7 @@ from huying.node.store.content import head_bytes, message_bytes
 from huying.node.store.reader import Reader
 from huying.wire.v1 import feed_pb2, trust_pb2
 
-__all__ = ["Replayed", "erased_of", "lost_of", "replay", "replayed_entry"]
+__all__ = ["Replayed", "erased_of", "is_past_epoch", "lost_of", "replay", "replayed_entry"]
 
 _PAGE: Final = 512
 
@@ -51,6 +51,15 @@ def lost_of(reader: Reader, feed: FeedState) -> Spans:
         if applied is not None and isinstance(applied.message, trust_pb2.Recovered):
             found += [(one.start, one.stop, one.slots) for one in applied.message.lost]
     return NO_SPANS.plus(found)
+
+
+def is_past_epoch(reader: Reader, feed: FeedState, code: str) -> bool:
+    """Whether this is a feed of the node's own `code` that a later epoch has followed."""
+    mine = parse_origin(feed.origin)
+    others = (parse_origin(one.origin) for one in reader.feeds())
+    return mine.code == code and any(
+        other.code == code and other.epoch > mine.epoch for other in others
+    )
 
 
 def replay(reader: Reader, feed: FeedState) -> Iterator[list[Replayed]]:
