@@ -60,6 +60,7 @@ class Recovery:
     def __init__(self, engine: Engine, mark: HighWaterMark) -> None:
         self.reason = ""
         self.mark: tuple[str, int, bytes] | None = None  # as it was read
+        self.base: dict[str, int] = {}  # of each feed, what was held when the recovery began
         self._engine = engine
         self._file = mark
         self._from_size = 0
@@ -145,6 +146,7 @@ class Recovery:
         engine.replica.may_cosign = False
         self.reason = reason
         self._from_size = own.size
+        self.base = {one.origin: one.size for one in engine.replica.feeds.values()}
         self._begun = engine.clock.monotonic()
         self._reached = None
         self._asking.clear()
@@ -171,6 +173,7 @@ class Recovery:
             self._heard_of = origin
             self._heard.clear()
         self._heard[peer] = size
+        self._asking.pop(session.link, None)  # it may have more by now
         self._unsure.discard(peer)
         if hello.recovering:
             self._unsure.add(peer)
@@ -387,7 +390,7 @@ class Recovery:
         has_below = all(
             origin in feeds and feeds[origin].size >= size for origin, size in self._below.items()
         )
-        return has_below and self.answered() >= set(self.neighbours())
+        return has_below and not self._unsure and self.answered() >= set(self.neighbours())
 
     def commit(self) -> None:
         """The transaction is durable."""

@@ -12,8 +12,9 @@ A session reads the replica and never changes it. docs/SYNC.md, "Session".
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from huying.common.codes import is_within, parse_origin
@@ -47,6 +48,9 @@ REFUSED_PAUSE_SECONDS_MAX: Final = 60.0
 # A window of eight segments keeps the link busy while the first are being verified.
 WINDOW_SEGMENTS: Final = 8
 _RATE_WEIGHT: Final = 0.3
+
+
+_NO_SIZES: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -146,11 +150,14 @@ class Session:
 
     # Greeting.
 
-    def hello(self, wall_seconds: float, *, recovering: bool = False) -> sync_pb2.Hello:
+    def hello(
+        self, wall_seconds: float, *, recovering: bool = False, base: Mapping[str, int] = _NO_SIZES
+    ) -> sync_pb2.Hello:
         """What this node holds of every feed in play on the link.
 
         A `recovering` node asks for its own feed by it, and takes it until the link ends: what is
-        on its way when it has recovered is nobody's fault.
+        on its way when it has recovered is nobody's fault. `base` is what it held, by origin, when
+        it began to recover: each neighbour starts there, for each may have what another has not.
         """
         replica = self._replica
         self.said_recovering = recovering
@@ -170,8 +177,11 @@ class Session:
             if accepted:
                 self.order.told(feed.origin, feed.size)
             if accepted or self.serves(feed.origin):
+                size = feed.size
+                if feed.origin != replica.identity.origin and self.took_own_back and accepted:
+                    size = min(size, base.get(feed.origin, 0 if base else size))
                 held = message.held.add(
-                    origin=feed.origin, size=feed.size, root=replica.root_at(feed, feed.size)
+                    origin=feed.origin, size=size, root=replica.root_at(feed, size)
                 )
                 if parse_origin(feed.origin).code == self.peer:
                     held.cosigned = feed.cosigned.note if feed.cosigned is not None else b""
