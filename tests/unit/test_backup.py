@@ -12,7 +12,7 @@ import pytest
 from huying.common.effects import Append, Appended, DraftEntry
 from huying.common.engine import Engine
 from huying.common.errors import Code, HuyingError
-from huying.node import backup_file, fsck
+from huying.node import backup, backup_file, fsck
 from huying.node.app import open_engine
 from huying.node.backup import back_up
 from huying.node.config import Config, load
@@ -82,10 +82,11 @@ def code_of(call, *values, **named) -> Code:
     return caught.value.code
 
 
-def test_a_running_node_comes_back_as_it_was_at_one_moment(config, running, tmp_path):
+def test_a_running_node_comes_back_as_it_was_at_one_moment(config, running, tmp_path, monkeypatch):
     """The copy is one snapshot: what is written while it is made, page by page, is not in it."""
     _, engine = running
-    write(engine, *(f"entry {number} " + "x" * 150 for number in range(9000)))
+    monkeypatch.setattr(backup, "COPY_PAGES", 16)
+    write(engine, *(f"entry {number} " + "x" * 150 for number in range(1000)))
     size = engine.replica.own.size
     file = tmp_path / "b"
     report = back_up(config, file, NOVEMBER, lambda _done, _all: write(engine, "meanwhile"))
@@ -129,9 +130,15 @@ def test_keys_and_pins_come_back_and_the_mark_does_not(config, running, tmp_path
 def test_no_plain_copy_is_left_and_nothing_readable_is_in_the_file(config, running, tmp_path):
     """A stick that is lost must not be a village that is published."""
     write(running[1], "canary-in-a-name")
-    back_up(config, tmp_path / "b", NOVEMBER)
-    names = {path.name for path in config.data_dir.iterdir()}
-    assert names == {"node.db", "node.db-wal", "node.db-shm", "node.db.lock"}
+    usual = {"node.db", "node.db-wal", "node.db-shm", "node.db.lock"}
+    seen: list[set[str]] = []
+
+    def look(_done: int, _all: int) -> None:
+        seen.append({path.name for path in config.data_dir.iterdir()})
+
+    back_up(config, tmp_path / "b", NOVEMBER, look)
+    look(0, 0)
+    assert seen == [usual] * len(seen), "whatever kills the command takes the plain copy along"
     data = (tmp_path / "b").read_bytes()
     token = config.token_file.read_bytes().strip()
     key = (config.keys_dir / "witness.key").read_bytes().rsplit(b"+", 1)[1].strip()

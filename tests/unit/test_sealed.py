@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from huying.common.codes import Origin
-from huying.common.effects import Append, Effect, Operate, Operated, Send
+from huying.common.effects import (
+    Alarm,
+    Append,
+    DraftEntry,
+    Effect,
+    Operate,
+    Operated,
+    Received,
+    Send,
+)
 from huying.common.errors import Code, HuyingError
 from huying.common.hpke import SealKey
-from huying.common.leaf import unpack_openings
+from huying.common.leaf import pack_openings, unpack_openings
 from huying.common.limits import SEALED_BYTES_MAX, SEALED_ENTRIES_MAX, SEALED_QUIET_SECONDS
 from huying.common.sealed import CopyState, SealedCopy, open_sealed
 from huying.common.sealing import PutBack, PutBackReport, Sealing
@@ -191,13 +201,10 @@ def test_what_is_erased_goes_from_the_copies_too(network):
 
 
 def erase(network: TinyNetwork, index: int) -> None:
-    from huying.common.effects import DraftEntry
-
     message = trust_pb2.Erasure(
         ranges=[trust_pb2.IndexRange(start=index, stop=index + 1)], reason="a test"
     )
-    to = ()
-    draft = DraftEntry(feed_pb2.KIND_ERASE, feed_pb2.RECORD_TYPE_ERASURE, message, to=to)
+    draft = DraftEntry(feed_pb2.KIND_ERASE, feed_pb2.RECORD_TYPE_ERASURE, message)
     network.append(VILLAGE, draft)
 
 
@@ -236,10 +243,6 @@ def burn(network: TinyNetwork, *indexes: int) -> dict[int, list[bytes]]:
     store = network.stores[VILLAGE]
     replica = network.engines[VILLAGE].replica
     before = {}
-    from dataclasses import replace
-
-    from huying.common.leaf import pack_openings
-
     with store.transaction():
         for index in indexes:
             before[index] = openings(network, VILLAGE, index)
@@ -305,6 +308,58 @@ def test_what_was_lost_comes_back_with_the_operators_key(network):
     assert len(network.stores[VILLAGE].feeds()) == 3
 
 
+def test_a_copy_does_not_grow_at_the_price_of_what_is_in_it(network):
+    """Openings went missing here and nobody noticed; the town's copy is the last there is."""
+    switch_on(network)
+    network.append(VILLAGE, *(put(RESIDENT, resident(n)) for n in range(3)))
+    settle(network)
+    size = network.engines[VILLAGE].replica.own.size
+    rows = read_copies(network.stores[VILLAGE], VILLAGE)
+    burn(network, *range(size))
+    with network.stores[VILLAGE].transaction():
+        for row in rows:  # this node remembers what it sealed
+            SqlCopyShelf(network.stores[VILLAGE]).put_copy(row)
+    switch_on(network)
+    network.append(VILLAGE, put(RESIDENT, resident(3)))
+    settle(network)
+    sealed = b"".join(b"".join(entry.openings) for entry in opened(network).values())
+    for name in (b"person 0", b"person 1", b"person 2", b"person 3"):
+        assert name in sealed
+
+
+def test_a_copy_opens_as_what_it_stands_for_alone(network):
+    """A parent must not hand out an older copy, or one of other entries, under a newer name."""
+    switch_on(network)
+    network.append(VILLAGE, put(RESIDENT, resident(1)))
+    settle(network)
+    (row,) = kept(network)
+    copy = read_copy(network.stores[TOWN], row.origin, row.start)
+    assert copy is not None
+    open_sealed(KEY, copy)
+    for other in (
+        replace(copy, stop=copy.stop + 1),
+        replace(copy, generation=copy.generation + 1),
+        replace(copy, origin=ORIGIN.replace("/e1", "/e2")),
+    ):
+        with pytest.raises(HuyingError):
+            open_sealed(KEY, other)
+
+
+def test_a_copy_that_holds_what_was_erased_goes_once_it_is_opened_without_a_key_too(network):
+    """A rebuilt village that seals no more still owes the erasure to whom it concerns."""
+    switch_on(network)
+    network.append(VILLAGE, put(RESIDENT, resident(1)), put(RESIDENT, resident(2)))
+    settle(network)
+    size = network.engines[VILLAGE].replica.own.size
+    burn(network, *range(size))
+    switch_on(network, b"")
+    settle(network)
+    erase(network, size - 2)
+    put_back(network)
+    settle(network)
+    assert kept(network) == []
+
+
 def test_an_erased_entry_does_not_come_back_with_a_copy(network):
     """The copy is older than the erasure; the erasure stands."""
     switch_on(network)
@@ -353,8 +408,6 @@ def test_a_forged_copy_brings_nothing(network):
 
 def say(network: TinyNetwork, code: str, peer: str, frame: sync_pb2.Frame) -> set[Code]:
     """`peer` sends a frame to `code`; the alarms it causes there."""
-    from huying.common.effects import Alarm, Received
-
     engine = network.engines[code]
     session = next(one for one in engine.sessions.values() if one.peer == peer)
     effects = engine.step([Received(session.link, frame.SerializeToString())])
