@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -221,6 +222,7 @@ def test_an_own_leaf_is_made_anew_from_its_openings(folder: Path) -> None:
 def run_again(folder: Path, check: Callable[[TinyNetwork], None] | None = None) -> None:
     """The three nodes over the mended databases, until all is quiet; time passes for retries."""
     network = network_in(folder)
+    network.clock.seconds = time.time()  # the repair's clock is this machine's
     try:
         for _ in range(6):
             network.clock.seconds += 30
@@ -323,6 +325,25 @@ def test_the_own_feed_gets_back_what_others_hold_and_names_the_rest(
     assert found.openings_lost == 0 or changed
     for index in changed:
         assert before[index][0] == after[index][0] or after[index][0] is None
+
+
+def test_what_nobody_holds_of_the_own_feed_is_told_once_and_stays_listed(folder: Path) -> None:
+    """An operator has to hear that something is gone for good; the feed goes on."""
+    file = folder / f"{VILLAGE}.db"
+    private = f"UPDATE entries SET openings = x'' WHERE {entry(EVENTS)}"  # a resident
+    tamper(file, private)
+    mend(file, VILLAGE)
+
+    def at_the_end(network: TinyNetwork) -> None:
+        engine = network.engines[VILLAGE]
+        assert engine.failures["", Code.LOST] == 1
+        (row,) = engine.replica.missing[VILLAGE_FEED]
+        assert (row.start, row.stop) == (EVENTS, EVENTS + 1)
+
+    run_again(folder, at_the_end)
+    found = verdict(file, VILLAGE)
+    assert found.problems == []
+    assert found.openings_lost > 0
 
 
 def test_nothing_that_does_not_fold_to_what_was_signed_is_taken(folder: Path) -> None:

@@ -48,6 +48,7 @@ class Rounds:
         engine = self._engine
         engine.recovery.go(now)
         self._mark_kept_back()
+        self._tell_lost()
 
     def pulse_soon(self) -> None:
         """A link opened: have its peer know at once how far the own feed has come."""
@@ -152,3 +153,14 @@ class Rounds:
                 what = "checkpoints" if seen.old_checkpoints.confirmed else "pulses"
                 engine.alarm(Code.HEAD_REPLAYED, feed=origin, detail=f"old {what} come again")
             seen.withheld, seen.tail_cut, seen.replayed = withheld, tail_cut, replayed
+
+    def _tell_lost(self) -> None:
+        """Say once that something of the own feed was asked for in vain: nobody holds it."""
+        engine = self._engine
+        own = engine.identity.origin
+        lost = own in engine.replica.missing and engine.wants.withheld(
+            own, engine.clock.now(), engine.settings.withheld_grace_seconds
+        )
+        if lost and not self._told_lost:
+            engine.alarm(Code.LOST, feed=own, detail="damaged here, and no neighbour holds it")
+        self._told_lost = lost

@@ -81,11 +81,13 @@ def store(config: Config) -> Iterator[Finding]:
 
 def sqlite(config: Config) -> Iterator[Finding]:
     """How the database is written: journal, log size, and the library's own known faults."""
+    from huying.node.store.database import translated
+
     file = config.database_file
     if not file.exists():
         return
     uri = f"{file.absolute().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True)) as connection:
+    with translated(), closing(sqlite3.connect(uri, uri=True)) as connection:
         (journal,) = connection.execute("PRAGMA journal_mode").fetchone()
     low, high = _WAL_RESET_BUG
     affected = low <= sqlite3.sqlite_version_info <= high
