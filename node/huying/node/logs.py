@@ -14,9 +14,17 @@ import sys
 from collections.abc import Iterator
 from typing import Any, Final, Literal
 
-import structlog
+# structlog takes rich for its tracebacks where it finds it: 5 MB in a process that lives for months
+# on a small machine, and shows none of them.
+_RICH: Final = sys.modules.get("rich")
+if _RICH is None:
+    sys.modules["rich"] = None  # type: ignore[assignment]  # "not to be imported"
+import structlog  # noqa: E402
 
-__all__ = ["MESSAGES", "configure", "hushed", "say"]
+if _RICH is None:
+    del sys.modules["rich"]
+
+__all__ = ["MESSAGES", "configure", "hushed", "logger", "say"]
 
 _HUSHED: Final[contextvars.ContextVar[bool]] = contextvars.ContextVar("hushed", default=False)
 
@@ -60,6 +68,11 @@ MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
     "engine_defect": ("error", "程序缺陷,节点将退出", "a defect; the node will exit"),
     "not_introduced": ("warning", "本节点的区划记录未写入", "own division record not written"),
 }
+
+
+def logger(name: str) -> Any:
+    """A logger of structlog's, for what no line of `MESSAGES` says."""
+    return structlog.get_logger(name)
 
 
 def configure(level: str = "info", format_: str = "auto") -> None:

@@ -14,11 +14,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, Final, NoReturn, ParamSpec, TypeVar, cast
 
 import grpc
-import structlog
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # no stubs
 
 from huying.common.errors import Code, HuyingError
+from huying.node import logs
 
 __all__ = ["DOMAIN", "abort", "from_rpc_error", "guarded", "guarded_stream"]
 
@@ -28,7 +28,7 @@ DETAIL_CHARACTERS_MAX: Final = 1000  # metadata has a limit of its own, of 8 KiB
 # What a call may take where its client gives no deadline, and at most.
 CALL_SECONDS_MAX: Final = 30.0
 
-_LOG = structlog.get_logger("huying.api")
+_LOG = logs.logger("huying.api")
 
 P = ParamSpec("P")
 R = TypeVar("R")
