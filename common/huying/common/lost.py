@@ -25,7 +25,18 @@ if TYPE_CHECKING:
     from huying.common.engine import Engine
     from huying.common.ports import Store
 
-__all__ = ["ANY_CLASS", "Losses", "LostEntry", "LostRange", "Survey", "lacking", "survey"]
+__all__ = [
+    "ANY_CLASS",
+    "LostEntry",
+    "LostRange",
+    "Losses",
+    "Survey",
+    "coalesced",
+    "lacking",
+    "may_hold",
+    "recovered_message",
+    "survey",
+]
 
 ANY_CLASS: Final = ""  # in place of a class's name: any of which nothing is known
 RANGES_MAX: Final = 64  # of each kind in one Recovered entry, which has a limit of its own
