@@ -11,7 +11,8 @@ import os
 import random
 import sqlite3
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,7 +49,8 @@ from tests.unit.tiny_network import (
 
 PAGE_BYTES = 4096
 STEP = int(os.environ.get("HUYING_BITS_STEP", "0"))  # every so many bytes; 0: a sample
-PER_PAGE = 6
+PARTS = 16 if STEP else 1  # for as many workers
+SAMPLE_SECONDS = 15.0  # beyond one bit of every page
 EVENTS = 300
 # What nothing else vouches for: times that are shown, and a number that a program drew itself.
 UNVOUCHED = {
@@ -199,35 +201,40 @@ def column_names(rows: Rows, table: str) -> list[str]:
     return [column.name for column in METADATA.tables[table].c]
 
 
-def places(size: int, seed: int) -> Sequence[int]:
-    """Bytes to flip a bit of: some of every page, more at its head; or every STEP-th of all."""
+def places(size: int, draw: random.Random, part: int) -> Iterator[int]:
+    """Bytes to flip a bit of: one of every page, then more at random; or every STEP-th of all."""
     if STEP:
-        return range(0, size, STEP)
-    draw = random.Random(seed)
-    chosen: set[int] = set()
-    for page in range(0, size, PAGE_BYTES):
-        chosen.add(page + draw.randrange(12))
-        chosen.update(page + draw.randrange(PAGE_BYTES) for _ in range(PER_PAGE - 1))
-    return sorted(at for at in chosen if at < size)
+        yield from range(part * STEP, size, PARTS * STEP)
+        return
+    pages = list(range(0, size, PAGE_BYTES))
+    draw.shuffle(pages)
+    yield from (
+        page + draw.randrange(12 if at % 4 == 0 else PAGE_BYTES) for at, page in enumerate(pages)
+    )
+    began = time.monotonic()
+    while time.monotonic() < began + SAMPLE_SECONDS:
+        yield draw.randrange(size)
 
 
 def flipped(data: bytes, at: int, bit: int) -> bytes:
     return data[:at] + bytes((data[at] ^ 1 << bit,)) + data[at + 1 :]
 
 
-def test_a_flipped_bit_in_the_database_is_found_or_means_nothing(town: Node) -> None:
+@pytest.mark.timeout(0 if STEP else 300)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_flipped_bit_in_the_database_is_found_or_means_nothing(town: Node, part: int) -> None:
     """P9. Which bit is drawn anew for each byte; the seed is in the message."""
     seed = int(os.environ.get("HUYING_BITS_SEED", "20261122"))
-    draw = random.Random(seed)
+    draw = random.Random(seed + part)
     counts: dict[str, int] = {}
     missed = []
-    for at in places(len(town.image), seed):
+    for at in places(len(town.image), draw, part):
         bit = draw.randrange(8)
         how = verdict(town, flipped(town.image, at, bit))
         counts[how] = counts.get(how, 0) + 1
         if how == "missed":
             missed.append((at // PAGE_BYTES, at % PAGE_BYTES, bit))
-    print(f"seed {seed}: {counts}")
+    print(f"seed {seed}, part {part}: {counts}")
     assert missed == [], f"seed {seed}: (page, byte, bit) of {len(missed)}; {counts}"
     assert counts["checks"] > counts.get("unvouched", 0)
 
@@ -241,6 +248,7 @@ def beside(config: Config) -> dict[str, Path]:
     }
 
 
+@pytest.mark.timeout(0 if STEP else 300)
 def test_a_flipped_bit_in_a_file_beside_it_is_found_or_means_nothing(town: Node) -> None:
     """Keys, pins and the mark are read as the node reads them."""
     draw = random.Random(7)

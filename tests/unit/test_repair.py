@@ -327,6 +327,28 @@ def test_the_own_feed_gets_back_what_others_hold_and_names_the_rest(
         assert before[index][0] == after[index][0] or after[index][0] is None
 
 
+def test_the_own_feed_is_never_rewound(folder: Path) -> None:
+    """Others hold what it signed: it keeps its size, goes on, and says that it is not sound."""
+    file = folder / f"{VILLAGE}.db"
+    tamper(
+        file,
+        f"DELETE FROM entries WHERE {entry(99)}",
+        f"UPDATE subtrees SET {flip('hash')} WHERE {IN_FEED} AND idx = 0",
+    )
+    report = mend(file, VILLAGE)
+    assert report.left
+
+    def at_the_end(network: TinyNetwork) -> None:
+        assert network.engines[VILLAGE].replica.own.size == EVENTS + 2
+        assert network.engines[VILLAGE].state == "live"
+        (receipt,) = network.append(VILLAGE, put(feed_pb2.RECORD_TYPE_EVENT, event(9000)))
+        assert receipt.index == EVENTS + 2
+        assert len(roots(network)) == 1
+
+    run_again(folder, at_the_end)
+    assert verdict(file, VILLAGE).entries_damaged > 0
+
+
 def test_what_nobody_holds_of_the_own_feed_is_told_once_and_stays_listed(folder: Path) -> None:
     """An operator has to hear that something is gone for good; the feed goes on."""
     file = folder / f"{VILLAGE}.db"
