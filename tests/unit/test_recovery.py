@@ -358,3 +358,21 @@ def test_evidence_of_a_damaged_store_is_named() -> None:
     with pytest.raises(HuyingError) as caught:
         ForkEvidence.decode(b"\xff\xff\xff")
     assert caught.value.code is Code.CORRUPT
+
+
+def test_a_lost_compartment_reads_as_lost_and_not_as_withheld() -> None:
+    """The home's own fields are withheld by nobody; a reader must know that asking is of no use."""
+    from huying.node.api.reads import StoreReads
+    from huying.wire.v1 import api_pb2
+
+    feed = own_feed(3)
+    host = Host(VILLAGE, mark=marked(feed, 3))
+    link, _ = host.link(TOWN, [held(feed, 3)])
+    give_back(host, link, feed, 3, TOWN_SLOTS)
+    reads = StoreReads(host.store)  # type: ignore[arg-type]
+    page = reads.records(feed_pb2.RECORD_TYPE_EVENT, VILLAGE, "", 10, b"")
+    assert len(page.records) == 3
+    for view in page.records:
+        states = {slot.slot: slot.state for slot in view.slots}
+        assert states[3] == states[4] == api_pb2.SLOT_STATE_PRESENT
+        assert states[5] == states[0x0D] == api_pb2.SLOT_STATE_LOST

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from huying.common.errors import Code, HuyingError
 from huying.common.state import FeedState
 from huying.node.api.entries import slot_fields
+from huying.node.api.losses import lost_ranges, mark_lost
 from huying.node.store.call_queries import CallRow, CallStepRow
 from huying.node.store.reader import Reader
 from huying.node.store.record_queries import RecordRow
@@ -33,7 +34,7 @@ class StoreReads:
         row = self._reader.get_record(type_, home, record)
         if row is None:
             raise HuyingError(Code.NOT_FOUND, f"no such record of {home} here")
-        return _record_view(row)
+        return self._views([row])[0]
 
     def records(
         self, type_: int, home: str, grid: str, limit: int, page_token: bytes
@@ -42,9 +43,7 @@ class StoreReads:
         page = self._reader.list_records(
             type_, home=home, grid=grid, limit=limit, page_token=page_token
         )
-        return api_pb2.ListResponse(
-            records=[_record_view(row) for row in page.rows], next_page_token=page.next_token
-        )
+        return api_pb2.ListResponse(records=self._views(page.rows), next_page_token=page.next_token)
 
     def call(self, call: bytes) -> api_pb2.CallView:
         """See `Reads`."""
@@ -89,7 +88,13 @@ class StoreReads:
     ) -> tuple[list[api_pb2.RecordView], int]:
         """See `Reads`."""
         rows, following = self._reader.changes(origin, start, limit, types)
-        return [_record_view(row) for row in rows], following
+        return self._views(rows), following
+
+    def _views(self, rows: Sequence[RecordRow]) -> list[api_pb2.RecordView]:
+        views = [_record_view(row) for row in rows]
+        if any(slot.state == api_pb2.SLOT_STATE_WITHHELD for view in views for slot in view.slots):
+            mark_lost(views, lost_ranges(self._reader))
+        return views
 
 
 @lru_cache(maxsize=1024)  # a type at a level has one answer

@@ -118,8 +118,8 @@ class RecordQueries(LogQueries):
         with self._reading() as connection:
             return [Pin(*tuple(row)) for row in connection.execute(query)]
 
-    def statements(self) -> list[tuple[int, int, StoredEntry]]:
-        """See `ports.Store`."""
+    def statements(self, record_type: int | None = None) -> list[tuple[int, int, StoredEntry]]:
+        """See `ports.Store`; of one type alone, where one is given."""
         query = (
             select(
                 STATEMENTS.c.feed_id,
@@ -132,6 +132,8 @@ class RecordQueries(LogQueries):
             .join(ENTRIES, stands_at(STATEMENTS))
             .order_by(STATEMENTS.c.seq)
         )
+        if record_type is not None:
+            query = query.where(STATEMENTS.c.type == record_type)
         with self._reading() as connection:
             return [(row[0], row[1], StoredEntry(*row[2:])) for row in connection.execute(query)]
 
