@@ -176,8 +176,10 @@ def listening(config: Config | None) -> Iterator[str]:
                     plain.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
                     return
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-                files = (keys.TLS_CERTIFICATE_FILE, keys.TLS_KEY_FILE)
-                context.load_cert_chain(*(config.keys_dir / name for name in files))
+                folder = config.keys_dir
+                context.load_cert_chain(
+                    folder / keys.TLS_CERTIFICATE_FILE, folder / keys.TLS_KEY_FILE
+                )
                 with context.wrap_socket(plain, server_side=True) as wrapped:
                     wrapped.recv(1)
 

@@ -158,8 +158,8 @@ class Rounds:
         """Say once that something of the own feed was asked for in vain: nobody holds it."""
         engine = self._engine
         own = engine.identity.origin
-        lost = own in engine.replica.missing and engine.wants.withheld(
-            own, engine.clock.now(), engine.settings.withheld_grace_seconds
+        lost = own in engine.replica.missing and bool(
+            engine.wants.withheld(own, engine.clock.now(), engine.settings.withheld_grace_seconds)
         )
         if lost and not self._told_lost:
             engine.alarm(Code.LOST, feed=own, detail="damaged here, and no neighbour holds it")

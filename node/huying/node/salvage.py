@@ -153,7 +153,7 @@ def _overwrite(copy: Path, empty: Path, count: int) -> None:
         file.write(first)
 
 
-def _page_bytes(header: bytes) -> int:
+def _page_bytes(header: bytes | bytearray) -> int:
     return int.from_bytes(header[16:18], "big")
 
 

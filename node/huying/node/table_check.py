@@ -122,7 +122,8 @@ def _splits(evidence: bytes) -> Iterator[bool]:
 def _check_quarantine(reader: Reader, feed: FeedState, report: FsckReport) -> None:
     rows = reader.quarantined(feed.feed_id, -1, TREE_SIZE_MAX)
     for index, code, detail, observed in rows:
-        sound = isinstance(detail, str | None) and detail is not None and _is_past(observed)
+        shown: tuple[object, ...] = (detail, observed)  # a damaged row may hold any
+        sound = isinstance(shown[0], str) and _is_past(shown[1])
         if not 0 <= index < feed.size or code not in _CODES or not sound:
             report.note(feed.origin, f"entry {index} is in quarantine for {code}, a damaged row")
     if len(rows) > feed.quarantined or bool(rows) != bool(feed.quarantined):

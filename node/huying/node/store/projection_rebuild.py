@@ -119,10 +119,10 @@ def stands(reader: Reader, applied: Applied) -> bool:
     else:
         return False
     columns = list(table.primary_key.columns)
-    query = select(table.c.feed_id, table.c.idx).where(
+    query = select(*(table.c[name] for name in ("feed_id", "idx"))).where(
         *(column == value for column, value in zip(columns, key, strict=True))
     )
-    return any((row[0], row[1]) == place for row in reader.select(query))
+    return any(tuple(row) == place for row in reader.select(query))
 
 
 def _copy_calls(
