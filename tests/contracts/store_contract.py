@@ -192,7 +192,10 @@ class StoreContract:
     def test_a_record_is_found_by_its_head_in_every_version(self, store: Store, feed: FeedState):
         """Who asks what is held of a person must be told of every entry, and of no other."""
         person, other = b"p" * 16, b"q" * 16
-        heads = [feed_pb2.Head(record=record, type=5) for record in (person, other, person)]
+        heads = [
+            feed_pb2.Head(record=record, type=feed_pb2.RECORD_TYPE_RESIDENT)
+            for record in (person, other, person)
+        ]
         # A body that quotes the record's id is not an entry of the record.
         heads[1].to.append("=370830108201")
         held = [

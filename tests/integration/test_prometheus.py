@@ -113,6 +113,7 @@ def link(fleet: Fleet) -> Iterator[CutLink]:
     """The village's way to its town, through a relay that can be cut."""
     config = load(fleet[VILLAGE].config_file)
     assert config.parent is not None
+    assert config.parent.address is not None
     relay = CutLink(config.parent.address)
     text = fleet[VILLAGE].config_file.read_text()
     fleet[VILLAGE].config_file.write_text(text.replace(config.parent.address, relay.address))

@@ -492,6 +492,8 @@ def test_a_foreign_servers_error_chooses_no_code_of_ours() -> None:
 def test_an_oversized_request_is_refused_before_it_is_parsed(served: ServedNetwork) -> None:
     """A limit on everything: one request must not fill the node's memory."""
     with served.client(VILLAGE) as client, refusal(Code.BUSY):
+        client.append(api_pb2.AppendRequest(drafts=[api_pb2.Draft(message=bytes(70 * 2**20))]))
+    with served.client(VILLAGE) as client, refusal(Code.LIMIT_EXCEEDED):
         client.append(api_pb2.AppendRequest(drafts=[api_pb2.Draft(message=bytes(9 * 2**20))]))
     with served.client(VILLAGE) as client, refusal(Code.INVALID_ARGUMENT):
         write(client, *[draft(event(11))] * 1025)

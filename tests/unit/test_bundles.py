@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import zstandard
@@ -150,7 +151,7 @@ def test_a_fault_in_the_middle_leaves_nothing_behind(
     conversation = sea.town.engine.conversation
     honest = type(conversation).take
     for frame in range(1, 4):
-        calls = []
+        calls: list[object] = []
 
         def failing(self, session, message, *, calls=calls, frame=frame):
             calls.append(message)
@@ -332,7 +333,8 @@ def test_frames_that_no_honest_node_writes_are_refused_whole(
 def test_a_number_that_no_counter_reaches_is_refused(sea: Archipelago) -> None:
     """It would not fit the database, and a node must not stop for it."""
     signer = identity(VILLAGE).feed_signer
-    for header in ({"number": 2**63}, {"number": 0}, {"number": 5, "after": 5}):
+    headers: list[dict[str, Any]] = [{"number": 2**63}, {"number": 0}, {"number": 5, "after": 5}]
+    for header in headers:
         assert refusal(sea.town, forged(sea, VILLAGE, signer, **header)).code is (
             Code.BUNDLE_TAMPERED
         )

@@ -260,7 +260,7 @@ def test_poison_at_every_index_modulo_seven_stops_nothing_else(
     assert events(host) == good
     assert status_of(host, feed).quarantined == 3
     feed_id = host.engine.replica.feeds[feed.origin].feed_id
-    rows = host.store.quarantined(feed_id, 0, 21)  # type: ignore[attr-defined]
+    rows = host.store.quarantined(feed_id, 0, 21)
     assert {row[0] for row in rows} == {remainder, remainder + 7, remainder + 14}
 
 
@@ -457,7 +457,7 @@ def test_keys_that_a_relay_keeps_back_are_learnt_when_they_come_and_never_quaran
     county.hear(link, town.disclose(0))
     assert status_of(county, town).missing == 0
     assert status_of(county, town).quarantined == 0
-    assert not county.store.quarantined(2, 0, 9)  # type: ignore[attr-defined]
+    assert not county.store.quarantined(2, 0, 9)
     assert county.engine.roster.feed_key(village.origin) is not None
 
 

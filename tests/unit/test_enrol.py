@@ -26,9 +26,7 @@ def tree(tmp_path):
         sync_listen="127.0.0.1:0",
         sync_advertise="county.example:7400",
     )
-    town = make_node(
-        tmp_path / TOWN, TOWN, parent=county.config.file, sync_listen="127.0.0.1:7400"
-    )
+    town = make_node(tmp_path / TOWN, TOWN, parent=county.config.file, sync_listen="127.0.0.1:7400")
     village = make_node(tmp_path / VILLAGE, VILLAGE, parent=town.config.file)
     return county, town, village
 
@@ -143,7 +141,7 @@ def test_a_parent_without_an_address_is_joined_by_file_and_never_dialled(tmp_pat
 
 def test_an_address_that_nobody_can_dial_is_not_handed_out(tmp_path):
     """0.0.0.0 is where a server listens, not where it is."""
-    county = make_node(tmp_path / COUNTY, COUNTY, sync_listen="0.0.0.0:7400")  # noqa: S104
+    county = make_node(tmp_path / COUNTY, COUNTY, sync_listen="0.0.0.0:7400")
     with pytest.raises(HuyingError, match="advertise"):
         make_offer(county.config, TOWN)
 

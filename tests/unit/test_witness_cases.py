@@ -201,7 +201,7 @@ def test_a_cosignature_is_persisted_before_it_is_given(touches: int) -> None:
     fuse = Fuse()
     inner = SqlStore.open()
     feed, other = a_feed(4), a_feed(6, other=True)
-    host = Host(TOWN, store=FragileStore(inner, fuse))  # type: ignore[arg-type]
+    host = Host(TOWN, store=FragileStore(inner, fuse))
     link, _ = host.link(VILLAGE)
     fuse.remaining = touches
     given = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from huying.common import limits
 from huying.common.checkpoint import parse_checkpoint
+from huying.common.codes import parse_origin
 from huying.common.effects import Direction, LinkUp, Received
 from huying.common.errors import STORE_FAULTS, Code, HuyingError
 from huying.common.evidence import ForkError
@@ -309,7 +310,9 @@ class Conversation:
     def _defer(self, session: Session, origin: str) -> None:
         """Remember to say when the origin's key came. A peer can make up any number of names."""
         waiting = self._deferred.setdefault(session.link, set())
-        if len(waiting) < limits.HELLO_FEEDS_MAX:
+        code = parse_origin(origin).code
+        of_one = sum(parse_origin(one).code == code for one in waiting)
+        if len(waiting) < limits.HELLO_FEEDS_MAX and of_one < limits.DEFERRED_EPOCHS_MAX:
             waiting.add(origin)
 
     def _on_ack(self, session: Session, ack: sync_pb2.Ack) -> None:

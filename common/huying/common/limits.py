@@ -41,6 +41,7 @@ UNACKED_BYTES_MAX: Final = 8 * MIB  # a slow reader holds this much of a sender'
 WANT_ENTRIES_MAX: Final = 1024  # entries one Want may span
 WANTS_IN_FLIGHT_MAX: Final = 16
 HELLO_FEEDS_MAX: Final = 4096
+DEFERRED_EPOCHS_MAX: Final = 4  # of one node, whose keys have not come yet
 CLOCK_OFFSET_WARN_SECONDS: Final = 60.0
 # Received in one transaction behind a backlog. Well under a window of UNACKED_BYTES_MAX, so that
 # the next batch is on its way while this one is verified.

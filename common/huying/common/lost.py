@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANY_CLASS",
+    "Losses",
     "LostEntry",
     "LostRange",
-    "Losses",
     "Survey",
     "coalesced",
     "lacking",

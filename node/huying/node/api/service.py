@@ -21,6 +21,7 @@ from huying.common.limits import (
     LIST_ENTRIES_DEFAULT,
     LIST_ENTRIES_MAX,
     RECORD_ID_BYTES,
+    TRANSPORT_BYTES_MAX,
 )
 from huying.common.ports import Clock
 from huying.node.api.drafts import parse_draft
@@ -78,6 +79,10 @@ class NodeService(api_pb2_grpc.NodeServicer):
         if not 1 <= len(request.drafts) <= COMMIT_ENTRIES_MAX:
             raise HuyingError(
                 Code.INVALID_ARGUMENT, f"drafts: 1 to {COMMIT_ENTRIES_MAX} in one request"
+            )
+        if request.ByteSize() > TRANSPORT_BYTES_MAX:  # just a bundle may be larger
+            raise HuyingError(
+                Code.LIMIT_EXCEEDED, f"drafts: over {TRANSPORT_BYTES_MAX} bytes in one request"
             )
         own = self._facts.code
 
@@ -187,9 +192,7 @@ class NodeService(api_pb2_grpc.NodeServicer):
             if known is None:
                 raise
             origin, index, record = known
-            return api_pb2.Receipt(
-                origin=origin, index=index, record=record, repeated_request=True
-            )
+            return api_pb2.Receipt(origin=origin, index=index, record=record, repeated_request=True)
 
     async def _append(self, drafts: list[DraftEntry]) -> list[api_pb2.Receipt]:
         began = self._clock.monotonic()

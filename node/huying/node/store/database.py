@@ -33,8 +33,8 @@ __all__ = [
     "open_reader_engine",
     "open_writer_engine",
     "sqlite_url",
-    "truncate_log",
     "translated",
+    "truncate_log",
 ]
 
 MEMORY_URL: Final = "sqlite://"

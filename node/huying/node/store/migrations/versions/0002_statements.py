@@ -10,8 +10,6 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-_MEMBER = 9  # huying.wire.v1.RecordType
-
 
 def upgrade() -> None:
     op.create_table(
@@ -22,9 +20,9 @@ def upgrade() -> None:
         sa.Column("type", sa.Integer(), nullable=False),
         sqlite_with_rowid=False,
     )
-    op.execute(
+    op.execute(  # 9 is the record type of a member
         "INSERT INTO statements (feed_id, idx, seq, type) SELECT feed_id, idx, "
-        f"ROW_NUMBER() OVER (ORDER BY feed_id, idx), {_MEMBER} FROM members"
+        "ROW_NUMBER() OVER (ORDER BY feed_id, idx), 9 FROM members"
     )
 
 
