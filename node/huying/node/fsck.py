@@ -12,6 +12,7 @@ memory stays bounded and a running node does not disturb it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from huying.common.errors import HuyingError
 from huying.common.note import VerifierKey
@@ -22,6 +23,9 @@ from huying.node.store.reader import Reader
 from huying.node.table_check import check_schema, check_tables
 
 __all__ = ["check"]
+
+# A damaged row may hold values of any type, which nothing that reads a sound one expects.
+_UNREADABLE: Final = (HuyingError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 def check(
@@ -44,18 +48,22 @@ def check(
         check_schema(snapshot, report)
         try:
             feeds = snapshot.feeds()
-        except HuyingError as error:
-            report.note("database", f"the list of feeds can't be read: {error.detail}")
+        except _UNREADABLE as error:
+            report.note("database", f"the list of feeds can't be read: {_detail(error)}")
             return report
         for feed in feeds:
             report.feeds += 1
             try:
                 FeedCheck(snapshot, feed, code, known.get(feed.origin), witnesses, report).run()
-            except HuyingError as error:
-                report.note(feed.origin, f"can't be read on: {error}")
+            except _UNREADABLE as error:
+                report.note(feed.origin, f"can't be read on: {_detail(error)}")
         try:
             check_tables(snapshot, code, report)
             report.rows_checked += check_projections(snapshot, report.note)
-        except HuyingError as error:
-            report.note("database", f"can't be read on: {error}")
+        except _UNREADABLE as error:
+            report.note("database", f"can't be read on: {_detail(error)}")
     return report
+
+
+def _detail(error: Exception) -> str:
+    return str(error) if isinstance(error, HuyingError) else type(error).__name__

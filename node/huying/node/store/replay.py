@@ -101,6 +101,8 @@ def replayed_entry(
         message = decode(head, origin.code, message_bytes(entry.openings))
     except (HuyingError, DecodeError):
         return None  # kept opaque, and quarantined
+    except TypeError:
+        return None  # a damaged row may hold values of any type
     present = bytes(opening[0] for opening in openings)
     gone = bytes(slot for slot in erasable(head.type, slots) if slot in erased)
     place = feed.feed_id, origin.code, origin.epoch, index
