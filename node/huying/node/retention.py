@@ -11,9 +11,9 @@ import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Select, Table, select
+from sqlalchemy import Table, select
 
 from huying.common.codes import parse_origin
 from huying.common.errors import Code, HuyingError
@@ -116,7 +116,7 @@ def _newest(
     for kind, records in by_type.items():
         table = _TABLES.get(kind)
         if table is not None:
-            query: Select[Any] = select(table.c.record, table.c.time_micros).where(
+            query = select(table.c.record, table.c.time_micros).where(
                 table.c.home == code, table.c.record.in_(records)
             )
             rows = reader.select(query)

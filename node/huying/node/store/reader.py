@@ -41,7 +41,7 @@ class Reader(RecordQueries, CallQueries):
         """A connection for queries that are not here."""
         return self._reading()
 
-    def select(self, query: Select[Any]) -> Sequence[Row[Any]]:
+    def select(self, query: Select[*tuple[Any, ...]]) -> Sequence[Row[Any]]:
         """The rows of a query, all at once: for those who bring their own."""
         with self._reading() as connection:
             return connection.execute(query).fetchall()
