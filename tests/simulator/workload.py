@@ -14,7 +14,7 @@ from functools import partial
 from google.protobuf.message import Message
 
 from huying.common.call_drafts import answer_draft, confirm_draft, dispatch_draft, raise_draft
-from huying.common.calls import CallStage, CallState, fold
+from huying.common.calls import CallStage, CallState, Place, fold
 from huying.common.effects import Append, DraftEntry
 from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2
 from tests.simulator.world import COUNTY, PARENT, TOWNS, VILLAGES, Request, SimNode, World
@@ -38,8 +38,8 @@ class Workload:
         self.random = random.Random(f"workload {world.seed}")
         self.requests: list[Request] = []
         self.calls: dict[bytes, tuple[str, str]] = {}  # id -> caller, village
-        self._acted: set[tuple[str, bytes, int, int | None]] = set()  # whose turn was taken
-        self._seen: dict[str, int] = {}  # by desk, size of the county's feed
+        self._acted: set[tuple[str, bytes, int, Place | None]] = set()  # whose turn was taken
+        self._seen: dict[str, tuple[str, int]] = {}  # by desk, the county's feed and its size
         self._confirmed: set[bytes] = set()
         self._numbers = 0
         chance = self.random
@@ -176,9 +176,10 @@ class Workload:
     def _look(self, code: str) -> None:
         """The desk looks at its calls, when the county has spoken, and does what is its turn."""
         node = self.world.nodes[code]
-        size = node.held(self.world.nodes[COUNTY].origin)
-        if self._seen.get(code) != size:
-            self._seen[code] = size
+        origin = self.world.nodes[COUNTY].origin
+        head = origin, node.held(origin)
+        if self._seen.get(code) != head:
+            self._seen[code] = head
             for call, (caller, village) in self.calls.items():
                 if code in (COUNTY, caller):
                     self._act(node, call, caller, village)
@@ -190,7 +191,7 @@ class Workload:
         state = call_state(node, call, caller)
         if node.code == COUNTY and state.stage is CallStage.CONFIRMED:
             self._confirmed.add(call)
-        turn = (node.code, call, int(state.stage), state.answered_index)
+        turn = (node.code, call, int(state.stage), state.answered_at)
         if turn in self._acted:
             return
         draft = None

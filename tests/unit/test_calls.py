@@ -19,6 +19,7 @@ from huying.common.call_drafts import (
 from huying.common.calls import (
     CallStage,
     CallState,
+    Place,
     Proposal,
     SequencedStep,
     Verdict,
@@ -110,10 +111,10 @@ def test_the_numbers_are_those_of_the_wire():
 
 
 def test_the_shortest_honest_life():
-    """Raise, dispatch, answer, confirm: the whole path, with who made it so by index."""
+    """Raise, dispatch, answer, confirm: the whole path, with which entry made it so."""
     state = at(CallStage.CONFIRMED).state
-    assert (state.received_index, state.dispatched_index) == (0, 1)
-    assert (state.answered_index, state.confirmed_index) == (2, 3)
+    assert (state.received_at, state.dispatched_at) == (Place(1, 0), Place(1, 1))
+    assert (state.answered_at, state.confirmed_at) == (Place(1, 2), Place(1, 3))
     assert state.department == "水务局"
     assert state.parties == (TOWN, VILLAGE)
     assert state.resolved is True
@@ -272,6 +273,15 @@ def test_a_later_epoch_folds_after_an_earlier_one(before, after):
     second = [SequencedStep(index, step, 2) for index, step in enumerate(after)]
     both = [SequencedStep(index, step) for index, step in enumerate([*before, *after])]
     assert fold([*second, *first]).stage is fold(both).stage
+
+
+def test_what_happens_at_the_same_index_of_two_epochs_is_told_apart():
+    """Whoever confirmed the first answer must see that there is another."""
+    desk = at(CallStage.UNRESOLVED)
+    first = desk.state.answered_at
+    again = fold([*desk.log, SequencedStep(first.index, answer(), first.epoch + 1)])
+    assert again.stage is CallStage.ANSWERED
+    assert again.answered_at == Place(first.epoch + 1, first.index)
 
 
 def test_the_sequencer_is_told_what_it_may_do_now():

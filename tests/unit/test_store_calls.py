@@ -7,6 +7,7 @@ from functools import cache
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from huying.common import codes
 from huying.common.calls import CallStage
 from huying.common.state import Applied
 from huying.node.store.schema import (
@@ -21,7 +22,7 @@ from huying.node.store.schema import (
 from huying.node.store.store import SqlStore
 from huying.wire.v1 import calls_pb2, feed_pb2
 from tests.contracts.store_contract import applied_entry, stored
-from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, identity
+from tests.unit.tiny_network import COUNTY, NETWORK, TOWN, VILLAGE, identity
 
 CALL, CALL_STEP = feed_pb2.RECORD_TYPE_CALL, feed_pb2.RECORD_TYPE_CALL_STEP
 ID = b"c" * 16
@@ -196,4 +197,32 @@ def test_what_is_taken_is_pending_no_longer_within_the_same_transaction():
         store.apply([entry])
         assert store.pending_proposals(COUNTY, 10) == []
         assert len(store.sequenced_steps(COUNTY, TOWN, ID)) == 1
+    store.close()
+
+
+def test_times_are_of_the_entries_that_made_the_call_so_whatever_their_epoch():
+    """The sequencer's indexes begin anew with its key; a time must not be of a namesake."""
+    county = [codes.origin(NETWORK, COUNTY, epoch) for epoch in (1, 2)]
+    written = [
+        (TOWN_FEED, TOWN, 1, [(CALL, RAISED)]),
+        (county[0], COUNTY, 1, [(CALL_STEP, TAKEN_RAISE), (CALL_STEP, step(dispatch=DISPATCH))]),
+        (county[1], COUNTY, 2, [(CALL_STEP, step()), (CALL_STEP, step(answer=ANSWER))]),
+    ]
+    store = SqlStore.open()
+    for number, (origin, home, epoch, messages) in enumerate(written):
+        with store.transaction():
+            feed_id = store.create_feed(origin).feed_id
+            entries = [
+                applied_entry(feed_id, index, kind, message, record=ID, home=home, epoch=epoch)
+                for index, (kind, message) in enumerate(messages)
+            ]
+            for entry in entries:
+                entry.head.time_micros += 100 * number
+            store.add_entries(feed_id, 0, [stored(entry) for entry in entries])
+            store.apply(entries)
+    found = store.get_call(ID)
+    assert found is not None
+    assert found[0].stage == CallStage.ANSWERED
+    assert found[0].received_micros % 1000 == 100  # index 0 of the first epoch
+    assert found[0].answered_micros % 1000 == 201  # index 1 of the second
     store.close()

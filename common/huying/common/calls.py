@@ -34,6 +34,7 @@ from huying.wire.v1 import calls_pb2
 __all__ = [
     "CallStage",
     "CallState",
+    "Place",
     "Proposal",
     "SequencedStep",
     "Verdict",
@@ -90,12 +91,23 @@ _TRANSITIONS: Final[dict[tuple[CallStage, _Action], CallStage]] = {
 }
 
 
+class Place(NamedTuple):
+    """Where an entry of the sequencer stands: its indexes begin anew with every epoch."""
+
+    epoch: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+
+
 class SequencedStep(NamedTuple):
     """One entry of the sequencer about one call. Epoch and index order them."""
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     call_step: calls_pb2.CallStep
     epoch: int = 1
+
+    @property
+    def place(self) -> Place:
+        return Place(self.epoch, self.index)
 
 
 class Proposal(NamedTuple):
@@ -111,7 +123,7 @@ class Proposal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CallState:
-    """What the sequencer's entries say so far. An index is that of the entry that made it so."""
+    """What the sequencer's entries say so far. A place is that of the entry that made it so."""
 
     stage: CallStage = CallStage.RAISED
     caller: str = ""  # division code; empty until the call is received
@@ -119,10 +131,10 @@ class CallState:
     department: str = ""  # 主办
     co_handlers: tuple[str, ...] = ()  # 协办
     deadline_micros: int = 0  # as printed on the call; the fold compares it with nothing
-    received_index: int | None = None
-    dispatched_index: int | None = None
-    answered_index: int | None = None
-    confirmed_index: int | None = None
+    received_at: Place | None = None
+    dispatched_at: Place | None = None
+    answered_at: Place | None = None
+    confirmed_at: Place | None = None
     resolved: bool | None = None  # None until the caller confirmed the newest answer
     satisfaction: int = 0  # 1 to 5; 0 where not rated
     void_count: int = 0  # proposals refused, and steps out of place
@@ -166,7 +178,7 @@ def fold(steps: Iterable[SequencedStep]) -> CallState:
 
     Total: whatever the steps hold, it returns a state.
     """
-    unique = {(step.epoch, step.index): step for step in steps}
+    unique = {step.place: step for step in steps}
     return reduce(advance, (unique[place] for place in sorted(unique)), CallState())
 
 
@@ -186,7 +198,7 @@ def advance(state: CallState, step: SequencedStep) -> CallState:
                 department=dispatch.department,
                 co_handlers=tuple(dispatch.co_handlers),
                 deadline_micros=dispatch.deadline_micros,
-                dispatched_index=step.index,
+                dispatched_at=step.place,
             )
     if kind == "answer":
         following = _TRANSITIONS.get((state.stage, _Action.ANSWER))
@@ -194,8 +206,8 @@ def advance(state: CallState, step: SequencedStep) -> CallState:
             return replace(
                 state,
                 stage=following,
-                answered_index=step.index,
-                confirmed_index=None,
+                answered_at=step.place,
+                confirmed_at=None,
                 resolved=None,
                 satisfaction=0,
             )
@@ -222,7 +234,7 @@ def _advance_took(state: CallState, step: SequencedStep) -> CallState:
             stage=following,
             caller=step.call_step.caller,
             village=getattr(took, "raise").village,
-            received_index=step.index,
+            received_at=step.place,
             taken=state.taken | {ref},
         )
     if kind == "confirm":
@@ -234,7 +246,7 @@ def _advance_took(state: CallState, step: SequencedStep) -> CallState:
         return replace(
             state,
             stage=following,
-            confirmed_index=step.index,
+            confirmed_at=step.place,
             resolved=confirm.resolved,
             satisfaction=rated,
             taken=state.taken | {ref},

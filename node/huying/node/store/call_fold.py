@@ -7,7 +7,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, select
 
-from huying.common.calls import SequencedStep, fold
+from huying.common.calls import Place, SequencedStep, fold
 from huying.common.errors import Code, HuyingError
 from huying.node.store.content import message_bytes
 from huying.node.store.schema import CALL_STEPS, ENTRIES, FEEDS, STEP_RAISE, stands_at
@@ -19,17 +19,18 @@ __all__ = ["folded_columns", "sequencer_steps", "steps_of_sequencer"]
 
 def sequencer_steps(
     connection: Connection, call: bytes, caller: str, sequencer: str
-) -> tuple[list[SequencedStep], dict[int | None, int]]:
-    """What the sequencer wrote of a call, by epoch and index; and when, in unix µs by index.
+) -> tuple[list[SequencedStep], dict[Place | None, int]]:
+    """What the sequencer wrote of a call, by epoch and index; and when, in unix µs by place.
 
     Raises HuyingError(CORRUPT) where a stored step does not read as it did when it was applied.
     """
     parameters = {"of_call": call, "of_caller": caller, "of_sequencer": sequencer}
     sequenced: list[SequencedStep] = []
-    time_micros: dict[int | None, int] = {}
+    time_micros: dict[Place | None, int] = {}
     for epoch, index, micros, openings in connection.execute(_STEPS, parameters):
-        sequenced.append(SequencedStep(index, _parse(openings), epoch))
-        time_micros[index] = micros
+        step = SequencedStep(index, _parse(openings), epoch)
+        sequenced.append(step)
+        time_micros[step.place] = micros
     return sequenced, time_micros
 
 
@@ -67,10 +68,10 @@ def folded_columns(
         "stage": int(state.stage),
         "open": int(state.is_open),
         "department": text(state.department),
-        "received_micros": time_micros.get(state.received_index, 0),
+        "received_micros": time_micros.get(state.received_at, 0),
         "deadline_micros": number(state.deadline_micros),
-        "answered_micros": time_micros.get(state.answered_index, 0),
-        "confirmed_micros": time_micros.get(state.confirmed_index, 0),
+        "answered_micros": time_micros.get(state.answered_at, 0),
+        "confirmed_micros": time_micros.get(state.confirmed_at, 0),
         "satisfaction": state.satisfaction,
     }
 
