@@ -49,6 +49,8 @@ class Claims:
         claim = hello.claim
         try:
             succession = open_succession(claim, engine.roster.feed_key(claim.origin))
+            if parse_origin(claim.origin).code != session.peer:
+                raise HuyingError(Code.KEY, "it is of another node")
         except HuyingError as error:
             engine.alarm(error.code, peer=session.peer, detail=f"a claim: {error.detail}")
             return
@@ -56,7 +58,7 @@ class Claims:
             self.heard.pop(session.peer, None)
             return
         self.heard[session.peer] = claim
-        word = "with" if succession.is_explained else "WITHOUT"
+        word = "with" if engine.epochs.has_word(succession) else "WITHOUT"
         engine.alarm(
             Code.KEY_CHANGED,
             feed=succession.key.name,

@@ -190,7 +190,7 @@ class Epochs:
             detail = f"{pin.origin} is no later epoch than {last.origin}"
             raise HuyingError(Code.KEY_CHANGED, detail)
         succession = self._open(message, pin) if message.ByteSize() else None
-        if succession is not None and succession.is_explained:
+        if succession is not None and self.has_word(succession):
             self._take_over(writer, pin, succession)
             return
         self._alarm(pin.origin, f"{writer} names a key without the word of the old one", replaying)
@@ -204,6 +204,17 @@ class Epochs:
         roster.hold(pin, writer)
         if writer == roster.code:
             roster.adopt(pin)  # its link is its parent's own affair; what it signs has to wait
+
+    def has_word(self, succession: Succession) -> bool:
+        """Whether the key that counts until now signed it.
+
+        One before it was replaced, and one that was revoked may be in anybody's hands.
+        """
+        last = self._roster.epochs_of(parse_origin(succession.origin).code)[-1:]
+        return succession.is_explained and any(
+            one.origin == succession.origin and one.status is not EpochStatus.REVOKED
+            for one in last
+        )
 
     def _open(self, message: trust_pb2.Succession, pin: Pin) -> Succession:
         """Raises HuyingError(KEY or BAD_SIGNATURE)."""
@@ -265,6 +276,10 @@ class Epochs:
         if known is not None and known.key != succession.key:
             self._alarm(known.origin, "its Close names another key than the one known", replaying)
             raise HuyingError(Code.KEY_CHANGED, f"another key for {known.origin} is known")
+        newest = roster.epochs_of(entry.home)[-1].origin
+        if known is None and newest != origin and _is_later(succession.key.name, newest):
+            self._alarm(newest, f"{origin} names another key to follow it", replaying)
+            raise HuyingError(Code.KEY_CHANGED, f"{newest} follows {origin} already")
         roster.end_epoch(origin, EpochStatus.CLOSED, entry.index + 1)
         before = roster.pin(entry.home)
         if known is None:
@@ -307,10 +322,12 @@ class Epochs:
             check_hpke_key(message.hpke_key)
         origin = str(Origin(roster.network, entry.home, entry.epoch))
         before = self.announced.get(entry.home)
+        if before is not None and _is_later(before.origin, origin):
+            return  # history: a later epoch has spoken
         kept = before.certificate if before is not None else b""
         self.announced[entry.home] = Announced(message.certificate or kept, origin, entry.index)
         child = roster.children.get(entry.home)
-        if child is not None:
+        if child is not None and not _is_later(roster.epochs_of(entry.home)[-1].origin, origin):
             child = self._as_owed(child)
             certificate = message.certificate or child.certificate
             after = replace(
@@ -384,6 +401,10 @@ class Epochs:
 
 def _epoch(pin: Pin) -> int:
     return parse_origin(pin.origin).epoch
+
+
+def _is_later(origin: str, other: str) -> bool:
+    return parse_origin(origin).epoch > parse_origin(other).epoch
 
 
 def _stop(succession: Succession) -> int | None:

@@ -189,13 +189,15 @@ class Roster:
             known.certificates[pin.code] = (pin.certificate, *kept)[:2]
 
     def open_epoch(self, key: VerifierKey) -> None:
-        """A key counts from now on."""
-        code = parse_origin(key.name).code
+        """A key counts from now on; what waited for its epoch, or for one before, is void."""
+        named = parse_origin(key.name)
+        code = named.code
         self._known.epochs[key.name] = Epoch(key.name, key)
         origins = {*self._known.origins.get(code, ()), key.name}
         self._known.origins[code] = tuple(sorted(origins, key=lambda one: parse_origin(one).epoch))
         for text, waiting in list(self._known.waiting.items()):
-            if waiting.pin.origin == key.name:
+            meant = parse_origin(waiting.pin.origin)
+            if meant.code == code and meant.epoch <= named.epoch:
                 del self._known.waiting[text]
 
     def end_epoch(
