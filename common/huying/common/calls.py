@@ -107,6 +107,7 @@ class SequencedStep(NamedTuple):
 
     @property
     def place(self) -> Place:
+        """Its epoch and index."""
         return Place(self.epoch, self.index)
 
 
