@@ -54,6 +54,7 @@ class Far:
         clock: StoppedClock,
         image: bytes | None = None,
         erasure_list: ErasureList | None = None,
+        mark: MemoryMark | None = None,
     ) -> None:
         parent, children = FAMILY[code]
         above = [upper for upper in (TOWN, COUNTY) if int(upper[6:]) < int(code[6:])]
@@ -69,7 +70,7 @@ class Far:
             store=self.store,
             clock=clock,
             entropy=SeededEntropy(int(code)),
-            mark=MemoryMark(identity(code).origin),
+            mark=mark or MemoryMark(identity(code).origin),
             sequencer=CallSequencer(code, self.store) if code == COUNTY else None,
             erasure_list=erasure_list,
         )

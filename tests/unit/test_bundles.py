@@ -19,8 +19,8 @@ from huying.common.note import KeyType, Signer
 from huying.node.store.schema import METADATA
 from huying.wire.v1 import bundle_pb2, sync_pb2
 from tests.unit.carried_network import Archipelago, Far, ledger_of, seal_key
-from tests.unit.handmade import event_draft
-from tests.unit.tiny_network import COUNTY, NETWORK, TOWN, VILLAGE, identity
+from tests.unit.handmade import event_draft, hello
+from tests.unit.tiny_network import COUNTY, NETWORK, TOWN, VILLAGE, MemoryMark, identity
 
 
 @pytest.fixture
@@ -225,6 +225,33 @@ def test_a_bundle_counts_by_its_senders_key_alone(sea: Archipelago) -> None:
     }
     for what, (sender, signer, code) in cases.items():
         assert refusal(sea.town, forged(sea, sender, signer)).code is code, what
+
+
+@pytest.mark.parametrize("what", ["a stranger's", "an old one"])
+def test_no_bundle_is_the_parents_word_that_all_is_back(sea: Archipelago, what: str) -> None:
+    """A node without a mark would go on behind what the bundle shows, and sign a size twice."""
+    written(sea.town, 1)
+    image = sea.town.store.image()
+    old = sea.county.export(TOWN).data
+    written(sea.town, 1, 1)
+    sea.carry(sea.town, sea.county)
+    mark = MemoryMark(identity(TOWN).origin)
+    mark._mark = None
+    restored = Far(TOWN, sea.clock, image, mark=mark)
+    size = restored.size(TOWN)
+    if what == "an old one":
+        restored.take_bundle(old)
+    else:
+        frames = (hello(COUNTY).SerializeToString(),)
+        data = forged(sea, COUNTY, stranger(COUNTY, 9), frames=frames)
+        assert refusal(restored, data).code is Code.NOT_ENROLLED
+    for _ in range(5):
+        sea.clock.seconds += 100
+        restored.engine.step([])
+    assert (restored.engine.state, restored.size(TOWN)) == ("recovering", size)
+    restored.take_bundle(sea.county.export(TOWN).data)
+    assert restored.engine.recovery.needed_size() == sea.county.size(TOWN) > size
+    restored.store.close()
 
 
 def test_a_node_that_is_no_neighbour_gets_no_bundle_and_sends_none(sea: Archipelago) -> None:

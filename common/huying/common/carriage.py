@@ -34,7 +34,15 @@ from huying.wire.v1 import bundle_pb2, sync_pb2
 if TYPE_CHECKING:
     from huying.common.engine import Engine
 
-__all__ = ["ExportBundle", "Exported", "LedgerFactory", "depth_of", "file_session", "questions"]
+__all__ = [
+    "NO_LINK",
+    "ExportBundle",
+    "Exported",
+    "LedgerFactory",
+    "depth_of",
+    "file_session",
+    "questions",
+]
 
 WANT_BYTES_MAX: Final = 1024  # of one that is kept: a feed's name, numbers and slots
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from huying.common.carriage import NO_LINK
 from huying.common.codes import is_within, parse_origin
 from huying.common.effects import Direction, DraftEntry
 from huying.common.errors import Code, HuyingError
@@ -66,6 +67,7 @@ class Recovery:
         self._from_size = 0
         self._heard: dict[str, int] = {}  # by neighbour: the largest note that it shows
         self._heard_of = ""  # the epoch that they spoke of
+        self._carried = 0  # the largest note of it that a bundle showed
         self._unsure: set[str] = set()  # neighbours that are recovering themselves
         self._below: dict[str, int] = {}  # what the parent holds of the feeds below this node
         self._asking: dict[int, _Asking] = {}  # by link
@@ -166,12 +168,17 @@ class Recovery:
     def heard(self, session: Session, size: int, hello: sync_pb2.Hello) -> None:
         """A neighbour greeted, and showed a note of this feed of that size, or 0 for none.
 
-        The word of one that is recovering itself is not its last.
+        The word of one that is recovering itself is not its last. What a bundle says was true when
+        it was written, which may be long ago, and anybody can seal one: so just the note counts.
         """
         peer, origin = session.peer, self._engine.identity.origin
         if self._heard_of != origin:  # an epoch of its own begins with nobody's word
             self._heard_of = origin
             self._heard.clear()
+            self._carried = 0
+        if session.link == NO_LINK:
+            self._carried = max(self._carried, size)
+            return
         self._heard[peer] = size
         self._asking.pop(session.link, None)  # it may have more by now
         self._unsure.discard(peer)
@@ -215,7 +222,8 @@ class Recovery:
         """How many entries must be held, at least, before the node goes on."""
         own = self._engine.identity.origin
         floor = self.mark[1] if self.mark is not None and self.mark[0] == own else 0
-        return max((floor, *self._words.values()))
+        carried = self._carried if self._heard_of == own else 0
+        return max((floor, carried, *self._words.values()))
 
     def standstill(self) -> str:
         """In a few words, what is waited for."""
