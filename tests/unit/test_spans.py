@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +38,25 @@ def test_neighbours_of_like_slots_are_one_range():
     """A night's erasures of a contiguous year must not cost a range per entry for ever."""
     spans = NO_SPANS.plus((index, index + 1, b"\x05") for index in range(100))
     assert len(spans.starts) == 1
+
+
+@given(st.lists(ranges, max_size=12), st.lists(ranges, max_size=4))
+def test_what_is_added_later_gives_what_all_at_once_give(before, after):
+    """Two nodes that heard the same, one of them after a restart, hold the same value."""
+    grown = NO_SPANS.plus(before)
+    for one in after:
+        grown = grown.plus([one])
+    assert grown == NO_SPANS.plus([*before, *after])
+
+
+def test_another_erasure_costs_little_where_there_are_many():
+    """A node below may write any number of them, and each is taken within a step."""
+    spans = NO_SPANS.plus((2 * index, 2 * index + 1, b"\x05") for index in range(100_000))
+    before = time.process_time()
+    for index in range(100):
+        spans = spans.plus([(2 * index + 1, 2 * index + 2, b"\x05")])
+    assert len(spans.starts) == 100_000 - 100
+    assert time.process_time() - before < 4  # seconds; to sort them all each time takes twice that
 
 
 def test_the_head_a_statement_and_what_a_call_shares_stand():
