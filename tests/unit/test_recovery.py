@@ -13,6 +13,7 @@ from huying.common.leaf import unpack_openings
 from huying.common.lost import LostRange, coalesced
 from huying.common.note import KeyType, Signer
 from huying.common.state import ClassMark, Missing
+from huying.common.succession import make_succession
 from huying.wire.v1 import feed_pb2, sync_pb2, trust_pb2
 from tests.unit.handmade import HandmadeFeed, Host, event_draft, of_kind
 from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, MemoryMark, identity
@@ -221,6 +222,29 @@ def test_the_own_history_that_somebody_else_continued_is_not_taken_from_a_strang
     host.hear(link, forged)
     assert host.engine.replica.own.size == 0
     assert Code.BAD_SIGNATURE in host.codes()
+
+
+def test_a_node_whose_epoch_was_closed_does_not_write_behind_the_end() -> None:
+    """Restored from before a rotation: nobody would take it, and the next key is not here."""
+    feed = own_feed(3)
+    reason = trust_pb2.SUCCESSION_REASON_ROTATED
+    old = feed.identity.feed_signer
+    close = trust_pb2.Close(
+        succession=make_succession(ORIGIN, 3, feed.root(3), next_signer(), old, reason)
+    )
+    feed.put(close, type_=feed_pb2.RECORD_TYPE_CLOSE, kind=feed_pb2.KIND_CLOSE)
+    host = Host(VILLAGE, mark=marked(feed, 4))
+    link, _ = host.link(TOWN, [held(feed, 4)])
+    give_back(host, link, feed, 4, bytes(range(256)))
+    assert host.engine.replica.own.size == 4
+    assert host.engine.state == "recovering"
+    assert "this epoch is closed" in look(host).reason
+    written = host.write(event_draft())
+    assert written.error is not None
+    assert written.error.code is Code.RECOVERING
+    begun = operate(host, BeginEpoch(next_signer(), "why not"))
+    assert begun.error is not None
+    assert begun.error.code is Code.WRONG_STAGE
 
 
 # The last resort.

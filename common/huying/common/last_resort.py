@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from huying.common.codes import parse_origin
 from huying.common.errors import Code, HuyingError
 from huying.common.leaf import HEAD_SLOT
 from huying.common.lost import LostRange, coalesced
@@ -24,7 +25,7 @@ from huying.wire.v1 import trust_pb2
 if TYPE_CHECKING:
     from huying.common.engine import Engine
 
-__all__ = ["BeginEpoch", "Neighbour", "RecoveryView", "ShowRecovery"]
+__all__ = ["BeginEpoch", "Neighbour", "RecoveryView", "ShowRecovery", "check_may_begin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,7 @@ class BeginEpoch:
 
     def run(self, engine: Engine) -> Rotated:
         """Raises HuyingError(WRONG_STAGE) for a node that is well, or KEY."""
-        if engine.state not in ("recovering", "forked"):
-            raise HuyingError(
-                Code.WRONG_STAGE, "the node is neither recovering nor forked: nothing is to give up"
-            )
+        check_may_begin(engine)
         own, old = engine.replica.own, engine.identity.feed_signer
         forked = engine.state == "forked"
         reason = trust_pb2.SUCCESSION_REASON_FORKED if forked else trust_pb2.SUCCESSION_REASON_LOST
@@ -126,3 +124,25 @@ class BeginEpoch:
         engine.recovery.give_up()
         begin_epoch(engine, self.signer, succession, tuple(lost))
         return Rotated(self.signer.name, own.origin, own.size)
+
+
+def check_may_begin(engine: Engine) -> None:
+    """Refuse where no epoch may be given up.
+
+    Raises HuyingError(WRONG_STAGE) for a node that is well, and for one whose later epoch is known:
+    another key for it would be a second one.
+    """
+    if engine.state not in ("recovering", "forked"):
+        raise HuyingError(
+            Code.WRONG_STAGE, f"the node is {engine.state}: use huying key rotate feed"
+        )
+    identity = engine.identity
+    known = {one.origin for one in engine.roster.epochs_of(identity.code)} | {*engine.replica.feeds}
+    own = [one for one in map(parse_origin, known) if one.code == identity.code]
+    newest = max(own, key=lambda one: one.epoch)
+    if newest.epoch > identity.epoch:
+        raise HuyingError(
+            Code.WRONG_STAGE,
+            f"{newest} was begun already, and its key is not here: restore a newer backup,"
+            " or join anew with a token of the parent's",
+        )

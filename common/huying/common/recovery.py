@@ -24,6 +24,7 @@ from huying.common.leaf import HEAD_SLOT
 from huying.common.limits import WANT_ENTRIES_MAX
 from huying.common.lost import LostEntry, lacking, may_hold, recovered_message, survey
 from huying.common.ports import HighWaterMark
+from huying.common.roster import EpochStatus
 from huying.common.state import StoredCheckpoint
 from huying.wire.v1 import feed_pb2, sync_pb2
 
@@ -235,6 +236,8 @@ class Recovery:
         if own.size < self.needed_size():
             shown = max(self._words.values(), default=0)
             return f"{own.size} entries are held, {self.needed_size()} needed, {shown} shown"
+        if self._is_succeeded():
+            return "this epoch is closed, and the key of the one after it is not here"
         return "the neighbours are asked for what is missing"
 
     def _mark_agrees(self) -> bool:
@@ -368,6 +371,7 @@ class Recovery:
             or self._reached is None
             or not self._has_leaves(now)
             or not self._is_patient(now)
+            or self._is_succeeded()
         ):
             return
         engine = self._engine
@@ -380,6 +384,14 @@ class Recovery:
         engine.replica.append((draft,))
         self.give_up()
         engine.appends.sequence_soon()
+
+    def _is_succeeded(self) -> bool:
+        """Whether this node went on in a later epoch, whose key was not restored with this one.
+
+        Nobody takes what is written behind the end of an epoch.
+        """
+        epoch = self._engine.roster.epoch(self._engine.identity.origin)
+        return epoch is not None and epoch.status is EpochStatus.CLOSED
 
     def give_up(self) -> None:
         """Within the transaction: nothing is waited for any more, and the node writes again."""
@@ -418,7 +430,7 @@ class Recovery:
         now = self._engine.clock.monotonic()
         if self.is_on and self._reached is None and now < self._begun + UNSURE_SECONDS_MAX:
             yield self._begun + UNSURE_SECONDS_MAX
-        if self.is_on and self._reached is not None:
+        if self.is_on and self._reached is not None and not self._is_succeeded():
             yield self._reached + self._engine.settings.confirm_seconds
         for link, asking in self._asking.items():
             if asking.windows and link in self._engine.sessions:

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from huying.common.errors import Code, HuyingError
-from huying.common.last_resort import BeginEpoch, ShowRecovery
+from huying.common.last_resort import BeginEpoch, ShowRecovery, check_may_begin
 from huying.node import keys
 from huying.node.admin import AdminNode
 from huying.wire.v1 import admin_pb2, trust_pb2
@@ -79,8 +79,5 @@ class _PresentEpoch:
 
     def run(self, engine: Engine) -> int:
         """Raises HuyingError(WRONG_STAGE)."""
-        if engine.state not in ("recovering", "forked"):
-            raise HuyingError(
-                Code.WRONG_STAGE, f"the node is {engine.state}: use huying key rotate feed"
-            )
+        check_may_begin(engine)
         return engine.identity.epoch
