@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Final
 
 from huying.common.certificates import check_certificate, check_hpke_key
 from huying.common.codes import Origin, ancestors, parse_origin
+from huying.common.early_keys import EarlyKeys
 from huying.common.effects import DraftEntry, Notice, NoticeKind
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import WAITING_KEYS_MAX
-from huying.common.members import member_draft, member_message
+from huying.common.members import member_draft, member_message, says_as_much
 from huying.common.records import member_record
 from huying.common.roster import EpochStatus, Pin
 from huying.common.state import Applied
@@ -55,6 +56,7 @@ class Epochs:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._roster = engine.roster
+        self._early = EarlyKeys(engine.roster)
         self._confirmed: dict[tuple[str, str], frozenset[str]] = {}  # (code, key): by whom
         # What the own feed has to say of its children, in this order: each key explains the next.
         self._owed: dict[str, tuple[trust_pb2.Member, ...]] = {}
@@ -71,7 +73,7 @@ class Epochs:
                 feed_pb2.RECORD_TYPE_NODE_KEYS: self._on_node_keys,
             }
         )
-        engine.replica.statements.keepers += (self._roster, self)
+        engine.replica.statements.keepers += (self._roster, self, self._early)
 
     # The transaction.
 
@@ -130,7 +132,7 @@ class Epochs:
         elif epoch is not None:
             self._describe(entry.home, pin)
         elif self._roster.epochs_of(pin.code):
-            self._succeed(entry.home, pin, member.succession, replaying)
+            self._succeed(entry, pin, replaying)
         else:
             self._roster.open_epoch(key)
             self._describe(entry.home, pin)
@@ -173,11 +175,11 @@ class Epochs:
             self._close_links(pin.code, Code.NOT_ENROLLED, f"{writer} is its parent now")
         roster.describe(pin)
 
-    def _succeed(
-        self, writer: str, pin: Pin, message: trust_pb2.Succession, replaying: bool
-    ) -> None:
+    def _succeed(self, entry: Applied, pin: Pin, replaying: bool) -> None:
         """The key of a later epoch: decide whether it counts, and what becomes of the last one."""
-        roster = self._roster
+        roster, writer = self._roster, entry.home
+        assert isinstance(entry.message, trust_pb2.Member)
+        message = entry.message.succession
         last = roster.epochs_of(pin.code)[-1]
         known = [one.origin for one in roster.epochs_of(pin.code)]
         later = [origin for origin in known if parse_origin(origin).epoch > _epoch(pin)]
@@ -190,18 +192,23 @@ class Epochs:
             detail = f"{pin.origin} is no later epoch than {last.origin}"
             raise HuyingError(Code.KEY_CHANGED, detail)
         succession = self._open(message, pin) if message.ByteSize() else None
-        if succession is not None and self.has_word(succession):
-            self._take_over(writer, pin, succession)
-            return
-        self._alarm(pin.origin, f"{writer} names a key without the word of the old one", replaying)
-        by = self._confirmed.get((pin.code, pin.feed_key), frozenset())
-        if roster.is_root(writer) or any(one in ancestors(writer) for one in by):
-            self._take_over(writer, pin, succession)
-            return
-        waiting = [one for one in roster.waiting() if one.pin.code == pin.code]
-        if len(waiting) >= WAITING_KEYS_MAX:
+        is_early = bool(message.old_signature) and self._early.is_early(entry)
+        if not is_early:
+            if succession is not None and self.has_word(succession):
+                self._take_over(writer, pin, succession)
+                return
+            detail = f"{writer} names a key without the word of the old one"
+            self._alarm(pin.origin, detail, replaying)
+            by = self._confirmed.get((pin.code, pin.feed_key), frozenset())
+            if roster.is_root(writer) or any(one in ancestors(writer) for one in by):
+                self._take_over(writer, pin, succession)
+                return
+        waiting = {one.pin.feed_key for one in roster.waiting() if one.pin.code == pin.code}
+        if len(waiting - {pin.feed_key}) >= WAITING_KEYS_MAX:
             raise HuyingError(Code.LIMIT_EXCEEDED, f"{WAITING_KEYS_MAX} keys of it wait")
         roster.hold(pin, writer)
+        if is_early:
+            self._early.keep(entry, pin)
         if writer == roster.code:
             roster.adopt(pin)  # its link is its parent's own affair; what it signs has to wait
 
@@ -231,6 +238,8 @@ class Epochs:
                 stop = None
                 if succession is not None and succession.origin == epoch.origin:
                     stop = _stop(succession)
+                    if succession.reason == _ROTATED:
+                        self._early.closed_elsewhere(epoch.origin)
                 roster.end_epoch(epoch.origin, EpochStatus.CLOSED, stop)
         roster.open_epoch(roster.check(pin))
         self._describe(writer, pin)
@@ -281,6 +290,7 @@ class Epochs:
             self._alarm(newest, f"{origin} names another key to follow it", replaying)
             raise HuyingError(Code.KEY_CHANGED, f"{newest} follows {origin} already")
         roster.end_epoch(origin, EpochStatus.CLOSED, entry.index + 1)
+        self._early.closed(origin)
         before = roster.pin(entry.home)
         if known is None:
             roster.open_epoch(succession.key)
@@ -289,6 +299,10 @@ class Epochs:
                 if entry.home in roster.children:
                     after = replace(self._as_owed(before), feed_key=str(succession.key))
                     self._owe(after, message.succession)
+        self._early.judge_again(
+            lambda said, pin: self._succeed(said, pin, replaying),
+            lambda pin, error: self._alarm(pin.origin, error.detail, replaying),
+        )
         self._tell(replaying)
 
     def _on_open(self, entry: Applied, _replaying: bool) -> None:
@@ -364,7 +378,7 @@ class Epochs:
     def _said_now(self, member: trust_pb2.Member) -> None:
         """The own feed says this, and so nothing before it is owed any more."""
         owed = self._owed.get(member.code, ())
-        said = [at for at, one in enumerate(owed) if _says_as_much(member, one)]
+        said = [at for at, one in enumerate(owed) if says_as_much(member, one)]
         if said:
             owed = owed[said[0] + 1 :]
         self._owed = {code: rest for code, rest in self._owed.items() if code != member.code}
@@ -428,11 +442,3 @@ def _check_details(pin: Pin) -> None:
             raise HuyingError(Code.KEY, f"the certificate of {pin.code} has another SHA-256")
     if pin.hpke_key:
         check_hpke_key(pin.hpke_key)
-
-
-def _says_as_much(said: trust_pb2.Member, owed: trust_pb2.Member) -> bool:
-    return (said.feed_key, said.certificate_sha256, said.hpke_key) == (
-        owed.feed_key,
-        owed.certificate_sha256,
-        owed.hpke_key,
-    )

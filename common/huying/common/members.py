@@ -9,7 +9,7 @@ from huying.common.records import member_record
 from huying.common.roster import Pin
 from huying.wire.v1 import feed_pb2, trust_pb2
 
-__all__ = ["member_draft", "member_message"]
+__all__ = ["member_draft", "member_message", "says_as_much"]
 
 
 def member_message(
@@ -42,4 +42,13 @@ def member_draft(message: trust_pb2.Member, writer: str) -> DraftEntry:
         record=member_record(message.code),
         to=(f"{writer}/*",),
         request_id=sha256(b"huying/member-request/v1\n" + said).digest()[:16],
+    )
+
+
+def says_as_much(said: trust_pb2.Member, owed: trust_pb2.Member) -> bool:
+    """Whether both name the same keys."""
+    return (said.feed_key, said.certificate_sha256, said.hpke_key) == (
+        owed.feed_key,
+        owed.certificate_sha256,
+        owed.hpke_key,
     )
