@@ -208,6 +208,13 @@ def test_each_step_towards_the_parent_fails_by_its_own_name(
     with listening(town) as address:
         stranger = reached(town, address)
     assert (stranger.outcome, stranger.detail_zh) == (Outcome.FAIL, "对方出示的证书与登记的不符")
+    announced = town.pins_dir / f"{COUNTY}.next.crt"
+    announced.write_text((town.keys_dir / keys.TLS_CERTIFICATE_FILE).read_text("ascii"), "ascii")
+    monkeypatch.setattr(check_link, "_handshake", lambda *_: True)
+    with listening(town) as address:
+        renewed = reached(town, address)
+    assert (renewed.outcome, renewed.detail_zh) == (Outcome.OK, "已连通,证书相符")
+    announced.unlink()
     monkeypatch.setattr(check_link, "_handshake", lambda *_: False)
     with listening(node_config.load(town.file.parent.parent / COUNTY / "node.toml", {})) as address:
         expelled = reached(town, address)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from huying.common.errors import Code, HuyingError
@@ -15,7 +14,6 @@ from huying.node.cli.finding import Finding, Outcome
 
 if TYPE_CHECKING:
     from huying.node.config import Config
-    from huying.node.pins import PinFile
 
 __all__ = ["node", "parent", "roster"]
 
@@ -38,13 +36,17 @@ def parent(config: Config) -> Iterator[Finding]:
     from huying.node import pins
 
     pin = pins.read(config.pins_dir / f"{config.parent.code}.toml")
-    yield _reach(config, config.parent.address, pin)
+    announced = config.pins_dir / f"{config.parent.code}.next.crt"
+    trusted = [pin.certificate]
+    if announced.is_file():
+        trusted.append(announced.read_text("ascii", "replace"))
+    yield _reach(config, config.parent.address, pin.code, trusted)
 
 
-def _reach(config: Config, address: str, pin: PinFile) -> Finding:
+def _reach(config: Config, address: str, code: str, trusted: Sequence[str]) -> Finding:
     from huying.node.config import split_address
 
-    place = f"{pin.code} at {address}"
+    place = f"{code} at {address}"
     host, port = split_address(address)
     try:
         socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -59,15 +61,18 @@ def _reach(config: Config, address: str, pin: PinFile) -> Finding:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         return _unreached(f"{place}: {reason}", "连不上上级")
-    if sha256(found).digest() != pin.certificate_sha256:
+    shown = [pem for pem in trusted if _is_of(found, pem)]
+    if not shown:
         return _refused(
             f"{place}: shows another certificate than the one that is pinned",
             "对方出示的证书与登记的不符",
-            "上级换证时本级未连通,或有人冒充:向上级运维核对证书指纹",
-            "the parent renewed it while this node was away, or somebody poses as the parent:"
-            " compare the fingerprint with its operator",
+            "上级换证时本级未连通、备份早于换证,或有人冒充:"
+            "向上级运维核实,再凭其新令牌运行 huying rehome",
+            "the parent renewed it while this node was away, or after the backup that this node was"
+            " restored from, or somebody poses as the parent: ask its operator which; then, with"
+            " a new token: huying rehome TOKEN",
         )
-    if not _handshake(config, address, pin):
+    if not _handshake(config, address, code, shown[0]):
         return _refused(
             f"{place}: shows the pinned certificate, and does not take this node's",
             "上级不接受本级证书",
@@ -75,7 +80,8 @@ def _reach(config: Config, address: str, pin: PinFile) -> Finding:
             "this node may be revoked, or the parent has an older certificate of it:"
             " huying roster list there tells",
         )
-    detail = f"{place}: reached, and the pinned certificate is good"
+    which = "pinned" if shown[0] == trusted[0] else "announced"
+    detail = f"{place}: reached, and the {which} certificate is good"
     return Finding("parent", Outcome.OK, detail, detail_zh="已连通,证书相符")
 
 
@@ -105,18 +111,23 @@ def _shown_certificate(plain: socket.socket) -> bytes:
         return wrapped.getpeercert(binary_form=True) or b""
 
 
-def _handshake(config: Config, address: str, pin: PinFile) -> bool:
+def _is_of(found: bytes, pem: str) -> bool:
+    try:
+        return ssl.PEM_cert_to_DER_cert(pem) == found
+    except ValueError:
+        return False
+
+
+def _handshake(config: Config, address: str, code: str, certificate: str) -> bool:
     """Whether mutual TLS with the parent succeeds; no frame is sent."""
     import grpc
 
     from huying.node import keys, tls
 
     own = keys.load_tls(config.keys_dir, config.node.code)
-    credentials = tls.channel_credentials(
-        own.key_pem, own.certificate_pem, pin.certificate.encode()
-    )
+    credentials = tls.channel_credentials(own.key_pem, own.certificate_pem, certificate.encode())
     options = (
-        ("grpc.ssl_target_name_override", tls.dns_name(pin.code)),
+        ("grpc.ssl_target_name_override", tls.dns_name(code)),
         ("grpc.enable_http_proxy", 0),
     )
     with grpc.secure_channel(address, credentials, options) as channel:
