@@ -22,6 +22,7 @@ TOWN = next(iter(TOWNS))
 VILLAGE = TOWNS[TOWN][0]
 SEED = 1
 EVENT = feed_pb2.RECORD_TYPE_EVENT
+STEP = feed_pb2.RECORD_TYPE_CALL_STEP
 KILLS_PER_TIER = 3
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -178,9 +179,10 @@ def test_town_and_village_work_on_while_the_county_is_down(fleet):
 async def _received(member: Member, call: bytes) -> None:
     """A county that was away first hears what its children hold of its feed, and then answers."""
     api = NodeApi(member)
-    async with asyncio.timeout(20):
-        while (await api.get_call(call)).stage != api_pb2.CALL_STAGE_RECEIVED:
-            await asyncio.sleep(0.1)
+    async with asyncio.timeout(20), contextlib.aclosing(api.watch(STEP)) as steps:
+        async for _ in steps:
+            if (await api.get_call(call)).stage == api_pb2.CALL_STAGE_RECEIVED:
+                break
     await api.close()
 
 
