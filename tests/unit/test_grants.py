@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from huying.common.audience import slot_of
+from huying.common.effects import DraftEntry
+from huying.common.engine import Engine
 from huying.common.errors import Code
 from huying.common.late_requests import DiscloseRecord
 from huying.common.leaf import unpack_openings
 from huying.common.limits import DISCLOSURE_READERS_MAX
 from huying.common.state import FeedState
+from huying.common.trust import RotateFeed
 from huying.wire.v1 import feed_pb2, records_pb2, sync_pb2, trust_pb2
 from tests.unit.handmade import HandmadeFeed, Host, of_kind
 from tests.unit.late_network import EVERYBODY, PHONE, late_network, refusal
 from tests.unit.tiny_network import COUNTY, GRID, TOWN, VILLAGE, identity, put
+from tests.unit.trusted_network import Network, signer
 
 ORIGIN = identity(VILLAGE).origin
 RESIDENT = records_pb2.Resident.DESCRIPTOR
@@ -337,3 +342,32 @@ def test_a_disclosure_that_is_not_the_writers_opens_nothing(disclosure) -> None:
     assert host.engine.replica.grants.wants == {}
     host.hear(link, feed.disclose(0, readable=bytes((PHONE_SLOT,))))
     assert held_slots(host) == [0, 3]
+
+
+def test_a_step_is_not_slower_for_disclosures_of_what_never_comes() -> None:
+    """A village may name any number of entries of an epoch that ended before them."""
+    network = Network()
+    try:
+        network.operate(VILLAGE, RotateFeed(signer(VILLAGE, 2)))
+        town, held = network.engine(TOWN), ORIGIN
+        before = idle_seconds(town)
+        for number in range(30):
+            message = trust_pb2.Disclosure(
+                readers=[TOWN], purpose="none", origin=held, expires_micros=2**60
+            )
+            for start in range(1000 * number, 1000 * number + 500):
+                message.ranges.add(start=10_000 + start, stop=10_001 + start, slots=b"\x05")
+            kind, type_ = feed_pb2.KIND_DISCLOSE, feed_pb2.RECORD_TYPE_DISCLOSURE
+            network.write(VILLAGE, DraftEntry(kind, type_, message))
+        assert sum(1 for _ in town.replica.grants.of(held, 10_100, 10_200)) == 100
+        assert idle_seconds(town) < before + 0.3
+    finally:
+        network.close()
+
+
+def idle_seconds(engine: Engine) -> float:
+    """The time of 300 steps in which nothing comes."""
+    began = time.process_time()
+    for _ in range(300):
+        engine.step([])
+    return time.process_time() - began

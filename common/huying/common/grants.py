@@ -11,6 +11,7 @@ when it has run out by ours. The head stays: the statement told as much.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
@@ -22,7 +23,7 @@ from huying.common.errors import Code, HuyingError
 from huying.common.intake import Granted, Judgement
 from huying.common.late import take_away
 from huying.common.leaf import BODY_OFFSET, HEAD_SLOT, leaf_slots, unpack_openings
-from huying.common.limits import DISCLOSURE_READERS_MAX
+from huying.common.limits import DISCLOSURE_READERS_MAX, LATE_SPAN_ENTRIES_MAX
 from huying.common.spans import NO_SPANS, Span, Spans
 from huying.common.state import Applied, FeedState, Missing, StoredEntry
 from huying.wire.v1 import feed_pb2, trust_pb2
@@ -51,6 +52,14 @@ class Grant:
         return any(code == reader or _between(code, home, reader) for reader in self.readers)
 
 
+def _start(grant: Grant) -> int:
+    return grant.span.start
+
+
+def _expiry(grant: Grant) -> float:
+    return grant.expires
+
+
 def _between(code: str, home: str, reader: str) -> bool:
     top, bottom = (home, reader) if is_within(reader, home) else (reader, home)
     return code not in (top, bottom) and is_within(code, top) and is_within(bottom, code)
@@ -65,13 +74,19 @@ def is_on_line(home: str, reader: str) -> bool:
 class _State:
     """What a transaction changes, and a rollback brings back."""
 
-    grants: dict[str, tuple[Grant, ...]] = field(default_factory=dict)  # by origin
+    grants: dict[str, tuple[Grant, ...]] = field(default_factory=dict)  # by origin, by start
     wants: dict[str, tuple[Missing, ...]] = field(default_factory=dict)  # by origin
-    waiting: tuple[Grant, ...] = ()  # of this node, and not yet turned into wants
-    running: tuple[Grant, ...] = ()  # of this node, and to run out some day
+    # Of this node and by origin, not yet turned into wants; and the least size that is waited for.
+    waiting: dict[str, tuple[int, tuple[Grant, ...]]] = field(default_factory=dict)
+    running: tuple[Grant, ...] = ()  # of this node; the first to run out is the first
 
     def copy(self) -> _State:
-        return replace(self, grants=dict(self.grants), wants=dict(self.wants))
+        return _State(dict(self.grants), dict(self.wants), dict(self.waiting), self.running)
+
+    def wait(self, origin: str, grants: Iterable[Grant]) -> None:
+        known = self.waiting.get(origin, (0, ()))[1]
+        if found := (*known, *grants):
+            self.waiting[origin] = min(grant.span.stop for grant in found), found
 
 
 class Grants:
@@ -101,8 +116,10 @@ class Grants:
 
     def of(self, origin: str, start: int, stop: int) -> Iterator[Grant]:
         """The grants, run out or not, that touch the entries [start, stop) of a feed."""
-        for grant in self._state.grants.get(origin, ()):
-            if grant.span.start < stop and start < grant.span.stop:
+        grants = self._state.grants.get(origin, ())
+        first = bisect_right(grants, start - LATE_SPAN_ENTRIES_MAX, key=_start)
+        for grant in grants[first : bisect_left(grants, stop, key=_start)]:
+            if start < grant.span.stop:
                 yield grant
 
     def for_peer(self, peer: str, origin: str, start: int, stop: int, now: float) -> Spans:
@@ -138,15 +155,19 @@ class Grants:
             if not _is_code_on_line(entry.home, reader):
                 raise HuyingError(Code.BAD_RECORD, f"readers: not on the line of {entry.home}")
         expires = message.expires_micros / 1e6 if message.expires_micros else float("inf")
-        state = self._state
-        for span in spans:
-            grant = Grant(span, readers, expires)
-            state.grants[span.origin] = (*state.grants.get(span.origin, ()), grant)
-            if entry.home == own or not grant.is_for(own):
-                continue
-            state.waiting = (*state.waiting, grant)
+        grants = [Grant(span, readers, expires) for span in spans]
+        if not grants:
+            return
+        state, origin = self._state, grants[0].span.origin
+        known = list(state.grants.get(origin, ()))
+        for grant in grants:
+            insort(known, grant, key=_start)
+        state.grants[origin] = tuple(known)
+        if entry.home != own and grants[0].is_for(own):
+            state.wait(origin, grants)
             if expires != float("inf"):
-                state.running = (*state.running, grant)
+                place = bisect_right(state.running, expires, key=_expiry)
+                state.running = (*state.running[:place], *grants, *state.running[place:])
         if not replaying:
             self._ask_for_waiting()
 
@@ -157,41 +178,39 @@ class Grants:
         state = self._state
         if state.waiting:
             self._ask_for_waiting()
-        over = [grant for grant in state.running if grant.expires <= now]
-        if over:
-            state.running = tuple(grant for grant in state.running if grant.expires > now)
-            for grant in over:
-                self._end(grant, now)
+        count = bisect_right(state.running, now, key=_expiry)
+        over, state.running = state.running[:count], state.running[count:]
+        for grant in over:
+            self._end(grant, now)
 
     def next_end(self) -> float:
         """When the next grant runs out; unix seconds."""
-        return min((grant.expires for grant in self._state.running), default=float("inf"))
+        return self._state.running[0].expires if self._state.running else float("inf")
 
     def _ask_for_waiting(self) -> None:
         """A statement may come before an entry that it speaks of, of an earlier epoch."""
-        later = []
-        now = self._replica.clock.now()
-        for grant in self._state.waiting:
-            feed = self._replica.feeds.get(grant.span.origin)
-            if grant.expires <= now:
+        now, waiting = self._replica.clock.now(), self._state.waiting
+        for origin, (size, grants) in list(waiting.items()):
+            feed = self._replica.feeds.get(origin)
+            if feed is None or feed.size < size:
                 continue
-            if feed is None or feed.size < grant.span.stop:
-                later.append(grant)
-            else:
-                self._want(feed, grant.span)
-        self._state.waiting = tuple(later)
+            del waiting[origin]
+            current = [grant for grant in grants if grant.expires > now]
+            self._want(feed, [one.span for one in current if one.span.stop <= feed.size])
+            self._state.wait(origin, [one for one in current if one.span.stop > feed.size])
 
-    def _want(self, feed: FeedState, span: Span) -> None:
+    def _want(self, feed: FeedState, spans: Iterable[Span]) -> None:
         rows = {row.start: row for row in self._state.wants.get(feed.origin, ())}
-        stored = self._replica.store.entries(feed.feed_id, span.start, span.stop)
-        granted = NO_SPANS.plus([span[1:]])
-        for index, entry in enumerate(stored, span.start):
-            lacking = self._lacking(feed.origin, index, entry, granted.at(index))
-            if not lacking:
-                continue
-            known = rows[index].slots if index in rows else b""
-            slots = bytes(sorted({*lacking, *known}))
-            rows[index] = Missing(index, index + 1, slots, "", 0, 0, _NEVER_WITHHELD)
+        for span in spans:
+            stored = self._replica.store.entries(feed.feed_id, span.start, span.stop)
+            granted = NO_SPANS.plus([span[1:]])
+            for index, entry in enumerate(stored, span.start):
+                lacking = self._lacking(feed.origin, index, entry, granted.at(index))
+                if not lacking:
+                    continue
+                known = rows[index].slots if index in rows else b""
+                slots = bytes(sorted({*lacking, *known}))
+                rows[index] = Missing(index, index + 1, slots, "", 0, 0, _NEVER_WITHHELD)
         self._set(feed.origin, rows.values())
 
     def _lacking(self, origin: str, index: int, entry: StoredEntry, slots: bytes) -> bytes:
@@ -267,7 +286,7 @@ class Grants:
         # Another grant may still open what this one asked for.
         others = (one for one in self.of(origin, start, stop) if one.expires > now)
         code = replica.identity.code
-        self._state.waiting += tuple(one for one in others if one.is_for(code))
+        self._state.wait(origin, [one for one in others if one.is_for(code)])
 
     def _beyond_rule(self, origin: str, entry: StoredEntry, granted: bytes) -> bytes:
         """The slots held of an entry that neither the rule nor a grant allows, but the head."""
