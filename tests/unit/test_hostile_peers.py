@@ -308,3 +308,29 @@ def test_a_disk_that_is_full_only_at_the_commit_leaves_memory_as_the_store_is(
     assert answer.error is None
     assert answer.receipts[0].index == before.size
     assert len(host.store.entries(before.feed_id, 0, 99)) == before.size + 1
+
+
+def test_a_loss_that_is_heard_again_after_a_failed_commit_excuses_no_more(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a full disk lets a relay withhold as many entries again as the village has lost."""
+    feed = HandmadeFeed(VILLAGE).put_many(3)
+    said = trust_pb2.Recovered(from_size=1, upto_size=3)
+    said.lost.add(start=1, stop=2, slots=b"\x00")
+    feed.put(said, type_=feed_pb2.RECORD_TYPE_RECOVERED, kind=feed_pb2.KIND_RECOVERED)
+    link, _ = host.link(VILLAGE)
+    honest = host.store.transaction
+
+    @contextlib.contextmanager
+    def transaction() -> Iterator[None]:
+        with honest():
+            yield
+            raise HuyingError(Code.DISK_FULL, "at the commit")
+
+    monkeypatch.setattr(host.store, "transaction", transaction)
+    host.hear(link, feed.segment(0, 4))
+    assert host.engine.losses.ranges(feed.origin) == ()
+    monkeypatch.undo()
+    link, _ = host.link(VILLAGE)
+    host.hear(link, feed.segment(0, 4))
+    assert len(host.engine.losses.ranges(feed.origin)) == 1

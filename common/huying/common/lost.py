@@ -206,13 +206,23 @@ class Losses:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._ranges: dict[str, list[LostRange]] = {}
-        self._jumps: dict[str, list[_Jump]] = {}
+        self._ranges: dict[str, tuple[LostRange, ...]] = {}
+        self._jumps: dict[str, tuple[_Jump, ...]] = {}
         self._vain: dict[tuple[str, Missing], None] = {}
+        engine.replica.statements.keepers += (self,)
+
+    def save(self) -> object:
+        """What `restore` goes back to."""
+        return dict(self._ranges), dict(self._jumps)
+
+    def restore(self, saved: object) -> None:
+        """Forget what was said since `save`; said twice, a loss would excuse twice as much."""
+        assert isinstance(saved, tuple)
+        self._ranges, self._jumps = saved
 
     def ranges(self, origin: str) -> tuple[LostRange, ...]:
         """What a feed says it lost."""
-        return tuple(self._ranges.get(origin, ()))
+        return self._ranges.get(origin, ())
 
     def react(self, entry: Applied, replaying: bool) -> None:
         """A `Recovered` entry. Raises HuyingError(BAD_RECORD) for one that can't be."""
@@ -227,11 +237,11 @@ class Losses:
             raise HuyingError(Code.BAD_RECORD, "lost: a range beyond upto_size")
         if not ranges:
             return
-        self._ranges.setdefault(origin, []).extend(ranges)
+        self._ranges[origin] = (*self.ranges(origin), *ranges)
         heads = [one.start for one in ranges if HEAD_SLOT in one.slots]
         numbers = {one.name: one.number for one in message.numbers}
         if heads:
-            self._jumps.setdefault(origin, []).append(_Jump(min(heads), numbers))
+            self._jumps[origin] = (*self._jumps.get(origin, ()), _Jump(min(heads), numbers))
         if not replaying:
             entries = sum(one.stop - one.start for one in ranges)
             detail = f"of up to {entries} entries below {message.upto_size}, says the feed itself"
