@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import select
 
-from huying.common import limits
+from huying.common import bundle, limits
 from huying.common.bundle import open_payload, parse_bundle
 from huying.common.bundle_import import Imported
 from huying.common.bundle_ledger import BundlePeer
@@ -17,14 +17,16 @@ from huying.common.errors import Code, HuyingError
 from huying.common.evidence import ForkEvidence
 from huying.common.late_requests import DiscloseRecord, EraseRecord
 from huying.common.leaf import pack_openings, unpack_openings
+from huying.common.members import member_draft, member_message
 from huying.common.note import KeyType, Signer
+from huying.common.pulse import make_pulse
 from huying.common.state import Missing
 from huying.common.status import FeedStatus
 from huying.common.trust import Revoke, RotateFeed
 from huying.node.store.bundle_ledger import SqlBundleLedger
 from huying.node.store.schema import ENTRIES
 from huying.wire.v1 import bundle_pb2, feed_pb2, records_pb2, sync_pb2
-from tests.unit.carried_network import Archipelago, Far, seal_key
+from tests.unit.carried_network import Archipelago, Far, seal_key, sealed_pin
 from tests.unit.handmade import event_draft
 from tests.unit.tiny_network import COUNTY, GRID, TOWN, VILLAGE, identity, put
 
@@ -314,6 +316,40 @@ def test_a_revoked_sender_is_refused(sea: Archipelago) -> None:
     with pytest.raises(HuyingError) as caught:
         sea.town.take_bundle(data)
     assert caught.value.code in (Code.NOT_ENROLLED, Code.REVOKED)
+
+
+def test_a_receipt_by_a_revoked_key_is_refused(sea: Archipelago) -> None:
+    """Whoever stole the key could have the next bundles leave entries out."""
+    written(sea.town, 2)
+    receipt = sea.village.take_bundle(sea.town.export(VILLAGE).data).receipt
+    sea.town.operate(Revoke(VILLAGE, "stolen"))
+    name = f"{identity(VILLAGE).network}/feed/{VILLAGE}/e2"
+    later = Signer.from_seed(name, KeyType.ORIGIN, bytes((2,)) * 32)
+    named = dataclasses.replace(sealed_pin(VILLAGE), feed_key=str(later.key))
+    sea.town.write(member_draft(member_message(named), TOWN))
+    assert VILLAGE in sea.town.engine.roster.children
+    with pytest.raises(HuyingError) as caught:
+        sea.town.take_receipt(receipt)
+    assert caught.value.code is Code.REVOKED
+
+
+def test_pulses_of_feeds_that_nobody_knows_leave_nothing_behind(sea: Archipelago) -> None:
+    """A neighbour may put any number of names into a bundle."""
+    name = f"{identity(VILLAGE).network}/feed/{VILLAGE}/e9"
+    later = Signer.from_seed(name, KeyType.ORIGIN, bytes((9,)) * 32)
+    pulse = make_pulse(later, TOWN, 0, bytes(32), sea.clock.seconds, {})
+    greeting = sync_pb2.Hello(version_min=1, version_max=1, network="wenshang.example")
+    greeting.code = VILLAGE
+    frames = [sync_pb2.Frame(hello=greeting), sync_pb2.Frame(pulse=pulse)]
+    payload = bundle_pb2.BundlePayload(
+        frames=[one.SerializeToString() for one in frames], secret=bytes(16)
+    )
+    header = bundle_pb2.BundleHeader(
+        network="wenshang.example", sender=VILLAGE, recipient=TOWN, number=1
+    )
+    key, signer = seal_key(TOWN).public_key, identity(VILLAGE).feed_signer
+    sea.town.take_bundle(bundle.seal_bundle(header, payload, key, signer)[0])
+    assert name not in sea.town.engine.observations
 
 
 # Nodes that lost something.

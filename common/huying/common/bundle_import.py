@@ -227,7 +227,7 @@ class _Delivery:
         """A bundle may have lain in a drawer: its pulses are as old as they say, at least."""
         engine = self._engine
         pulse = peek_pulse(frame.pulse)
-        if pulse.reader != engine.identity.code:
+        if pulse.reader != engine.identity.code or engine.roster.feed_key(pulse.origin) is None:
             return
         before = engine.observation(pulse.origin).pulse
         self._take_safely(frame, pulse.origin)

@@ -16,6 +16,7 @@ from huying.common.bundle import check_receipt, parse_receipt
 from huying.common.bundle_ledger import BundlePeer
 from huying.common.carriage import WANT_BYTES_MAX, LedgerFactory, file_session
 from huying.common.errors import STORE_FAULTS, Code, HuyingError
+from huying.common.roster import EpochStatus
 from huying.common.segment import parse_frame
 from huying.common.session import Session
 from huying.common.short_code import parse_short_code, short_code
@@ -48,7 +49,8 @@ class TakeReceipt:
         """Take it, or nothing of it.
 
         Raises HuyingError: as `parse_receipt`; BUNDLE_NOT_FOR_US for a receipt of another node's
-        bundle; NOT_ENROLLED where its writer or the writer's key is not known; BUNDLE_TAMPERED;
+        bundle; NOT_ENROLLED where its writer or the writer's key is not known; REVOKED where the
+        key was; BUNDLE_TAMPERED;
         BUNDLE_OUT_OF_ORDER for one that is older than one taken.
         """
         body, signed, signature = parse_receipt(self.data)
@@ -58,10 +60,12 @@ class TakeReceipt:
                 Code.BUNDLE_NOT_FOR_US, f"a receipt for {body.sender}, this is {own.code}"
             )
         session = file_session(engine, body.recipient)
-        key = engine.roster.feed_key(body.origin)
-        if key is None:
+        epoch = engine.roster.epoch(body.origin)
+        if epoch is None:
             raise HuyingError(Code.NOT_ENROLLED, f"{body.origin}: nobody named its key here")
-        check_receipt(signed, signature, key)
+        if epoch.status is EpochStatus.REVOKED:
+            raise HuyingError(Code.REVOKED, f"{body.origin} signed the receipt")
+        check_receipt(signed, signature, epoch.key)
         ledger = self.open_ledger(engine.replica.store)
         peer = ledger.bundle_peer(body.recipient)
         if body.number < peer.confirmed:
