@@ -75,10 +75,12 @@ def find(period: str, key_id: str, folders: Iterable[Path]) -> PeriodKey:
     that name that does not serve.
     """
     looked: list[str] = []
+    seen: set[Path] = set()
     for folder in folders:
         path = folder / f"{period}.key"
-        if str(path) in looked or not folder.is_dir():
+        if folder.resolve() in seen or not folder.is_dir():
             continue
+        seen.add(folder.resolve())
         try:
             found = _read(path)
         except HuyingError as error:
