@@ -212,7 +212,7 @@ def _print(feeds: list[_Feed], opened: _Opened | None) -> None:
         ),
         [
             (
-                feed.origin,
+                "/".join(feed.origin.split("/")[-2:]),
                 count(feed.entries),
                 count(feed.openings),
                 count(feed.openings_missing),
