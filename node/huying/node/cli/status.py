@@ -43,7 +43,7 @@ _REASONS: Final = {
     "old heads are shown in place of the newest": "以旧头冒充最新",
     "asked for, and not given": "索取未得",
     "no contact on the line to the origin": "通往来源的线路不通",
-    "no fresh pulse of the origin": "来源近期无心跳",
+    "no fresh pulse of the origin": "来源近期没有脉搏",
 }
 
 
