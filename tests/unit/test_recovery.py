@@ -6,17 +6,18 @@ from collections.abc import Iterable
 
 import pytest
 
-from huying.common.effects import Operate, Operated, Received
+from huying.common.effects import DraftEntry, Operate, Operated, Received
 from huying.common.errors import Code, HuyingError
 from huying.common.last_resort import BeginEpoch, RecoveryView, ShowRecovery
 from huying.common.leaf import unpack_openings
-from huying.common.lost import LostRange, coalesced
+from huying.common.lost import ANY_CLASS, LostRange, coalesced
 from huying.common.note import KeyType, Signer
 from huying.common.state import ClassMark, Missing
 from huying.common.succession import make_succession
-from huying.wire.v1 import feed_pb2, sync_pb2, trust_pb2
+from huying.common.writer import Writer
+from huying.wire.v1 import feed_pb2, records_pb2, sync_pb2, trust_pb2
 from tests.unit.handmade import HandmadeFeed, Host, event_draft, of_kind
-from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, MemoryMark, identity
+from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, MemoryMark, SeededEntropy, identity
 
 TOWN_SLOTS = bytes((0, 3, 4))
 ORIGIN = identity(VILLAGE).origin
@@ -373,6 +374,16 @@ def test_running_numbers_go_on_behind_every_head_that_was_lost() -> None:
     numbers = {one.name: one.number for one in message.numbers}
     assert numbers[TOWN] == numbers[COUNTY] == 5  # 2 were seen, 3 may have been given
     assert host.engine.replica.own.classes[TOWN] == ClassMark(6, 5)
+
+
+def test_a_class_of_which_nothing_is_known_begins_behind_every_head_that_was_lost() -> None:
+    """Its readers may remember numbers that the node itself does not."""
+    division = records_pb2.Division(code=COUNTY, name="县")
+    draft = DraftEntry(feed_pb2.KIND_PUT, feed_pb2.RECORD_TYPE_DIVISION, division, to=(f"={TOWN}",))
+    writer = Writer(identity(COUNTY).origin, 1, SeededEntropy(1))
+    marks = {ANY_CLASS: ClassMark(3, 7), f"{COUNTY}/*": ClassMark(5, 7)}
+    assert writer.compose(draft, 8, 0, marks)[1] == {TOWN: ClassMark(4, 8)}
+    assert writer.compose(draft, 0, 0, {})[1] == {TOWN: ClassMark(1, 0)}
 
 
 def test_evidence_of_a_damaged_store_is_named() -> None:

@@ -17,6 +17,7 @@ from huying.common.effects import DraftEntry
 from huying.common.errors import Code, HuyingError
 from huying.common.leaf import HEAD_SLOT, make_entry, pack_openings
 from huying.common.limits import RECORD_ID_BYTES, SALT_BYTES
+from huying.common.lost import ANY_CLASS
 from huying.common.merkle import leaf_hash
 from huying.common.ports import Entropy
 from huying.common.records import check_write, default_to
@@ -112,5 +113,6 @@ def _record_id(time_micros: int, entropy: Entropy) -> bytes:
 
 
 def _number(marks: Mapping[str, ClassMark], name: str) -> int:
-    mark = marks.get(name)
+    """The last number of a class. After a loss, one of which nothing is known may have had some."""
+    mark = marks.get(name) or marks.get(ANY_CLASS)
     return mark.number if mark is not None else 0
