@@ -240,7 +240,8 @@ class Accept:
         claim = engine.claims.heard.get(self.code)
         pin = engine.roster.children.get(self.code)
         if claim is None or pin is None:
-            raise HuyingError(Code.NOT_FOUND, f"{self.code} claims no other key")
+            detail = f"{self.code} claims no other key; a claim is heard when the child links anew"
+            raise HuyingError(Code.NOT_FOUND, f"{detail}, within a minute or so: huying status")
         member = member_message(replace(pin, feed_key=claim.feed_key), claim)
         (receipt,) = engine.replica.append((member_draft(member, engine.identity.code),))
         engine.claims.heard.pop(self.code)

@@ -124,7 +124,7 @@ def _print(loaded: Config, status: api_pb2.StatusResponse) -> None:
             (
                 f"{peer.name} {peer.code}".strip(),
                 {"up": "上级 up", "down": "下级 down"}.get(peer.direction, peer.direction),
-                "已连接 up" if peer.connected else "未连接 down",
+                _link_text(peer),
                 when(peer.last_contact_micros),
                 f"{peer.clock_offset_seconds:+.3f} s"
                 if peer.HasField("clock_offset_seconds")
@@ -133,6 +133,17 @@ def _print(loaded: Config, status: api_pb2.StatusResponse) -> None:
             for peer in status.peers
         ],
     )
+
+
+def _link_text(peer: api_pb2.PeerStatus) -> str:
+    """Whether the link is up; if not, and this node dials, when it does so again."""
+    from huying.node.cli.output import when
+
+    if peer.connected:
+        return "已连接 up"
+    if not peer.retry_next_micros:
+        return "未连接 down"
+    return f"未连接 down\n重试 retry {when(peer.retry_next_micros)[-8:]}"
 
 
 def _state_text(state: str, reason: str = "") -> str:
