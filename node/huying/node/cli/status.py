@@ -143,7 +143,7 @@ def _link_text(peer: api_pb2.PeerStatus) -> str:
         return "已连接 up"
     if not peer.retry_next_micros:
         return "未连接 down"
-    return f"未连接 down\n重试 retry {when(peer.retry_next_micros)[-8:]}"
+    return f"未连接 down\n重试 retry\n{when(peer.retry_next_micros)[-8:]}"
 
 
 def _state_text(state: str, reason: str = "") -> str:
