@@ -248,6 +248,27 @@ def test_a_copy_that_wrote_nothing_of_its_own_takes_over_without_a_fork(clones: 
     assert Code.FORK not in clones.codes(TOWN)
 
 
+def test_of_two_copies_that_are_both_linked_the_one_that_had_written_halts(
+    clones: Clones,
+) -> None:
+    """Each would take the other's entries for its own that were lost, and go on, for ever."""
+    clones.connect(VILLAGE)
+    clones.write(VILLAGE, 100)
+    for who in ("clone", VILLAGE):
+        clones.connect(who)
+        for _ in range(30):
+            clones.clock.seconds += 1
+            clones.run()
+    assert clones.engines["clone"].state == "live", "it had written nothing, and took over"
+    assert clones.engines[VILLAGE].state == "forked"
+    assert Code.FORKED in clones.codes(VILLAGE)
+    assert "a copy of this node runs" in clones.engines[VILLAGE].recovery.reason
+    size = clones.engines[VILLAGE].replica.own.size
+    clones.write(VILLAGE, 101)
+    assert clones.refused[-1] is Code.FORKED
+    assert clones.engines[VILLAGE].replica.own.size == size
+
+
 # What a neighbour claims.
 
 

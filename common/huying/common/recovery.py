@@ -74,6 +74,7 @@ class Recovery:
         self._asking: dict[int, _Asking] = {}  # by link
         self._begun = 0.0  # monotonic seconds
         self._reached: float | None = None  # when all leaves were back; monotonic seconds
+        self._signed = False  # this process wrote, so only a copy can have gone on from there
         self._before = ""  # the state that this transaction ended
         self._greet = False  # every neighbour is to hear how this node stands now
 
@@ -119,6 +120,7 @@ class Recovery:
         own = self._engine.replica.own
         if not self.is_on:  # what comes back is less, until all is back
             self._put_mark(own.origin, own.size, self._engine.replica.root_at(own, own.size))
+            self._signed = self._engine.state == "live"
 
     def _put_mark(self, origin: str, size: int, root: bytes) -> None:
         try:
@@ -155,13 +157,13 @@ class Recovery:
         self._asking.clear()
         engine.alarm(Code.RECOVERING, feed=own.origin, detail=reason)
 
-    def halt(self) -> None:
-        """Two histories of this node are signed: write nothing until its operator decides."""
+    def halt(self, reason: str = "two histories are signed with this node's key") -> None:
+        """Two machines sign for this node: write nothing until its operator decides."""
         engine = self._engine
         if engine.state != "forked":
             engine.state = "forked"
             engine.replica.may_cosign = False
-            self.reason = "two histories are signed with this node's key"
+            self.reason = reason
             engine.alarm(Code.FORKED, feed=engine.identity.origin, detail=self.reason)
 
     # What others show.
@@ -376,6 +378,10 @@ class Recovery:
             return
         engine = self._engine
         own = engine.replica.own
+        if self._signed:
+            size = f"{self._from_size} to {own.size}"
+            self.halt(f"a copy of this node runs, and signed entries {size} with its key")
+            return
         found = survey(engine.replica.store, own, self._known_size(), self._erased)
         engine.replica.put(replace(own, classes=found.classes))
         message = recovered_message(self._from_size, own, found)
