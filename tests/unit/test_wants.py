@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from huying.common.limits import WANT_ENTRIES_MAX, WANTS_IN_FLIGHT_MAX
+from huying.common.limits import (
+    WANT_ENTRIES_MAX,
+    WANTS_IN_FLIGHT_MAX,
+    WITHHELD_BEHIND_SECONDS,
+)
 from huying.common.state import Missing
 from huying.common.wants import WantBook
 
@@ -105,3 +109,25 @@ def test_a_new_link_is_asked_at_once() -> None:
     assert not asked(book, [row(4)], 8.0)
     book.link_opened([ORIGIN], 8.0)
     assert asked(book, [row(4)], 8.0)
+
+
+def test_what_a_peer_could_not_give_while_it_recovered_is_not_held_against_it() -> None:
+    """It has it back by now; but nobody puts off being named for longer than a day by that."""
+    book = WantBook(1.0, 8.0)
+    rows = [row(4)]
+
+    def in_vain(start: float) -> None:
+        for tick in range(5):
+            asked(book, rows, start + 10.0 * tick)
+            book.answered(ORIGIN, 4, 5, start + 10.0 * tick)
+
+    in_vain(0.0)
+    assert book.withheld(ORIGIN, 200.0, 10.0) == rows
+    book.peer_recovered([OTHER], 200.0)
+    assert book.withheld(ORIGIN, 200.0, 10.0) == rows
+    book.peer_recovered([ORIGIN], 200.0)
+    assert not book.withheld(ORIGIN, 200.0, 10.0)
+    in_vain(100.0)
+    assert book.withheld(ORIGIN, 300.0, 10.0) == rows
+    book.peer_recovered([ORIGIN], 100.0 + WITHHELD_BEHIND_SECONDS)
+    assert book.withheld(ORIGIN, 100.0 + WITHHELD_BEHIND_SECONDS, 10.0) == rows

@@ -196,6 +196,7 @@ class Conversation:
 
     def _on_hello(self, session: Session, hello: sync_pb2.Hello) -> None:
         engine = self._engine
+        recovered = session.peer_recovers and not hello.recovering
         session.on_hello(hello)
         now = engine.clock.now()
         engine.clock_offsets[session.peer] = hello.time_micros / 1e6 - now
@@ -223,6 +224,8 @@ class Conversation:
         own = engine.identity.origin
         served = [one for one in engine.replica.wanted() if one == own or session.accepts(one)]
         engine.wants.link_opened(served, engine.clock.monotonic())
+        if recovered:
+            engine.wants.peer_recovered(served, now)
         engine.rounds.pulse_soon()
         engine.sealing.greeted(session)
 

@@ -97,6 +97,16 @@ class WantBook:
                 asking.due = now
                 asking.pause_seconds = self._pause_seconds_min
 
+    def peer_recovered(self, serves: Iterable[str], wall_seconds: float) -> None:
+        """A neighbour may have got back what it could not give: its answers count from now on.
+
+        Not of what is missing for long, or saying so again and again would put off being named.
+        """
+        origins = set(serves)
+        for (origin, row), asking in self._asking.items():
+            if origin in origins and wall_seconds - row.since < WITHHELD_BEHIND_SECONDS:
+                asking.answers = 0
+
     def withheld(
         self, origin: str, wall_seconds: float, grace_seconds: float, *, behind: bool = False
     ) -> list[Missing]:
