@@ -124,10 +124,10 @@ def check_acknowledged(workload: Workload) -> None:
             assert sum(records.count(draft.record) for records in feeds.values()) == 1
 
 
-def test_epochs_follow_one_another_whatever_the_weather(seed: int) -> None:
+def test_epochs_follow_one_another_whatever_the_weather(rotation_seed: int) -> None:
     """Rotated while cut off, in a backlog, and with the power failing between any two writes."""
-    with a_world(seed) as world:
-        chance = random.Random(f"rotation {seed}")
+    with a_world(rotation_seed) as world:
+        chance = random.Random(f"rotation {rotation_seed}")
         weather = Weather.draw(chance)
         brew(world, weather, seconds=BUSY_SECONDS)
         workload = Workload(world, seconds=BUSY_SECONDS)
