@@ -135,3 +135,13 @@ def test_a_child_claims_for_itself_alone(network: Network) -> None:
     greeting.hello.claim.CopyFrom(claim)
     network._take(TOWN, town.step([Received(link, greeting.SerializeToString())]))
     assert not town.claims.heard
+
+
+def test_a_parent_makes_up_no_epoch_that_its_child_skipped(network: Network) -> None:
+    """With it a town could disclose to itself what its village keeps, as if the village had."""
+    network.engine(TOWN).epochs._owe = lambda *_: None  # it does not repeat the village's own word
+    network.operate(VILLAGE, RotateFeed(signer(VILLAGE, 3)))
+    forged = replace(pin(VILLAGE), feed_key=str(signer(VILLAGE, 2, seed=9).key))
+    network.write(TOWN, member_draft(member_message(forged), TOWN))
+    for code in (VILLAGE, TOWN, COUNTY):
+        assert network.engine(code).roster.epoch(E2) is None

@@ -183,8 +183,7 @@ class Epochs:
         last = roster.epochs_of(pin.code)[-1]
         known = [one.origin for one in roster.epochs_of(pin.code)]
         later = [origin for origin in known if parse_origin(origin).epoch > _epoch(pin)]
-        if later and self._heard.isdisjoint(later):
-            # History, as a node hears it that was told the newest key when it joined.
+        if later and self._heard.isdisjoint(later) and self._is_history(pin, known[0], message):
             roster.open_epoch(roster.check(pin))
             roster.end_epoch(pin.origin, EpochStatus.CLOSED, None)
             return
@@ -211,6 +210,12 @@ class Epochs:
             self._early.keep(entry, pin)
         if writer == roster.code:
             roster.adopt(pin)  # its link is its parent's own affair; what it signs has to wait
+
+    def _is_history(self, pin: Pin, oldest: str, message: trust_pb2.Succession) -> bool:
+        """Whether it is what a newcomer hears; one skipped between two known may be made up."""
+        if _is_later(oldest, pin.origin):
+            return True
+        return message.ByteSize() > 0 and self._open(message, pin).is_explained
 
     def has_word(self, succession: Succession) -> bool:
         """Whether the key that counts until now signed it.
