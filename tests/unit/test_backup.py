@@ -120,7 +120,7 @@ def test_keys_and_pins_come_back_and_the_mark_does_not(config, running, tmp_path
     before, after = tree(config.file.parent), tree(new.file.parent)
     same = {"node.toml", "pin.toml"} | {name for name in before if name.startswith("keys/")}
     assert {name: after[name] for name in same} == {name: before[name] for name in same}
-    assert after.keys() == same | {"data/node.db"}
+    assert after.keys() == same | {"data/node.db", "backup-keys/2026-11.key"}
     for path in new.keys_dir.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert FileMark(new.mark_file, host_id()).read() is None
@@ -200,6 +200,30 @@ def test_the_key_is_found_where_an_operator_would_put_it(config, tmp_path, place
         options = {"keys_folder": elsewhere} if place == "--keys" else {}
         environ = {"HUYING_BACKUP_KEYS": str(elsewhere)} if place == "environment" else {}
     restore(stick / "b", tmp_path / "new", environ=environ, **options)
+
+
+def test_backups_after_a_restore_go_on_under_the_key_of_their_month(config, tmp_path):
+    """A second key has the same file name, and copied away it would replace the first for good."""
+    first = back_up(config, tmp_path / "b", NOVEMBER)
+    config.backup_keys_dir.rename(tmp_path / "safe")
+    restored = restore(tmp_path / "b", tmp_path / "new", keys_folder=tmp_path / "safe", environ={})
+    again = back_up(restored.config, tmp_path / "b2", NOVEMBER)
+    assert again.header.key_id == first.header.key_id
+    file = restored.config.backup_keys_dir / "2026-11.key"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_restore_replaces_no_key_of_another_backup(config, tmp_path):
+    """The file in its way may be the only copy of a key that opens other backups."""
+    back_up(config, tmp_path / "b", NOVEMBER)
+    config.backup_keys_dir.rename(tmp_path / "safe")
+    back_up(config, tmp_path / "b2", NOVEMBER)
+    file = config.backup_keys_dir / "2026-11.key"
+    other = file.read_bytes()
+    folder = config.file.parent
+    restored = restore(tmp_path / "b", folder, keys_folder=tmp_path / "safe", environ={})
+    assert file.read_bytes() == other
+    assert file in restored.kept
 
 
 def test_a_key_of_the_same_month_and_another_node_is_passed_over(config, tmp_path):

@@ -22,7 +22,7 @@ from huying.common.canonical import decode_base64, encode_base64
 from huying.common.errors import Code, HuyingError
 from huying.node import keys
 
-__all__ = ["KEYS_VARIABLE", "PeriodKey", "find", "for_time", "period_of"]
+__all__ = ["KEYS_VARIABLE", "PeriodKey", "find", "for_time", "keep", "period_of"]
 
 KEYS_VARIABLE: Final = "HUYING_BACKUP_KEYS"  # of the environment: a folder of period keys
 _LABEL: Final = "huying-backup-key/v1"
@@ -94,6 +94,19 @@ def find(period: str, key_id: str, folders: Iterable[Path]) -> PeriodKey:
         Code.BACKUP_KEY,
         f"no key {key_id} of {period}; name its folder with --keys DIR{places}",
     )
+
+
+def keep(key: PeriodKey, folder: Path) -> Path:
+    """Copy a key into `folder` where no file of its name is; the file of that name now.
+
+    What is there is never replaced: it may be another key, which opens other backups. Raises
+    HuyingError(KEY).
+    """
+    path = folder / f"{key.period}.key"
+    if not path.exists():
+        keys.private_folder(folder)
+        keys.write_private(path, keys.read_private(key.path).decode("utf-8"))
+    return path
 
 
 @dataclass(frozen=True, slots=True)

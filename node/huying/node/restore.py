@@ -30,6 +30,7 @@ from huying.node.backup import Progress, file_places, sync_folder
 from huying.node.backup_file import Header, PartReader
 from huying.node.config import Config
 from huying.node.enrol import CONFIG_FILE
+from huying.node.period_keys import PeriodKey
 from huying.node.store.database import lock_database, translated
 from huying.node.store.schema import SCHEMA_REVISION
 
@@ -103,7 +104,7 @@ def restore(
             parts = _unpack(source, header, key.key, stage, file.stat().st_size, progress)
         _check_database(stage / "node.db", header)
         config, moved = (present, ()) if present is not None else _place(stage, folder, header)
-        kept = _install(config, stage, parts)
+        kept = _install(config, stage, parts) + _keep_key(config, key)
         aside = _put_database(config, stage / "node.db", time.time() if now is None else now)
         if present is None:
             # Last, so that a folder with a node.toml is a whole node.
@@ -326,6 +327,19 @@ def _install(config: Config, stage: Path, parts: Sequence[str]) -> list[Path]:
     for each in touched:
         sync_folder(each)
     return kept
+
+
+def _keep_key(config: Config, key: PeriodKey) -> list[Path]:
+    """Have the next backup go on under the same key; the file that is in its way, if there is one.
+
+    A second key of the month would have the same name, and copied away it would replace the first.
+    """
+    try:
+        place = period_keys.keep(key, config.backup_keys_dir)
+        differs = place.read_bytes() != key.path.read_bytes()
+    except (HuyingError, OSError):
+        return []  # a medium that is not there today, say: the next backup names it
+    return [place] if differs else []
 
 
 def _put_database(config: Config, image: Path, now: float) -> Path | None:
