@@ -39,6 +39,16 @@ class Huying:
         return code, out, err.decode()
 
 
+def test_evidence_of_a_feed_that_is_not_here_is_not_found(
+    county: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """A mistyped code must not read as the word that nothing is forked."""
+    huying = Huying(county, capsysbinary)
+    assert huying("feed", "evidence", "nonsense")[0] == ADVICE[Code.NOT_FOUND].exit_code
+    assert huying("feed", "evidence", COUNTY)[0] == EXIT_OK
+    assert huying("feed", "evidence")[0] == EXIT_OK
+
+
 def test_a_note_of_the_same_history_agrees(
     county: Path, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:

@@ -32,11 +32,12 @@ def evidence(
     from huying.node.cli.output import print_bytes, print_json, print_note
 
     with open_reader(context.config(ctx)) as reader:
-        feeds = [
-            one
-            for one in reader.feeds()
-            if one.frozen and feed in ("", one.origin, parse_origin(one.origin).code)
+        named = [
+            one for one in reader.feeds() if feed in ("", one.origin, parse_origin(one.origin).code)
         ]
+        if feed and not named:
+            raise HuyingError(Code.NOT_FOUND, f"no feed {feed[:128]} here; see: huying feed list")
+        feeds = [one for one in named if one.frozen]
         found = [_document(one.origin, one.frozen) for one in feeds]
     if as_json:
         print_json({"forks": found})
