@@ -82,6 +82,14 @@ def test_a_missing_key_says_what_to_do(folder):
     assert "backup" in refused(keys.load_identity, folder, NETWORK, CODE).detail
 
 
+def test_a_missing_key_of_a_later_epoch_names_the_way_without_a_backup(folder):
+    """The old key went with the rotation, and a backup from before it holds no newer one."""
+    (folder / "feed-e1.key").unlink()
+    detail = refused(keys.load_identity, folder, NETWORK, CODE, (2, 2)).detail
+    assert "feed-e2.key: missing" in detail
+    assert "huying rebuild" in detail
+
+
 def test_the_key_of_another_node_is_refused(folder):
     """Two folders mixed up would sign one village's history with another's key."""
     assert "another node" in refused(keys.load_identity, folder, NETWORK, "370830109000").detail

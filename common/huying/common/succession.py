@@ -115,7 +115,11 @@ def choose_epoch(keys: Sequence[int], stored: int, marked: int) -> int:
         return held
     later = [epoch for epoch in keys if epoch > held]
     if not later:
-        raise HuyingError(Code.KEY, f"feed-e{held}.key: missing; restore it from its backup")
+        raise HuyingError(
+            Code.KEY,
+            f"feed-e{held}.key: missing; restore it from its backup; where the backup is older "
+            "than the key: docs/runbook/rebuild.md, then huying rebuild",
+        )
     return max(later) if held else min(later)
 
 

@@ -122,7 +122,7 @@ def load_identity(
     HuyingError(KEY): missing, readable by others, or made for another node.
     """
     epochs = feed_epochs(folder)
-    if not epochs:
+    if not epochs and not any(held or ()):
         raise HuyingError(Code.KEY, f"{folder / feed_file(1)}: missing; restore it from its backup")
     epoch = max(epochs) if held is None else choose_epoch(epochs, *held)
     feed = load_feed_key(folder, network, code, epoch)
