@@ -85,6 +85,12 @@ class FragileMark:
         self.value = (origin, size, root)
         self._fuse.touch()
 
+    def store_replaced(self) -> bool:
+        return False
+
+    def settle(self) -> None:
+        """Nothing here puts a store in place but the power."""
+
 
 class FragileList:
     """The list of erasures; the power may go just before or just after a line is written."""

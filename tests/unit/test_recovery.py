@@ -15,6 +15,7 @@ from huying.common.note import KeyType, Signer
 from huying.common.state import ClassMark, Missing
 from huying.common.succession import make_succession
 from huying.common.writer import Writer
+from huying.node.store.store import SqlStore
 from huying.wire.v1 import feed_pb2, records_pb2, sync_pb2, trust_pb2
 from tests.unit.handmade import HandmadeFeed, Host, event_draft, of_kind
 from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, MemoryMark, SeededEntropy, identity
@@ -411,3 +412,28 @@ def test_a_lost_compartment_reads_as_lost_and_not_as_withheld() -> None:
         states = {slot.slot: slot.state for slot in view.slots}
         assert states[3] == states[4] == api_pb2.SLOT_STATE_PRESENT
         assert states[5] == states[0x0D] == api_pb2.SLOT_STATE_LOST
+
+
+def test_a_restored_witness_whose_own_feed_was_quiet_asks_before_it_cosigns() -> None:
+    """Its mark agrees, and what it had cosigned is forgotten all the same."""
+    feed, mark = HandmadeFeed(VILLAGE).put_many(2), MemoryMark(identity(TOWN).origin)
+    host = Host(TOWN, mark=mark)
+    host.wait(11)
+    link, _ = host.link(VILLAGE)
+    host.hear(link, feed.segment(0, 2))
+    host.wait(5)
+    restored_store = SqlStore.open(template=host.store.image())  # type: ignore[attr-defined]
+    mark.replaced = True
+    restored = Host(TOWN, store=restored_store, mark=mark)
+    assert restored.engine.state == "recovering"
+    feed.put_many(3)
+    link, _ = restored.link(VILLAGE)
+    restored.hear(link, feed.segment(2, 5))
+    restored.wait(15)
+    cosigned = restored.engine.replica.feeds[feed.origin].cosigned
+    assert cosigned is None or cosigned.size <= 2
+    assert restored.engine.state == "recovering", "the county has not been heard"
+    restored.link(COUNTY)
+    restored.wait(15)
+    assert restored.engine.state == "live"
+    assert not mark.replaced

@@ -56,12 +56,19 @@ class SeededEntropy:
 class MemoryMark:
     def __init__(self, origin: str) -> None:
         self._mark: tuple[str, int, bytes] | None = (origin, 0, EMPTY_ROOT)
+        self.replaced = False
 
     def read(self) -> tuple[str, int, bytes] | None:
         return self._mark
 
     def write(self, origin: str, size: int, root: bytes) -> None:
         self._mark = (origin, size, root)
+
+    def store_replaced(self) -> bool:
+        return self.replaced
+
+    def settle(self) -> None:
+        self.replaced = False
 
 
 def identity(code: str) -> Identity:

@@ -56,6 +56,14 @@ class HighWaterMark(Protocol):
         """Durable when it returns."""
         ...
 
+    def store_replaced(self) -> bool:
+        """Whether an older store was put in place, and nobody has been asked since."""
+        ...
+
+    def settle(self) -> None:
+        """The neighbours were asked: the store that was put in place is the node's own again."""
+        ...
+
 
 class ErasureList(Protocol):
     """What was erased here, kept outside the database: a restored one must not bring it back."""

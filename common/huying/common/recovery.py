@@ -74,6 +74,7 @@ class Recovery:
         self._asking: dict[int, _Asking] = {}  # by link
         self._begun = 0.0  # monotonic seconds
         self._reached: float | None = None  # when all leaves were back; monotonic seconds
+        self._replaced = False  # an older store was put in place: others know what is forgotten
         self._signed = False  # this process wrote, so only a copy can have gone on from there
         self._before = ""  # the state that this transaction ended
         self._greet = False  # every neighbour is to hear how this node stands now
@@ -93,12 +94,15 @@ class Recovery:
         """
         own = self._engine.replica.own
         self.mark = self._file.read()
+        self._replaced = self._file.store_replaced()
         if own.frozen:
             self.halt()
         elif self.mark is None:
             self.begin("the high-water mark is missing, or another host's")
         elif not self._stands(self.mark):
             self.begin("the store is behind its high-water mark")
+        elif self._replaced:
+            self.begin("the store was restored from a backup")
         elif self.mark[:2] != (own.origin, own.size):
             self.write_mark()
 
@@ -251,10 +255,10 @@ class Recovery:
     def _authority(self, now: float) -> bool:
         """Whether those were heard who know what has left this node.
 
-        The mark knows. Without it the parent's word counts; the root of the tree has none, so all
+        The mark knows, where the store is the one it was written beside. Else the parent's word counts; the root of the tree has none, so all
         of its children must have spoken.
         """
-        if self.mark is not None:
+        if self.mark is not None and not self._replaced:
             return True
         roster = self._engine.roster
         if roster.parent is not None:
@@ -424,6 +428,9 @@ class Recovery:
             self._before = ""
             self._reached = None
             self._greet = True
+            if self._replaced:
+                self._file.settle()
+                self._replaced = False
 
     def rollback(self) -> None:
         """The transaction came to nothing."""

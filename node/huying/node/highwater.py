@@ -84,11 +84,39 @@ class FileMark:
             finally:
                 os.close(descriptor)
             temporary.replace(self._path)
-            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            _sync_folder(self._path.parent)
+
+    def store_replaced(self) -> bool:
+        """See `ports.HighWaterMark`."""
+        return self._sign.exists()
+
+    def note_store_replaced(self) -> None:
+        """A restore is about to put an older store in place. Raises as `write`.
+
+        The own feed alone can't tell: where nothing was written since, its mark agrees, and what
+        this node had cosigned is forgotten all the same.
+        """
+        with translated():
+            self._sign.touch(0o600)
+            _sync_folder(self._sign.parent)
+
+    def settle(self) -> None:
+        """See `ports.HighWaterMark`. Raises as `write`."""
+        with translated():
+            self._sign.unlink(missing_ok=True)
+            _sync_folder(self._sign.parent)
+
+    @property
+    def _sign(self) -> Path:
+        return self._path.with_name(self._path.name + ".restored")
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

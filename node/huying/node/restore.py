@@ -30,6 +30,7 @@ from huying.node.backup import Progress, file_places, sync_folder
 from huying.node.backup_file import Header, PartReader
 from huying.node.config import Config
 from huying.node.enrol import CONFIG_FILE
+from huying.node.highwater import FileMark, host_id
 from huying.node.period_keys import PeriodKey
 from huying.node.store.database import lock_database, translated
 from huying.node.store.schema import SCHEMA_REVISION
@@ -105,6 +106,8 @@ def restore(
         _check_database(stage / "node.db", header)
         config, moved = (present, ()) if present is not None else _place(stage, folder, header)
         kept = _install(config, stage, parts) + _keep_key(config, key)
+        if present is not None:  # else there is no mark, which says the same
+            FileMark(config.mark_file, host_id()).note_store_replaced()
         aside = _put_database(config, stage / "node.db", time.time() if now is None else now)
         if present is None:
             # Last, so that a folder with a node.toml is a whole node.
