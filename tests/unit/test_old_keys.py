@@ -40,7 +40,9 @@ def test_the_word_of_a_key_before_the_last_one_is_no_word(network: Network) -> N
     network.write(TOWN, member_draft(member_message(named, succession), TOWN))
     for code in (TOWN, COUNTY, OTHER):
         assert network.engine(code).roster.feed_key(E3) is None
-        assert network.engine(code).roster.epoch(E2).status is EpochStatus.ACTIVE
+        epoch = network.engine(code).roster.epoch(E2)
+        assert epoch is not None
+        assert epoch.status is EpochStatus.ACTIVE
         assert Code.KEY_CHANGED in network.nodes[code].codes()
 
 
@@ -85,7 +87,9 @@ def test_an_epoch_that_another_follows_names_no_other_key(network: Network) -> N
     town = network.engine(TOWN)
     assert town.replica.feeds[E1].quarantined == 1
     assert town.roster.feed_key(E3) is None
-    assert town.roster.pin(VILLAGE).feed_key == str(signer(VILLAGE, 2).key)
+    known = town.roster.pin(VILLAGE)
+    assert known is not None
+    assert known.feed_key == str(signer(VILLAGE, 2).key)
 
 
 def hand_over(network: Network, feed: HandmadeFeed) -> None:
@@ -110,7 +114,9 @@ def test_the_keys_that_an_epoch_before_announces_are_history(network: Network) -
     thief.put(message, type_=feed_pb2.RECORD_TYPE_NODE_KEYS, kind=feed_pb2.KIND_ROSTER)
     hand_over(network, thief)
     assert network.held(TOWN, E1) == 1
-    assert network.engine(COUNTY).roster.pin(VILLAGE).hpke_key == b""
+    known = network.engine(COUNTY).roster.pin(VILLAGE)
+    assert known is not None
+    assert known.hpke_key == b""
 
 
 def test_a_key_that_waits_is_void_once_a_later_one_counts(network: Network) -> None:
@@ -121,7 +127,9 @@ def test_a_key_that_waits_is_void_once_a_later_one_counts(network: Network) -> N
     network.operate(VILLAGE, RotateFeed(signer(VILLAGE, 3)))
     network.operate(COUNTY, Confirm(VILLAGE, "late"))
     for code in (TOWN, COUNTY, OTHER):
-        assert network.engine(code).roster.epoch(E3).status is EpochStatus.ACTIVE
+        epoch = network.engine(code).roster.epoch(E3)
+        assert epoch is not None
+        assert epoch.status is EpochStatus.ACTIVE
         assert not network.engine(code).roster.waiting()
 
 
@@ -137,9 +145,12 @@ def test_a_child_claims_for_itself_alone(network: Network) -> None:
     assert not town.claims.heard
 
 
-def test_a_parent_makes_up_no_epoch_that_its_child_skipped(network: Network) -> None:
+def test_a_parent_makes_up_no_epoch_that_its_child_skipped(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With it a town could disclose to itself what its village keeps, as if the village had."""
-    network.engine(TOWN).epochs._owe = lambda *_: None  # it does not repeat the village's own word
+    # It does not repeat the village's own word.
+    monkeypatch.setattr(network.engine(TOWN).epochs, "_owe", lambda *_: None)
     network.operate(VILLAGE, RotateFeed(signer(VILLAGE, 3)))
     forged = replace(pin(VILLAGE), feed_key=str(signer(VILLAGE, 2, seed=9).key))
     network.write(TOWN, member_draft(member_message(forged), TOWN))
