@@ -255,8 +255,8 @@ class Recovery:
     def _authority(self, now: float) -> bool:
         """Whether those were heard who know what has left this node.
 
-        The mark knows, where the store is the one it was written beside. Else the parent's word counts; the root of the tree has none, so all
-        of its children must have spoken.
+        The mark knows, unless the store was replaced under it. Else the parent's word counts; the
+        root of the tree has none, so all of its children must have spoken.
         """
         if self.mark is not None and not self._replaced:
             return True
