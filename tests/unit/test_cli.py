@@ -332,6 +332,18 @@ def test_no_heading_and_no_number_is_broken_on_a_narrow_terminal(
     assert f"{TOWN}/e1" in capsys.readouterr().out.split()  # there is room for every word
 
 
+def test_a_revoked_node_is_told_so_at_the_top_and_what_to_do(
+    served: ServedNetwork, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside a state `live` nobody reads on to the row of the feed."""
+    status = api_pb2.StatusResponse(origin=f"{NETWORK}/feed/{TOWN}/e1", state="live")
+    status.feeds.add(origin=status.origin, state="revoked", reason="the parent says so")
+    _print(served.configs[TOWN], status)
+    shown = capsys.readouterr()
+    assert "已吊销 revoked" in next(x for x in shown.out.splitlines() if "状态 · state" in x)
+    assert "docs/runbook/revoke.md" in shown.out + shown.err
+
+
 def vkey(served: ServedNetwork, code: str, kind: str = "feed") -> str:
     identity = served._identity(code)
     signer = identity.feed_signer if kind == "feed" else identity.witness_signer

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from huying.common.effects import DraftEntry, NoticeKind
+from huying.common.effects import DraftEntry, LinkDown, NoticeKind, Received
 from huying.common.engine import Engine
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import WAITING_KEYS_MAX
@@ -33,7 +33,7 @@ from huying.common.trust import (
 )
 from huying.node import keys
 from huying.node.store.store import SqlStore
-from huying.wire.v1 import feed_pb2, trust_pb2
+from huying.wire.v1 import feed_pb2, sync_pb2, trust_pb2
 from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, event, pin
 from tests.unit.trusted_network import EVENT, OTHER, Network, origin, signer
 
@@ -403,6 +403,36 @@ def test_entries_up_to_the_size_stand_and_later_ones_are_refused(network: Networ
         shown = network.feed(code, E1)
         assert shown.health is FeedHealth.REVOKED
         assert "stolen" in shown.reason
+
+
+def test_a_revoked_node_says_so_until_its_parent_takes_it_again(network: Network) -> None:
+    """It can't read of its revocation; `live` would have its people write on for nobody."""
+    network.report(1)
+    engine = network.engine(VILLAGE)
+    link = next(iter(engine.sessions))
+    refusal = sync_pb2.Refusal(code=Code.REVOKED, detail="revoked: stolen")
+    refused = sync_pb2.Frame(refusal=refusal).SerializeToString()
+    engine.step([Received(link, refused), LinkDown(link)])
+    shown = network.feed(VILLAGE, E1)
+    assert shown.health is FeedHealth.REVOKED
+    assert "parent" in shown.reason
+    network.connect(VILLAGE)
+    network.run()
+    assert network.feed(VILLAGE, E1).health is FeedHealth.LIVE
+
+
+def test_nobody_but_its_parent_tells_a_node_that_it_is_revoked(network: Network) -> None:
+    """A child's word on its parent's key, or on another's, is no word."""
+    town = network.engine(TOWN)
+    link = next(one.link for one in town.sessions.values() if one.peer == VILLAGE)
+    refusal = sync_pb2.Refusal(code=Code.REVOKED, detail="revoked: made up")
+    town.step([Received(link, sync_pb2.Frame(refusal=refusal).SerializeToString())])
+    village = network.engine(VILLAGE)
+    other = sync_pb2.Refusal(code=Code.REVOKED, origin=origin(OTHER, 1))
+    frame = sync_pb2.Frame(refusal=other).SerializeToString()
+    village.step([Received(next(iter(village.sessions)), frame)])
+    for code in (TOWN, VILLAGE):
+        assert network.feed(code, origin(code, 1)).health is FeedHealth.LIVE
 
 
 def test_a_segment_over_the_end_is_taken_up_to_it(network: Network) -> None:

@@ -215,6 +215,7 @@ class Conversation:
         engine.claims.take(session, hello)
         if session.direction is Direction.UP and not hello.recovering:
             engine.confirmed = engine.confirmed_by_parent = True
+            engine.refused_as_revoked = False
         behind = [
             pin.code
             for pin in engine.roster.pins()
@@ -321,6 +322,9 @@ class Conversation:
     def _on_ack(self, session: Session, ack: sync_pb2.Ack) -> None:
         now = self._engine.clock.monotonic()
         session.on_ack(ack, now)
+        own = self._engine.replica.own
+        if session.direction is Direction.UP and ack.origin == own.origin and ack.size >= own.size:
+            self._engine.refused_as_revoked = False
         if ack.cosigned and session.serves_own(ack.origin):
             self._returned[session.peer, ack.origin] = ack.cosigned
             if now >= self.cosignatures_due():
@@ -356,6 +360,9 @@ class Conversation:
             return
         if code is Code.BAD_PROOF and refusal.first:
             engine.forks.shown(session, refusal.origin, refusal.first)
+        about_own = refusal.origin in ("", engine.identity.origin)
+        if code is Code.REVOKED and about_own and session.direction is Direction.UP:
+            engine.refused_as_revoked = True
         if code is not Code.START_MISMATCH:
             engine.alarm(code, feed="", peer=session.peer, detail="refused by the peer")
 

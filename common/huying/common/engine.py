@@ -113,6 +113,7 @@ class Engine:
         self.state = "starting"
         self.confirmed = parent is None  # writing may begin
         self.confirmed_by_parent = parent is None
+        self.refused_as_revoked = False  # the parent's last word on this node's key
         self.wants = WantBook(settings.want_retry_seconds_min, settings.want_retry_seconds_max)
         self.pulses = PulseBoard()
         self._store = store

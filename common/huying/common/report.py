@@ -96,6 +96,8 @@ def _own_health(engine: Engine, feed: FeedState) -> tuple[FeedHealth, str]:
         return FeedHealth.FORKED, "this node's key signed two histories; it writes nothing"
     if engine.state == "recovering":
         return FeedHealth.RECOVERING, "the store is behind its high-water mark"
+    if engine.refused_as_revoked:
+        return FeedHealth.REVOKED, "the parent says that this node's key is revoked"
     parent = engine.roster.parent
     if parent is not None and not engine.confirmed_by_parent:
         return FeedHealth.UNCONFIRMED, "the parent has not confirmed this feed since the start"

@@ -162,6 +162,16 @@ def node(config: Config) -> Iterator[Finding]:
         "" if good else f"docs/OPERATIONS.md says what {status.state} means",
         detail_zh="运行中" if good else "运行中,状态异常",
     )
+    if any(feed.origin == status.origin and feed.state == "revoked" for feed in status.feeds):
+        yield Finding(
+            "node",
+            Outcome.FAIL,
+            f"{status.origin}: the parent says that its key is revoked",
+            "先向上级核实,再按 docs/runbook/revoke.md 取回",
+            "ask the parent's operator, then see docs/runbook/revoke.md",
+            "上级称本级密钥已吊销",
+            Code.REVOKED,
+        )
     if status.version != own_version():
         yield Finding(
             "node",

@@ -37,6 +37,7 @@ _REASONS: Final = {
     "this node's key signed two histories; it writes nothing": "本级密钥签出两份历史,停止写入",
     "the store is behind its high-water mark": "数据库落后于高水位标记",
     "the parent has not confirmed this feed since the start": "启动以来上级尚未确认",
+    "the parent says that this node's key is revoked": "上级称本级密钥已吊销",
     "no witness has cosigned this feed": "尚无见证签名",
     "the node goes on in a later epoch": "已换新的一期",
     "the origin signed two histories": "来源签出两份历史",
@@ -78,8 +79,11 @@ def status(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
 
 
 def _print(loaded: Config, status: api_pb2.StatusResponse) -> None:
-    from huying.node.cli.output import count, print_pairs, print_table, when
+    from huying.node.cli.output import count, print_note, print_pairs, print_table, when
 
+    revoked = status.state == "live" and any(
+        feed.origin == status.origin and feed.state == "revoked" for feed in status.feeds
+    )
     calls = (
         f"呼叫 raised {count(status.calls_raised)} · 已答复 answered {count(status.calls_answered)}"
         f" · 已确认 confirmed {count(status.calls_confirmed)}"
@@ -87,7 +91,7 @@ def _print(loaded: Config, status: api_pb2.StatusResponse) -> None:
     print_pairs(
         [
             ("节点 · node", f"{status.name} {status.code}"),
-            ("状态 · state", _state_text(status.state)),
+            ("状态 · state", _state_text("revoked" if revoked else status.state)),
             ("数据流 · feed", status.origin),
             ("公钥 · verifier key", status.verifier_key),
             ("见证公钥 · witness key", status.witness_key),
@@ -133,6 +137,12 @@ def _print(loaded: Config, status: api_pb2.StatusResponse) -> None:
             for peer in status.peers
         ],
     )
+    if revoked:
+        print_note(
+            "本级密钥已吊销:此后写入的谁也不收。先向上级核实,再按 docs/runbook/revoke.md 取回",
+            "this node's key is revoked, and nobody takes what it writes: ask the parent's"
+            " operator, then see docs/runbook/revoke.md, Take the node back",
+        )
 
 
 def _link_text(peer: api_pb2.PeerStatus) -> str:
