@@ -36,9 +36,9 @@ async def _carry_out(config: Config, method: str, request: Any) -> Any:
 
     store, engine = open_engine(config)
     try:
-        engine.confirmed = True  # nobody can be asked, and the operator waits
         runtime = Runtime(engine, SystemClock())
         await runtime.start()
+        engine.confirmed = True  # nobody can be asked, and the operator waits
         reader = FileReader(sqlite_url(config.database_file))
         try:
             enrolment = LateEnrolment(config, runtime, SystemClock())
