@@ -9,6 +9,7 @@ from huying.common.join_token import parse_token
 from huying.node import config as node_config
 from huying.node import pins, rehoming
 from huying.node.admin.offline import carry_out
+from huying.node.cli import offline
 from huying.node.invites import InviteFolder, issue
 from huying.node.offers import make_offer
 from huying.wire.v1 import admin_pb2
@@ -59,6 +60,29 @@ def test_a_move_changes_the_section_of_the_parent_and_nothing_else(line):
     assert moved.roster_index == 1  # the same origin as before: no new epoch, one entry more
     move(village, line[1])
     assert node_config.load(file, {}).parent == village.config.parent
+
+
+def test_a_root_that_rotated_its_key_by_its_own_word_is_the_same_root(line, monkeypatch):
+    """An alarm at each move after an ordinary rotation teaches people to pass over it."""
+    county, town, _ = line
+    opened = offline.open_reader
+    rotate = admin_pb2.RotateKeyRequest(use=admin_pb2.KEY_USE_FEED)
+    carry_out(county.config, "RotateKey", rotate)
+    carry_out(county.config, "RotateKey", rotate)
+    assert move(town, county).root_changed, "the town has not heard of it"
+    pins.write(town.config.pins_dir / f"{COUNTY}.toml", county.pin)
+    monkeypatch.setattr(offline, "open_reader", lambda _config: opened(county.config))
+    assert not move(town, county).root_changed
+
+
+def test_a_root_key_that_nobody_explained_is_another(line, monkeypatch, tmp_path):
+    """Whoever poses as the root has a key of a later epoch, too, and not the root's word for it."""
+    _, town, _ = line
+    opened = offline.open_reader
+    false = make_node(tmp_path / "f", COUNTY, sync_listen="10.0.0.1:7400")
+    carry_out(false.config, "RotateKey", admin_pb2.RotateKeyRequest(use=admin_pb2.KEY_USE_FEED))
+    monkeypatch.setattr(offline, "open_reader", lambda _config: opened(false.config))
+    assert move(town, false).root_changed
 
 
 def test_a_parent_that_never_heard_of_a_node_does_not_take_it_from_its_own(line):

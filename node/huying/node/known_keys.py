@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -11,12 +12,14 @@ from huying.common.codes import parse_origin
 from huying.common.errors import HuyingError
 from huying.common.note import KeyType, VerifierKey
 from huying.common.records import decode
+from huying.common.succession import open_succession
 from huying.node import keys, pins
 from huying.node.config import Config
 from huying.node.store.content import message_bytes, peek_head
 from huying.node.store.reader import Reader
+from huying.wire.v1 import trust_pb2
 
-__all__ = ["KnownKeys", "known_keys", "named_keys", "statements"]
+__all__ = ["KnownKeys", "known_keys", "named_keys", "statements", "successors"]
 
 
 @dataclass(slots=True)
@@ -70,6 +73,24 @@ def statements(reader: Reader) -> Iterator[tuple[str, Message]]:
             yield code, decode(head, code, message_bytes(entry.openings))
         except (HuyingError, DecodeError, KeyError):
             continue
+
+
+def successors(reader: Reader, key: VerifierKey) -> set[str]:
+    """The keys that follow `key` by the word of each before: its Close, signed by it, and so on.
+
+    A Close that was held back, or that another writer made up, names nothing here.
+    """
+    code = parse_origin(key.name).code
+    followed = {key.name: key}
+    for writer, message in statements(reader):
+        if writer != code or not isinstance(message, trust_pb2.Close):
+            continue
+        with contextlib.suppress(HuyingError):
+            before = followed.get(message.succession.origin)
+            succession = open_succession(message.succession, before)
+            if succession.is_explained:
+                followed.setdefault(succession.key.name, succession.key)
+    return {str(one) for one in followed.values()} - {str(key)}
 
 
 def _texts(message: Message) -> Iterator[str]:

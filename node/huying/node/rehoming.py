@@ -14,11 +14,13 @@ from typing import Final
 
 from huying.common.errors import Code, HuyingError
 from huying.common.join_token import JoinToken
+from huying.common.note import VerifierKey
 from huying.node import config as config_module
 from huying.node import keys, pins
 from huying.node.config import Config
 from huying.node.enrol import render_config, replace_file
 from huying.node.joining import make_request, take_answer
+from huying.node.known_keys import successors
 from huying.node.pins import PinFile
 
 __all__ = ["Rehomed", "rehome", "rehome_request"]
@@ -32,7 +34,7 @@ class Rehomed:
 
     parent: PinFile
     before: str  # code of the parent it had; empty: it was a root
-    root_changed: bool  # the root's key is another than the one pinned so far
+    root_changed: bool  # the root's key neither is the one pinned so far nor follows it
     state: str
     roster_index: int
 
@@ -67,10 +69,23 @@ def rehome(config: Config, token: JoinToken, request: bytes, answer: bytes) -> R
     return Rehomed(
         parent=above[0],
         before="" if config.parent is None else config.parent.code,
-        root_changed=root is not None and root.feed_key != above[-1].feed_key,
+        root_changed=root is not None and not _is_explained(config, root, above[-1]),
         state=response.state,
         roster_index=response.roster_index,
     )
+
+
+def _is_explained(config: Config, root: PinFile, now: PinFile) -> bool:
+    """Whether the root's key is as pinned, or the root itself said in its feed what follows it."""
+    from huying.node.cli.offline import open_reader
+
+    if root.feed_key == now.feed_key:
+        return True
+    try:
+        with open_reader(config) as reader:
+            return now.feed_key in successors(reader, VerifierKey.parse(root.feed_key))
+    except HuyingError:
+        return False  # a store that can't be read explains nothing
 
 
 def _with_parent(text: str, token: JoinToken) -> str:
