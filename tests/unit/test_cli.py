@@ -344,6 +344,12 @@ def test_a_revoked_node_is_told_so_at_the_top_and_what_to_do(
     assert "docs/runbook/revoke.md" in shown.out + shown.err
 
 
+def test_a_node_that_nobody_named_is_shown_by_its_code_once() -> None:
+    """Twelve digits twice in a row look like two nodes."""
+    assert output.division(TOWN, TOWN) == output.division("", TOWN) == TOWN
+    assert output.division("义桥镇", TOWN) == f"义桥镇 {TOWN}"
+
+
 def vkey(served: ServedNetwork, code: str, kind: str = "feed") -> str:
     identity = served._identity(code)
     signer = identity.feed_signer if kind == "feed" else identity.witness_signer

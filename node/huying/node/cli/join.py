@@ -148,7 +148,7 @@ def _read(path: Path) -> bytes:
 
 
 def _print(joined: Joined, *, as_json: bool) -> None:
-    from huying.node.cli.output import print_json, print_pairs
+    from huying.node.cli.output import division, print_json, print_pairs
 
     config, pin = joined.made.config, joined.made.pin
     shown = {
@@ -170,8 +170,8 @@ def _print(joined: Joined, *, as_json: bool) -> None:
         print_pairs(
             [
                 ("配置 · configuration", shown["config"]),
-                ("节点 · node", f"{pin.name} {pin.code}"),
-                ("上级 · parent", f"{joined.parent.name} {joined.parent.code}"),
+                ("节点 · node", division(pin.name, pin.code)),
+                ("上级 · parent", division(joined.parent.name, joined.parent.code)),
                 ("状态 · state", joined.state),
                 ("公钥 · verifier key", pin.feed_key),
                 ("见证公钥 · witness key", pin.witness_key),

@@ -64,6 +64,11 @@ def print_note(zh: str, en: str) -> None:
     print(f"{zh} · {en}", file=sys.stderr, flush=True)
 
 
+def division(name: str, code: str) -> str:
+    """Name and code of a node; a node that nobody named goes by its code, which is shown once."""
+    return code if name in ("", code) else f"{name} {code}"
+
+
 def print_command(words: Sequence[str]) -> None:
     """A command to run next, on a line of its own of standard error, so that it can be copied."""
     print(f"  {shlex.join(words)}", file=sys.stderr, flush=True)

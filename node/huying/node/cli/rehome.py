@@ -35,7 +35,7 @@ def rehome(
     """
     from huying.node import rehoming
     from huying.node.cli.join import read_token, say_waiting
-    from huying.node.cli.output import print_json, print_note, print_pairs
+    from huying.node.cli.output import division, print_json, print_note, print_pairs
     from huying.node.transport.knock import knock
 
     config = context.config(ctx)
@@ -58,9 +58,9 @@ def rehome(
     else:
         print_pairs(
             [
-                ("节点 · node", f"{config.node.name} {config.node.code}"),
+                ("节点 · node", division(config.node.name, config.node.code)),
                 ("原上级 · parent before", moved.before or "—"),
-                ("新上级 · parent now", f"{moved.parent.name} {moved.parent.code}"),
+                ("新上级 · parent now", division(moved.parent.name, moved.parent.code)),
                 ("状态 · state", moved.state),
             ]
         )

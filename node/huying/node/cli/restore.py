@@ -65,10 +65,10 @@ def restore(
 
 
 def _print(report: RestoreReport) -> None:
-    from huying.node.cli.output import count, print_pairs, when
+    from huying.node.cli.output import count, division, print_pairs, when
 
     pairs: list[tuple[str, object]] = [
-        ("节点 · node", f"{report.config.node.name} {report.header.code}"),
+        ("节点 · node", division(report.config.node.name, report.header.code)),
         ("备份时间 · backed up", when(report.header.created * 1_000_000)),
         ("数据流 · feed", f"{report.header.origin}, {count(report.header.size)}"),
         ("配置 · configuration", report.config.file),

@@ -42,7 +42,7 @@ def invite(
 
     Whoever holds the token can enrol as that node: hand it over as you would a password.
     """
-    from huying.node.cli.output import print_json, print_note, print_pairs
+    from huying.node.cli.output import division, print_json, print_note, print_pairs
     from huying.node.invites import InviteFolder, issue
     from huying.node.offers import make_offer
 
@@ -55,7 +55,7 @@ def invite(
         return
     print_pairs(
         [
-            ("节点 · node", f"{kept.name} {kept.code}".strip()),
+            ("节点 · node", division(kept.name, kept.code)),
             ("有效至 · expires", expires),
             ("令牌 · token", text),
         ]

@@ -79,7 +79,7 @@ def status(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
 
 
 def _print(loaded: Config, status: api_pb2.StatusResponse) -> None:
-    from huying.node.cli.output import count, print_note, print_pairs, print_table, when
+    from huying.node.cli.output import count, division, print_note, print_pairs, print_table, when
 
     revoked = status.state == "live" and any(
         feed.origin == status.origin and feed.state == "revoked" for feed in status.feeds
@@ -90,7 +90,7 @@ def _print(loaded: Config, status: api_pb2.StatusResponse) -> None:
     )
     print_pairs(
         [
-            ("节点 · node", f"{status.name} {status.code}"),
+            ("节点 · node", division(status.name, status.code)),
             ("状态 · state", _state_text("revoked" if revoked else status.state)),
             ("数据流 · feed", status.origin),
             ("公钥 · verifier key", status.verifier_key),
@@ -126,7 +126,7 @@ def _print(loaded: Config, status: api_pb2.StatusResponse) -> None:
         ),
         [
             (
-                f"{peer.name} {peer.code}".strip(),
+                division(peer.name, peer.code),
                 {"up": "上级 up", "down": "下级 down"}.get(peer.direction, peer.direction),
                 _link_text(peer),
                 when(peer.last_contact_micros),
