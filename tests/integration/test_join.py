@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import pytest
 
 from huying.common.errors import ADVICE, Code
 from huying.common.join_token import format_token, parse_token
+from huying.hub.fleet import free_addresses
 from huying.node import tls
 from huying.node.config import load
 from huying.node.knocking import knocking_certificate, knocking_key
@@ -34,9 +34,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    return free_addresses(1)[0]
 
 
 def huying(*args: object, stdin: str = "") -> subprocess.CompletedProcess[str]:

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from huying.common.errors import ADVICE, Code
+from huying.hub.fleet import free_addresses
 from huying.node import config, enrol
 
 COUNTY = "370830000000"
@@ -24,9 +25,7 @@ RESIDENT_BYTES_MAX = 100e6
 
 
 def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    return free_addresses(1)[0]
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from typing import Any
 import pytest
 
 from huying.common.errors import ADVICE, Code
+from huying.hub.fleet import free_addresses
 
 NETWORK = "wenshang.example"
 COUNTY, TOWN, VILLAGE = "370830000000", "370830108000", "370830108201"
@@ -39,9 +39,7 @@ pytestmark = pytest.mark.timeout(480)
 
 
 def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    return free_addresses(1)[0]
 
 
 def huying(*args: object) -> subprocess.CompletedProcess[str]:

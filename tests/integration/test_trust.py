@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from huying.common.effects import DraftEntry
+from huying.hub.fleet import free_addresses
 from huying.node import keys, pins
 from huying.node.admin import AdminNode, handler
 from huying.node.app import serve
@@ -28,9 +28,7 @@ LATER_SECONDS = 3.0  # what a revoked node keeps trying for
 
 
 def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    return free_addresses(1)[0]
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -36,6 +37,8 @@ READY_SECONDS_MAX: Final = 60.0
 STOP_SECONDS_MAX: Final = 15.0
 INVITE_HOURS: Final = 1.0
 _POLL_SECONDS: Final = 0.05
+_PORTS: Final = range(20_000, 32_768)
+_reserved: list[socket.socket] = []  # open for as long as the process lives
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +51,34 @@ class Place:
 
 
 def free_addresses(count: int) -> list[str]:
-    """`count` loopback addresses that nobody listened on a moment ago."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    """`count` loopback addresses that nobody listens on, reserved until this process ends.
+
+    They lie below the ports that the system gives to whoever dials out: one of those may be taken
+    between its choice here and the node's own start. Raises HuyingError(BUSY) where all are taken.
+    """
+    found: list[str] = []
+    for port in random.sample(_PORTS, len(_PORTS)):
+        if len(found) == count:
+            return found
+        if _reserve(port):
+            found.append(f"127.0.0.1:{port}")
+    raise HuyingError(Code.BUSY, f"no {count} ports are free in {_PORTS.start}-{_PORTS.stop - 1}")
+
+
+def _reserve(port: int) -> bool:
+    """Whether the port is now this process's among all that choose here, and nobody listens."""
+    name = socket.socket(socket.AF_UNIX)
+    try:
+        # An abstract name: it goes with the process, however that ends.
+        name.bind(f"\0huying-port-{port}")
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", port))
+    except OSError:
+        name.close()
+        return False
+    _reserved.append(name)
+    return True
 
 
 @dataclass(slots=True)
