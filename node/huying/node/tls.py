@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import grpc
-from cryptography import x509
 
 from huying.common.certificates import dns_name
 from huying.common.errors import Code, HuyingError
@@ -22,7 +21,6 @@ from huying.common.errors import Code, HuyingError
 __all__ = [
     "TLS_VERSION",
     "certificate_expires",
-    "certificate_expiry",
     "certificate_sha256",
     "channel_credentials",
     "dns_name",
@@ -39,15 +37,6 @@ def certificate_sha256(pem: str) -> bytes:
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).digest()
     except ValueError:
         raise HuyingError(Code.KEY, "certificate: not in PEM form") from None
-
-
-def certificate_expiry(pem: str) -> float:
-    """Unix seconds at which a certificate expires. Raises HuyingError(KEY)."""
-    try:
-        certificate = x509.load_pem_x509_certificate(pem.encode())
-    except ValueError:
-        raise HuyingError(Code.KEY, "certificate: can't be parsed") from None
-    return certificate.not_valid_after_utc.timestamp()
 
 
 def certificate_expires(pem: str) -> float:
