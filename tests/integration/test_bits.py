@@ -7,6 +7,7 @@ with which the database holds the very same rows. `make bits` flips a bit of eve
 
 from __future__ import annotations
 
+import base64
 import os
 import random
 import sqlite3
@@ -298,4 +299,13 @@ def meaning_of(name: str) -> Callable[[bytes], object]:
             return key.private_numbers()
 
         return numbers
+    if name.endswith("hpke.key"):
+        from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+        def public(data: bytes) -> object:
+            # X25519 passes over five bits of a private key (RFC 7748, section 5).
+            key = X25519PrivateKey.from_private_bytes(base64.b64decode(data.strip()))
+            return key.public_key().public_bytes_raw()
+
+        return public
     return bytes.strip
