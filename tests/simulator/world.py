@@ -166,7 +166,9 @@ class SimNode:
     def boot(self) -> None:
         """A new engine over what is durable."""
         assert self.engine is None
-        sequencer = CallSequencer(self.code, self.store.inner) if self.code == COUNTY else None
+        sequencer = (
+            CallSequencer(self.code, self.store.inner, self.clock) if self.code == COUNTY else None
+        )
         engine = Engine(
             identity=self.identity,
             parent=PARENT[self.code],

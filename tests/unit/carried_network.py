@@ -71,7 +71,7 @@ class Far:
             clock=clock,
             entropy=SeededEntropy(int(code)),
             mark=mark or MemoryMark(identity(code).origin),
-            sequencer=CallSequencer(code, self.store) if code == COUNTY else None,
+            sequencer=CallSequencer(code, self.store, clock) if code == COUNTY else None,
             erasure_list=erasure_list,
         )
         self.engine.confirmed = True

@@ -8,6 +8,7 @@ from huying.common.errors import Code, HuyingError
 from huying.common.join_token import parse_token
 from huying.node import config as node_config
 from huying.node import pins, rehoming
+from huying.node.admin import handler
 from huying.node.admin.offline import carry_out
 from huying.node.cli import offline
 from huying.node.invites import InviteFolder, issue
@@ -34,7 +35,7 @@ def move(node, parent, **options):
     token = token_for(parent, config.node.code, **options)
     request = rehoming.rehome_request(config, token)
     asked = admin_pb2.EnrolByFileRequest(request=request)
-    answer = carry_out(parent.config, "EnrolByFile", asked).response
+    answer = carry_out(parent.config, handler("EnrolByFile"), asked).response
     return rehoming.rehome(config, token, request, answer)
 
 
@@ -67,8 +68,8 @@ def test_a_root_that_rotated_its_key_by_its_own_word_is_the_same_root(line, monk
     county, town, _ = line
     opened = offline.open_reader
     rotate = admin_pb2.RotateKeyRequest(use=admin_pb2.KEY_USE_FEED)
-    carry_out(county.config, "RotateKey", rotate)
-    carry_out(county.config, "RotateKey", rotate)
+    carry_out(county.config, handler("RotateKey"), rotate)
+    carry_out(county.config, handler("RotateKey"), rotate)
     assert move(town, county).root_changed, "the town has not heard of it"
     pins.write(town.config.pins_dir / f"{COUNTY}.toml", county.pin)
     monkeypatch.setattr(offline, "open_reader", lambda _config: opened(county.config))
@@ -80,7 +81,9 @@ def test_a_root_key_that_nobody_explained_is_another(line, monkeypatch, tmp_path
     _, town, _ = line
     opened = offline.open_reader
     false = make_node(tmp_path / "f", COUNTY, sync_listen="10.0.0.1:7400")
-    carry_out(false.config, "RotateKey", admin_pb2.RotateKeyRequest(use=admin_pb2.KEY_USE_FEED))
+    carry_out(
+        false.config, handler("RotateKey"), admin_pb2.RotateKeyRequest(use=admin_pb2.KEY_USE_FEED)
+    )
     monkeypatch.setattr(offline, "open_reader", lambda _config: opened(false.config))
     assert move(town, false).root_changed
 

@@ -9,6 +9,7 @@ from huying.common.calls import CallStage, Proposal, SequencedStep, VoidReason, 
 from huying.common.records import check_write
 from huying.hub.sequencer import CallSequencer, answer_draft, dispatch_draft
 from huying.wire.v1 import calls_pb2, feed_pb2
+from tests.unit.tiny_network import StoppedClock
 
 COUNTY = "370830000000"
 TOWN = "370830108000"
@@ -66,7 +67,7 @@ def test_a_raise_is_taken_with_what_the_fold_needs_of_it():
     """The village hears of its call only because the took is addressed to it."""
     log = Log()
     log.arrived = [raised(5, ONE)]
-    (draft,) = CallSequencer(COUNTY, log).take(10)
+    (draft,) = CallSequencer(COUNTY, log, StoppedClock()).take(10)
     assert draft.kind == feed_pb2.KIND_STEP
     assert draft.to == (f"={TOWN}", f"={VILLAGE}")
     assert isinstance(draft.message, calls_pb2.CallStep)
@@ -81,7 +82,7 @@ def test_two_proposals_in_one_batch_are_judged_in_order():
     """Both are pending at once after an outage: the second meets what the first left."""
     log = Log()
     log.arrived = [raised(0, ONE), raised(1, ONE)]
-    drafts = CallSequencer(COUNTY, log).take(10)
+    drafts = CallSequencer(COUNTY, log, StoppedClock()).take(10)
     for draft in drafts:
         log.append(draft)
     tooks = [step.took for step in log.written]
@@ -92,7 +93,7 @@ def test_two_proposals_in_one_batch_are_judged_in_order():
 def test_the_whole_life_through_the_sequencer():
     """Raise, dispatch, answer, not resolved, answer, resolved: with the drafts as appended."""
     log = Log()
-    sequencer = CallSequencer(COUNTY, log)
+    sequencer = CallSequencer(COUNTY, log, StoppedClock())
 
     def take(proposal):
         log.arrived.append(proposal)
@@ -114,7 +115,7 @@ def test_a_proposal_that_has_its_answer_gets_no_second():
     """A store that lists too much must not make the sequencer contradict itself."""
     log = Log()
     log.arrived = [raised(0, ONE)]
-    sequencer = CallSequencer(COUNTY, log)
+    sequencer = CallSequencer(COUNTY, log, StoppedClock())
     for draft in sequencer.take(10):
         log.append(draft)
     log.lists_everything = True
@@ -127,7 +128,7 @@ def test_a_newer_callers_unknown_field_is_not_written():
     message = calls_pb2.CallStep(call=ONE, caller=TOWN)
     message.confirm.MergeFromString(b"\x08\x01\xf8\x3f\x01")
     log.arrived = [raised(0, ONE)]
-    sequencer = CallSequencer(COUNTY, log)
+    sequencer = CallSequencer(COUNTY, log, StoppedClock())
     log.append(sequencer.take(1)[0])
     log.append(dispatch_draft(COUNTY, log.state(ONE), ONE, department="水务局"))
     log.append(answer_draft(COUNTY, log.state(ONE), ONE, text="已修复"))
@@ -151,7 +152,7 @@ def test_every_proposal_is_taken_exactly_once_whatever_the_batches(acts, limit):
     for size in (limit, 100):
         log = Log()
         log.arrived = arrived
-        sequencer = CallSequencer(COUNTY, log)
+        sequencer = CallSequencer(COUNTY, log, StoppedClock())
         while drafts := sequencer.take(size):
             assert len(drafts) <= size
             for draft in drafts:

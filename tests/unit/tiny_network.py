@@ -108,7 +108,7 @@ class TinyNetwork:
                 clock=self.clock,
                 entropy=SeededEntropy(int(code)),
                 mark=MemoryMark(identity(code).origin),
-                sequencer=CallSequencer(code, store) if code == COUNTY else None,
+                sequencer=CallSequencer(code, store, self.clock) if code == COUNTY else None,
             )
         for code, engine in self.engines.items():
             self._effects(code, engine.start())

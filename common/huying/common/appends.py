@@ -69,25 +69,29 @@ class Appends:
         if refusal is not None:
             return Appended(one.token, error=HuyingError(refusal, self._engine.identity.code))
         try:
-            self._check_own_steps(one.drafts)
-            return Appended(one.token, self._engine.replica.append(one.drafts))
+            return Appended(one.token, self._engine.replica.append(self._completed(one.drafts)))
         except HuyingError as error:
             if error.code in STORE_FAULTS:
                 raise
             return Appended(one.token, error=error)
 
-    def _check_own_steps(self, drafts: Sequence[DraftEntry]) -> None:
+    def _completed(self, drafts: Sequence[DraftEntry]) -> tuple[DraftEntry, ...]:
         """Of two who move one call at once, the first wins and the second is told why.
 
         Whoever drafted the step read the call before; only here does nothing come in between.
-        Raises as `Sequencer.check`.
+        Raises as `Sequencer.complete`.
         """
+        if self._sequencer is None:
+            return tuple(drafts)
+        completed = []
         for draft in drafts:
-            if draft.type != feed_pb2.RECORD_TYPE_CALL_STEP or self._sequencer is None:
-                continue
-            if self._engine.replica.known_request(draft.request_id) is None:
+            is_step = draft.type == feed_pb2.RECORD_TYPE_CALL_STEP
+            if is_step and self._engine.replica.known_request(draft.request_id) is None:
                 self.project()
-                self._sequencer.check(draft)
+                completed.append(self._sequencer.complete(draft))
+            else:
+                completed.append(draft)
+        return tuple(completed)
 
     def project(self) -> None:
         """Bring the projections up to date within the transaction."""

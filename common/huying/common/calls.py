@@ -26,6 +26,7 @@ from typing import Final, NamedTuple
 
 from google.protobuf.unknown_fields import UnknownFieldSet
 
+from huying.common.call_state import CallStage, CallState, Place, VoidReason
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import PROPOSAL_BYTES_MAX, RECORD_ID_BYTES, SATISFACTION_STARS_MAX
 from huying.common.record_rules import check_fields
@@ -46,27 +47,6 @@ __all__ = [
     "fold",
     "judge",
 ]
-
-
-class CallStage(enum.IntEnum):
-    """Where a call stands; the numbers are those of the API's `CallStage`."""
-
-    RAISED = 1  # 已呼叫: sent, not yet received
-    RECEIVED = 2  # 已受理
-    DISPATCHED = 3  # 已派单
-    ANSWERED = 4  # 已答复
-    CONFIRMED = 5  # 已确认: resolved, the end of this life
-    UNRESOLVED = 6  # 未解决: back to the department
-
-
-class VoidReason(enum.IntEnum):
-    """Why a proposal does not count; the numbers are those of the wire's `VoidReason`."""
-
-    NONE = 0
-    WRONG_STAGE = 1
-    NOT_A_PARTY = 2
-    DUPLICATE = 3
-    MALFORMED = 4
 
 
 class _Action(enum.Enum):
@@ -91,13 +71,6 @@ _TRANSITIONS: Final[dict[tuple[CallStage, _Action], CallStage]] = {
 }
 
 
-class Place(NamedTuple):
-    """Where an entry of the sequencer stands: its indexes begin anew with every epoch."""
-
-    epoch: int
-    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
-
-
 class SequencedStep(NamedTuple):
     """One entry of the sequencer about one call. Epoch and index order them."""
 
@@ -120,36 +93,6 @@ class Proposal(NamedTuple):
     call: bytes  # the call's id: of a raise, the record id of its entry
     caller: str  # division code; of a raise, the home itself
     message: calls_pb2.Call | calls_pb2.CallStep
-
-
-@dataclass(frozen=True, slots=True)
-class CallState:
-    """What the sequencer's entries say so far. A place is that of the entry that made it so."""
-
-    stage: CallStage = CallStage.RAISED
-    caller: str = ""  # division code; empty until the call is received
-    village: str = ""  # the village concerned, or empty
-    department: str = ""  # 主办
-    co_handlers: tuple[str, ...] = ()  # 协办
-    deadline_micros: int = 0  # as printed on the call; the fold compares it with nothing
-    received_at: Place | None = None
-    dispatched_at: Place | None = None
-    answered_at: Place | None = None
-    confirmed_at: Place | None = None
-    resolved: bool | None = None  # None until the caller confirmed the newest answer
-    satisfaction: int = 0  # 1 to 5; 0 where not rated
-    void_count: int = 0  # proposals refused, and steps out of place
-    taken: frozenset[tuple[str, int]] = frozenset()  # (origin, index) of every proposal judged
-
-    @property
-    def parties(self) -> tuple[str, ...]:
-        """The nodes below the sequencer that take part: the caller, then the village."""
-        return tuple(code for code in (self.caller, self.village) if code)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether somebody still has something to do."""
-        return self.stage is not CallStage.CONFIRMED
 
 
 @dataclass(frozen=True, slots=True)

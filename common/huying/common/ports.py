@@ -84,10 +84,11 @@ class Sequencer(Protocol):
         """What the own feed must say now of proposals in the store, at most `limit` drafts."""
         ...
 
-    def check(self, draft: DraftEntry) -> None:
-        """Let a step of this node's own pass, if the call stands where it applies.
+    def complete(self, draft: DraftEntry) -> DraftEntry:
+        """A step of this node's own, if the call stands where it applies, with what it must print.
 
-        Called inside the transaction, after everything before it was projected. Raises
+        Called inside the transaction, after everything before it was projected. A draft of another
+        type, or a proposal to another sequencer, comes back as it is. Raises
         HuyingError(WRONG_STAGE, NOT_A_PARTY or INVALID_ARGUMENT).
         """
         ...

@@ -24,7 +24,16 @@ from huying.common.errors import Code, HuyingError
 from huying.common.limits import INTEGER_MAX, RECORD_ID_BYTES, SELECTORS_MAX
 from huying.common.masking import mask
 from huying.common.record_rules import check_fields
-from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2, trust_pb2
+from huying.wire.v1 import (
+    calls_pb2,
+    census_pb2,
+    feed_pb2,
+    hotline_pb2,
+    policy_pb2,
+    provision_pb2,
+    records_pb2,
+    trust_pb2,
+)
 
 __all__ = [
     "REGISTRY",
@@ -151,6 +160,32 @@ def _judge_call_step(message: calls_pb2.CallStep, home: str) -> None:
     _judge_integers(message.took.ref.index, message.dispatch.deadline_micros)
 
 
+def _judge_region(field: str, code: str, home: str) -> None:
+    if code and not (_is_code(code) and is_within(code, home)):
+        raise _wrong_region(field, home)
+
+
+def _judge_provision_request(message: provision_pb2.ProvisionRequest, home: str) -> None:
+    _judge_region("home", message.home, home)
+    _judge_numbers(message, home)
+
+
+def _judge_question(message: census_pb2.Question, home: str) -> None:
+    _judge_region("area", message.area, home)
+    _judge_numbers(message, home)
+
+
+def _judge_tally(message: census_pb2.Tally, home: str) -> None:
+    if message.area and message.area != home:
+        raise _wrong_region("area", home)
+    _judge_numbers(message, home)
+
+
+def _judge_order(message: hotline_pb2.Order, home: str) -> None:
+    _judge_region("handler", message.handler, home)
+    _judge_numbers(message, home)
+
+
 # --- the registry ----------------------------------------------------------------------------
 
 
@@ -158,7 +193,7 @@ def _statement_specs() -> tuple[RecordSpec, ...]:
     """What a feed says about trust, loss, erasure and disclosure; every tier may."""
     feed, trust = feed_pb2, trust_pb2
     return tuple(
-        RecordSpec(record_type, message, _EVERY_LEVEL, frozenset({kind}), _judge_statement)
+        RecordSpec(record_type, message, _EVERY_LEVEL, frozenset({kind}), _judge_numbers)
         for record_type, message, kind in (
             (feed.RECORD_TYPE_CLOSE, trust.Close, int(feed.KIND_CLOSE)),
             (feed.RECORD_TYPE_OPEN, trust.Open, int(feed.KIND_OPEN)),
@@ -172,14 +207,58 @@ def _statement_specs() -> tuple[RecordSpec, ...]:
     )
 
 
-def _judge_statement(message: Message, _home: str) -> None:
-    """Their reactions judge what they say; here just that every number fits a database."""
+def _judge_numbers(message: Message, _home: str) -> None:
+    """Every number fits a database; what a statement says is judged by its reaction."""
     for field, value in message.ListFields():
         for one in value if field.is_repeated else (value,):
             if isinstance(one, Message):
-                _judge_statement(one, _home)
+                _judge_numbers(one, _home)
             elif isinstance(one, int):
                 _judge_integers(one)
+
+
+def _desk_specs() -> tuple[RecordSpec, ...]:
+    """What the people of a desk write; docs/GLOSSARY.md names them."""
+    feed = feed_pb2
+    put = frozenset({int(feed.KIND_PUT)})
+    above_village = _EVERY_LEVEL - {_VILLAGE}
+    policy, provision = policy_pb2, provision_pb2
+    rows: tuple[tuple[int, type[Message], frozenset[int], _Judge], ...] = (
+        (feed.RECORD_TYPE_CALL_DRAFT, calls_pb2.CallDraft, frozenset({_TOWN}), _judge_numbers),
+        (feed.RECORD_TYPE_POLICY, policy.Policy, above_village, _judge_numbers),
+        (feed.RECORD_TYPE_CALENDAR, policy.Calendar, above_village, _judge_numbers),
+        (feed.RECORD_TYPE_DEPARTMENT, policy.Department, above_village, _judge_numbers),
+        (feed.RECORD_TYPE_DUTY_ITEM, policy.DutyItem, above_village, _judge_numbers),
+        (feed.RECORD_TYPE_DUTY_LIST, policy.DutyList, above_village, _judge_numbers),
+        (
+            feed.RECORD_TYPE_PROVISION_REQUEST,
+            provision.ProvisionRequest,
+            above_village,
+            _judge_provision_request,
+        ),
+        (
+            feed.RECORD_TYPE_PROVISION_DECISION,
+            provision.ProvisionDecision,
+            _EVERY_LEVEL,
+            _judge_numbers,
+        ),
+        (
+            feed.RECORD_TYPE_PROVISION_RECEIPT,
+            provision.ProvisionReceipt,
+            above_village,
+            _judge_numbers,
+        ),
+        (feed.RECORD_TYPE_QUESTION, census_pb2.Question, above_village, _judge_question),
+        (feed.RECORD_TYPE_TALLY, census_pb2.Tally, frozenset({_VILLAGE}), _judge_tally),
+        (feed.RECORD_TYPE_ORDER, hotline_pb2.Order, above_village, _judge_order),
+        (
+            feed.RECORD_TYPE_ORDER_RESULT,
+            hotline_pb2.OrderResult,
+            frozenset({_TOWN, _VILLAGE}),
+            _judge_numbers,
+        ),
+    )
+    return tuple(RecordSpec(number, cls, levels, put, judge) for number, cls, levels, judge in rows)
 
 
 def _registry() -> Mapping[int, RecordSpec]:
@@ -209,6 +288,7 @@ def _registry() -> Mapping[int, RecordSpec]:
         ),
         RecordSpec(feed.RECORD_TYPE_MEMBER, trust_pb2.Member, _EVERY_LEVEL, roster, _judge_member),
         *_statement_specs(),
+        *_desk_specs(),
     )
     for spec in specs:
         for origin_level in sorted(spec.levels):
@@ -227,6 +307,18 @@ _ADDRESSED_BY_WRITER: Final = frozenset(
         feed_pb2.RECORD_TYPE_ERASURE,
         feed_pb2.RECORD_TYPE_ERASURE_RECEIPT,
         feed_pb2.RECORD_TYPE_DISCLOSURE,
+    }
+)
+
+
+_FOR_ALL_BELOW: Final = frozenset(
+    {
+        feed_pb2.RECORD_TYPE_DIVISION,
+        feed_pb2.RECORD_TYPE_POLICY,
+        feed_pb2.RECORD_TYPE_CALENDAR,
+        feed_pb2.RECORD_TYPE_DEPARTMENT,
+        feed_pb2.RECORD_TYPE_DUTY_ITEM,
+        feed_pb2.RECORD_TYPE_DUTY_LIST,
     }
 )
 
@@ -320,10 +412,16 @@ def default_to(
         return ()
     if record_type in _ADDRESSED_BY_WRITER:
         return ()
-    if record_type == feed_pb2.RECORD_TYPE_DIVISION or record_type in STATEMENT_TYPES:
+    if record_type in _FOR_ALL_BELOW or record_type in STATEMENT_TYPES:
         return (f"{code}/*",)
+    if isinstance(message, census_pb2.Question):
+        return (f"{message.area}/*",)
     if isinstance(message, calls_pb2.Call) and message.village:
         parties = (message.village,)
+    elif isinstance(message, provision_pb2.ProvisionRequest):
+        parties = (message.home,)
+    elif isinstance(message, hotline_pb2.Order):
+        parties = (message.handler,)
     elif not isinstance(message, calls_pb2.CallStep):
         return ()
     below = [party for party in parties if party != code and is_within(party, code)]

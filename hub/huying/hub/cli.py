@@ -16,7 +16,7 @@ from huying.node.cli.context import JsonOption
 from huying.node.cli.main import build_app, execute
 
 if TYPE_CHECKING:
-    from huying.node.app import SequencerFactory
+    from huying.node.app import Additions
 
 __all__ = ["app", "main"]
 
@@ -28,17 +28,19 @@ def main() -> None:
 
 def app() -> typer.Typer:
     """The whole application."""
-    whole = build_app(commands={"call": (dispatch, answer)}, find_sequencer=_sequencer)
+    whole = build_app(commands={"call": (dispatch, answer)}, find_additions=_additions)
     passed_on = {"allow_extra_args": True, "ignore_unknown_options": True}
     whole.command(context_settings=passed_on, add_help_option=False)(demo)
     whole.command(context_settings=passed_on, add_help_option=False)(bench)
     return whole
 
 
-def _sequencer() -> SequencerFactory:
+def _additions() -> Additions:
+    from huying.hub.desk import HUB_TOPICS
     from huying.hub.sequencer import CallSequencer
+    from huying.node.app import Additions
 
-    return CallSequencer
+    return Additions(sequencer=CallSequencer, topics=HUB_TOPICS)
 
 
 def dispatch(

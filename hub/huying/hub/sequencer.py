@@ -21,6 +21,7 @@ from huying.common.calls import (
     judge,
 )
 from huying.common.effects import DraftEntry
+from huying.common.ports import Clock
 from huying.wire.v1 import calls_pb2
 
 __all__ = ["CallSequencer", "ProposalStore", "answer_draft", "dispatch_draft"]
@@ -46,9 +47,10 @@ class ProposalStore(Protocol):
 class CallSequencer:
     """Judges what is pending. Holds no state: all of it is in the feeds."""
 
-    def __init__(self, code: str, store: ProposalStore) -> None:
+    def __init__(self, code: str, store: ProposalStore, clock: Clock) -> None:
         self._code = code
         self._store = store
+        self._clock = clock
 
     def take(self, limit: int) -> list[DraftEntry]:
         """A `took` for each pending proposal, at most `limit`, in the order to be appended.
@@ -73,11 +75,8 @@ class CallSequencer:
             states[key] = state
         return drafts
 
-    def check(self, draft: DraftEntry) -> None:
-        """Let the node's own dispatch or answer pass, if the call stands where it applies.
-
-        Raises HuyingError as `check_own_step`; what others propose is judged when it is taken.
-        """
+    def complete(self, draft: DraftEntry) -> DraftEntry:
+        """See `huying.common.ports.Sequencer`. Raises as `check_own_step`."""
         step = draft.message
         if isinstance(step, calls_pb2.CallStep) and step.WhichOneof("step") in (
             "dispatch",
@@ -85,3 +84,4 @@ class CallSequencer:
         ):
             steps = self._store.sequenced_steps(self._code, step.caller, step.call)
             check_own_step(fold(steps), step)
+        return draft

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from huying.common import codes
@@ -23,6 +24,7 @@ from huying.node.api.ports import Facts
 from huying.node.children import ChildRoster, Live, RosterFollower
 from huying.node.clock import SystemClock, SystemEntropy
 from huying.node.config import Config
+from huying.node.desk import Topic
 from huying.node.late_enrolment import LateEnrolment
 from huying.node.runtime import Runtime
 from huying.node.services import (
@@ -37,17 +39,36 @@ from huying.node.steward import ParentTrust, Shown, Steward
 
 if TYPE_CHECKING:
     from huying.common.engine import Engine
-    from huying.common.ports import Sequencer
+    from huying.common.ports import Clock, Sequencer
     from huying.node.pins import PinFile
     from huying.node.store.store import SqlStore
     from huying.node.transport.downlink import Downlink
     from huying.node.transport.link import FrameTap
     from huying.node.transport.uplink import Uplink
 
-__all__ = ["SERVICES", "ComponentFactory", "SequencerFactory", "open_engine", "run", "serve"]
+__all__ = [
+    "SERVICES",
+    "Additions",
+    "ComponentFactory",
+    "SequencerFactory",
+    "open_engine",
+    "run",
+    "serve",
+]
 
-SequencerFactory = Callable[[str, "SqlStore"], "Sequencer"]  # of this node's code and its store
+# Of this node's code, its store and its clock.
+SequencerFactory = Callable[[str, "SqlStore", "Clock"], "Sequencer"]
 ComponentFactory = Callable[[Node], Component | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """What a hub adds to a node."""
+
+    sequencer: SequencerFactory | None = None
+    components: tuple[ComponentFactory, ...] = ()
+    topics: tuple[Topic, ...] = ()  # of what the API serves
+
 
 SERVICES: Final[tuple[ComponentFactory, ...]] = (
     retention_component,
@@ -61,7 +82,7 @@ CERTIFICATE_WARN_SECONDS: Final = 30 * 86400.0
 def run(
     config: Config,
     *,
-    sequencer_factory: SequencerFactory | None = None,
+    additions: Additions = Additions(),
     components: Sequence[ComponentFactory] = SERVICES,
 ) -> int:
     """Run the node until SIGTERM or SIGINT; returns the process's exit code.
@@ -71,19 +92,19 @@ def run(
     """
     memory.limit_heaps()
     logs.configure(config.log.level, config.log.format)
-    return asyncio.run(_until_signal(config, sequencer_factory, components))
+    return asyncio.run(_until_signal(config, additions, components))
 
 
 async def _until_signal(
     config: Config,
-    sequencer_factory: SequencerFactory | None,
+    additions: Additions,
     components: Sequence[ComponentFactory],
 ) -> int:
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.set)
-    async with serve(config, sequencer_factory=sequencer_factory, components=components) as node:
+    async with serve(config, additions=additions, components=components) as node:
         stopping = asyncio.create_task(asked.wait())
         ended: asyncio.Future[None] = node.runtime.ended
         waited: tuple[asyncio.Future[object], ...] = (stopping, ended)  # type: ignore[assignment]
@@ -101,7 +122,7 @@ async def _until_signal(
 async def serve(
     config: Config,
     *,
-    sequencer_factory: SequencerFactory | None = None,
+    additions: Additions = Additions(),
     components: Sequence[ComponentFactory] = SERVICES,
 ) -> AsyncIterator[Node]:
     """The node, serving. Leaving the block drains it and closes everything.
@@ -114,7 +135,7 @@ async def serve(
     shown = Shown(keys.load_tls(config.keys_dir, config.node.code))
     ancestors = pins.load_folder(config.pins_dir)
     async with contextlib.AsyncExitStack() as stack:
-        store, engine = open_engine(config, sequencer_factory)
+        store, engine = open_engine(config, additions.sequencer)
         stack.callback(store.close)
         runtime = Runtime(engine, clock, on_idle=lambda: _rest(store))
         stack.push_async_callback(runtime.stop)
@@ -152,9 +173,10 @@ async def serve(
             enrolment=enrolment,
             retry_next=lambda: _retry_next(uplink),
             observers=[],
+            topics=additions.topics,
         )
         # Metrics first, so that it hears of the appends from the first one on.
-        for make in reversed(components):
+        for make in reversed((*components, *additions.components)):
             component = make(node)
             if component is not None:
                 stack.push_async_callback(component.stop)
@@ -241,7 +263,9 @@ def _engine(
             want_retry_seconds_min=timing.want_retry_seconds,
             sealed_quiet_seconds=timing.sealed_quiet_seconds,
         ),
-        sequencer=None if sequencer_factory is None else sequencer_factory(code, store),
+        sequencer=None
+        if sequencer_factory is None
+        else sequencer_factory(code, store, SystemClock()),
     )
 
 

@@ -170,6 +170,7 @@ def join_beside(parent: Config, folder: Path, code: str, wishes: Wishes) -> Join
     """
     import time
 
+    from huying.node.admin import handler
     from huying.node.admin.offline import carry_out
     from huying.node.invites import InviteFolder, issue
     from huying.node.offers import make_offer
@@ -179,7 +180,7 @@ def join_beside(parent: Config, folder: Path, code: str, wishes: Wishes) -> Join
     text, _ = issue(InviteFolder(parent.invites_dir), offer, 1.0, time.time())
     joining = begin(folder, parse_token(text), text, wishes)
     request = admin_pb2.EnrolByFileRequest(request=joining.request)
-    return finish(joining, carry_out(parent, "EnrolByFile", request).response)
+    return finish(joining, carry_out(parent, handler("EnrolByFile"), request).response)
 
 
 def make_request(config: Config, token: JoinToken, made: Keys) -> bytes:

@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 from huying.common.ports import Clock
 from huying.node.api.ports import Facts
 from huying.node.config import Config, split_address
+from huying.node.desk import Topic
 from huying.node.late_enrolment import LateEnrolment
 from huying.node.runtime import Runtime
 
@@ -54,6 +55,7 @@ class Node:
     enrolment: LateEnrolment
     retry_next: Callable[[], Mapping[str, float]]  # unix seconds, by peer; safe on any thread
     observers: list[Callable[[float], None]]  # told the seconds each append took
+    topics: tuple[Topic, ...] = ()  # that the API serves beside the node's own
 
     def observe_append(self, seconds: float) -> None:
         """One append was acknowledged."""
@@ -116,6 +118,7 @@ def api_component(node: Node) -> Component:
         runtime=node.runtime,
         service=service,
         admin=AdminNode(node.config, node.runtime, reader, node.enrolment),
+        topics=node.topics,
     )
     return _Api(server, reader)
 

@@ -50,27 +50,65 @@ class _CallStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CallStage.V
     DESCRIPTOR: _descriptor.EnumDescriptor
     CALL_STAGE_UNSPECIFIED: _CallStage.ValueType  # 0
     CALL_STAGE_RAISED: _CallStage.ValueType  # 1
-    """sent, not yet received"""
+    """已呼叫: sent, not yet received"""
     CALL_STAGE_RECEIVED: _CallStage.ValueType  # 2
+    """已收到: the centre admits or declines"""
     CALL_STAGE_DISPATCHED: _CallStage.ValueType  # 3
+    """已派单: the department accepts or objects"""
     CALL_STAGE_ANSWERED: _CallStage.ValueType  # 4
+    """已答复: the caller confirms"""
     CALL_STAGE_CONFIRMED: _CallStage.ValueType  # 5
-    """resolved"""
+    """已确认: resolved; may be reopened for a while"""
     CALL_STAGE_UNRESOLVED: _CallStage.ValueType  # 6
-    """the caller says it is not: back to the department"""
+    """未解决: back with the department"""
+    CALL_STAGE_ADMITTED: _CallStage.ValueType  # 7
+    """已受理: to be dispatched"""
+    CALL_STAGE_OBJECTED: _CallStage.ValueType  # 8
+    """已异议: the centre rules"""
+    CALL_STAGE_HANDLING: _CallStage.ValueType  # 9
+    """办理中"""
+    CALL_STAGE_REVIEW: _CallStage.ValueType  # 10
+    """待审核: answered, the centre reviews"""
+    CALL_STAGE_CLOSED: _CallStage.ValueType  # 11
+    """已办结"""
+    CALL_STAGE_DECLINED: _CallStage.ValueType  # 12
+    """不予受理"""
+    CALL_STAGE_WITHDRAWN: _CallStage.ValueType  # 13
+    """已撤回"""
+    CALL_STAGE_MERGED: _CallStage.ValueType  # 14
+    """已并案"""
 
 class CallStage(_CallStage, metaclass=_CallStageEnumTypeWrapper): ...
 
 CALL_STAGE_UNSPECIFIED: CallStage.ValueType  # 0
 CALL_STAGE_RAISED: CallStage.ValueType  # 1
-"""sent, not yet received"""
+"""已呼叫: sent, not yet received"""
 CALL_STAGE_RECEIVED: CallStage.ValueType  # 2
+"""已收到: the centre admits or declines"""
 CALL_STAGE_DISPATCHED: CallStage.ValueType  # 3
+"""已派单: the department accepts or objects"""
 CALL_STAGE_ANSWERED: CallStage.ValueType  # 4
+"""已答复: the caller confirms"""
 CALL_STAGE_CONFIRMED: CallStage.ValueType  # 5
-"""resolved"""
+"""已确认: resolved; may be reopened for a while"""
 CALL_STAGE_UNRESOLVED: CallStage.ValueType  # 6
-"""the caller says it is not: back to the department"""
+"""未解决: back with the department"""
+CALL_STAGE_ADMITTED: CallStage.ValueType  # 7
+"""已受理: to be dispatched"""
+CALL_STAGE_OBJECTED: CallStage.ValueType  # 8
+"""已异议: the centre rules"""
+CALL_STAGE_HANDLING: CallStage.ValueType  # 9
+"""办理中"""
+CALL_STAGE_REVIEW: CallStage.ValueType  # 10
+"""待审核: answered, the centre reviews"""
+CALL_STAGE_CLOSED: CallStage.ValueType  # 11
+"""已办结"""
+CALL_STAGE_DECLINED: CallStage.ValueType  # 12
+"""不予受理"""
+CALL_STAGE_WITHDRAWN: CallStage.ValueType  # 13
+"""已撤回"""
+CALL_STAGE_MERGED: CallStage.ValueType  # 14
+"""已并案"""
 Global___CallStage: _TypeAlias = CallStage  # noqa: Y015
 
 @_typing.final

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from huying.wire.v1 import policy_pb2 as _policy_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,6 +19,31 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _DraftState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DraftStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DraftState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DRAFT_STATE_UNSPECIFIED: _DraftState.ValueType  # 0
+    DRAFT_STATE_WAITING: _DraftState.ValueType  # 1
+    """待审签"""
+    DRAFT_STATE_APPROVED: _DraftState.ValueType  # 2
+    """已审签: raised"""
+    DRAFT_STATE_REFUSED: _DraftState.ValueType  # 3
+    """退回"""
+
+class DraftState(_DraftState, metaclass=_DraftStateEnumTypeWrapper): ...
+
+DRAFT_STATE_UNSPECIFIED: DraftState.ValueType  # 0
+DRAFT_STATE_WAITING: DraftState.ValueType  # 1
+"""待审签"""
+DRAFT_STATE_APPROVED: DraftState.ValueType  # 2
+"""已审签: raised"""
+DRAFT_STATE_REFUSED: DraftState.ValueType  # 3
+"""退回"""
+Global___DraftState: _TypeAlias = DraftState  # noqa: Y015
 
 class _VoidReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -30,6 +56,12 @@ class _VoidReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VoidReason
     VOID_REASON_NOT_A_PARTY: _VoidReason.ValueType  # 2
     VOID_REASON_DUPLICATE: _VoidReason.ValueType  # 3
     VOID_REASON_MALFORMED: _VoidReason.ValueType  # 4
+    VOID_REASON_TOO_LATE: _VoidReason.ValueType  # 5
+    """its window is closed"""
+    VOID_REASON_NOT_APPROVED: _VoidReason.ValueType  # 6
+    """the policy asks for the town principal's approval"""
+    VOID_REASON_TOO_OFTEN: _VoidReason.ValueType  # 7
+    """as often as the terms allow, already"""
 
 class VoidReason(_VoidReason, metaclass=_VoidReasonEnumTypeWrapper): ...
 
@@ -38,7 +70,210 @@ VOID_REASON_WRONG_STAGE: VoidReason.ValueType  # 1
 VOID_REASON_NOT_A_PARTY: VoidReason.ValueType  # 2
 VOID_REASON_DUPLICATE: VoidReason.ValueType  # 3
 VOID_REASON_MALFORMED: VoidReason.ValueType  # 4
+VOID_REASON_TOO_LATE: VoidReason.ValueType  # 5
+"""its window is closed"""
+VOID_REASON_NOT_APPROVED: VoidReason.ValueType  # 6
+"""the policy asks for the town principal's approval"""
+VOID_REASON_TOO_OFTEN: VoidReason.ValueType  # 7
+"""as often as the terms allow, already"""
 Global___VoidReason: _TypeAlias = VoidReason  # noqa: Y015
+
+class _DeclineReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DeclineReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeclineReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DECLINE_REASON_UNSPECIFIED: _DeclineReason.ValueType  # 0
+    DECLINE_REASON_LEGAL_ROUTE: _DeclineReason.ValueType  # 1
+    """应通过诉讼、仲裁、行政复议等途径"""
+    DECLINE_REASON_EMERGENCY: _DeclineReason.ValueType  # 2
+    """紧急警务、医疗、消防: 110/120/119"""
+    DECLINE_REASON_DUPLICATE: _DeclineReason.ValueType  # 3
+    """重复"""
+    DECLINE_REASON_SECRET: _DeclineReason.ValueType  # 4
+    """涉密、涉商业秘密、涉个人隐私"""
+    DECLINE_REASON_BEYOND_DUTY: _DeclineReason.ValueType  # 5
+    """超出职责"""
+    DECLINE_REASON_UNLAWFUL: _DeclineReason.ValueType  # 6
+    """违法、恶意"""
+
+class DeclineReason(_DeclineReason, metaclass=_DeclineReasonEnumTypeWrapper): ...
+
+DECLINE_REASON_UNSPECIFIED: DeclineReason.ValueType  # 0
+DECLINE_REASON_LEGAL_ROUTE: DeclineReason.ValueType  # 1
+"""应通过诉讼、仲裁、行政复议等途径"""
+DECLINE_REASON_EMERGENCY: DeclineReason.ValueType  # 2
+"""紧急警务、医疗、消防: 110/120/119"""
+DECLINE_REASON_DUPLICATE: DeclineReason.ValueType  # 3
+"""重复"""
+DECLINE_REASON_SECRET: DeclineReason.ValueType  # 4
+"""涉密、涉商业秘密、涉个人隐私"""
+DECLINE_REASON_BEYOND_DUTY: DeclineReason.ValueType  # 5
+"""超出职责"""
+DECLINE_REASON_UNLAWFUL: DeclineReason.ValueType  # 6
+"""违法、恶意"""
+Global___DeclineReason: _TypeAlias = DeclineReason  # noqa: Y015
+
+class _ClosureReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ClosureReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ClosureReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CLOSURE_REASON_UNSPECIFIED: _ClosureReason.ValueType  # 0
+    CLOSURE_REASON_CONFIRMED: _ClosureReason.ValueType  # 1
+    """已确认解决"""
+    CLOSURE_REASON_SILENCE: _ClosureReason.ValueType  # 2
+    """逾期未回访"""
+    CLOSURE_REASON_EXHAUSTED: _ClosureReason.ValueType  # 3
+    """依法依规已办到位,仍不满意"""
+
+class ClosureReason(_ClosureReason, metaclass=_ClosureReasonEnumTypeWrapper): ...
+
+CLOSURE_REASON_UNSPECIFIED: ClosureReason.ValueType  # 0
+CLOSURE_REASON_CONFIRMED: ClosureReason.ValueType  # 1
+"""已确认解决"""
+CLOSURE_REASON_SILENCE: ClosureReason.ValueType  # 2
+"""逾期未回访"""
+CLOSURE_REASON_EXHAUSTED: ClosureReason.ValueType  # 3
+"""依法依规已办到位,仍不满意"""
+Global___ClosureReason: _TypeAlias = ClosureReason  # noqa: Y015
+
+class _SupervisionLevel:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SupervisionLevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SupervisionLevel.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SUPERVISION_LEVEL_UNSPECIFIED: _SupervisionLevel.ValueType  # 0
+    SUPERVISION_LEVEL_ROUTINE: _SupervisionLevel.ValueType  # 1
+    """日常督办"""
+    SUPERVISION_LEVEL_LISTED: _SupervisionLevel.ValueType  # 2
+    """挂牌督办"""
+    SUPERVISION_LEVEL_INTERVIEW: _SupervisionLevel.ValueType  # 3
+    """约谈"""
+
+class SupervisionLevel(_SupervisionLevel, metaclass=_SupervisionLevelEnumTypeWrapper):
+    """督办, at three levels."""
+
+SUPERVISION_LEVEL_UNSPECIFIED: SupervisionLevel.ValueType  # 0
+SUPERVISION_LEVEL_ROUTINE: SupervisionLevel.ValueType  # 1
+"""日常督办"""
+SUPERVISION_LEVEL_LISTED: SupervisionLevel.ValueType  # 2
+"""挂牌督办"""
+SUPERVISION_LEVEL_INTERVIEW: SupervisionLevel.ValueType  # 3
+"""约谈"""
+Global___SupervisionLevel: _TypeAlias = SupervisionLevel  # noqa: Y015
+
+class _CardColour:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CardColourEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CardColour.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CARD_COLOUR_UNSPECIFIED: _CardColour.ValueType  # 0
+    CARD_COLOUR_YELLOW: _CardColour.ValueType  # 1
+    CARD_COLOUR_RED: _CardColour.ValueType  # 2
+
+class CardColour(_CardColour, metaclass=_CardColourEnumTypeWrapper): ...
+
+CARD_COLOUR_UNSPECIFIED: CardColour.ValueType  # 0
+CARD_COLOUR_YELLOW: CardColour.ValueType  # 1
+CARD_COLOUR_RED: CardColour.ValueType  # 2
+Global___CardColour: _TypeAlias = CardColour  # noqa: Y015
+
+class _PartyRole:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PartyRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PartyRole.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PARTY_ROLE_UNSPECIFIED: _PartyRole.ValueType  # 0
+    PARTY_ROLE_CO_HANDLER: _PartyRole.ValueType  # 1
+    """a town or village that helps"""
+    PARTY_ROLE_MERGED_CALLER: _PartyRole.ValueType  # 2
+    """whose own call was merged into this one"""
+
+class PartyRole(_PartyRole, metaclass=_PartyRoleEnumTypeWrapper): ...
+
+PARTY_ROLE_UNSPECIFIED: PartyRole.ValueType  # 0
+PARTY_ROLE_CO_HANDLER: PartyRole.ValueType  # 1
+"""a town or village that helps"""
+PARTY_ROLE_MERGED_CALLER: PartyRole.ValueType  # 2
+"""whose own call was merged into this one"""
+Global___PartyRole: _TypeAlias = PartyRole  # noqa: Y015
+
+class _Clock:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ClockEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Clock.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CLOCK_UNSPECIFIED: _Clock.ValueType  # 0
+    CLOCK_ADMIT: _Clock.ValueType  # 1
+    """受理: the centre admits or declines"""
+    CLOCK_ACCEPT: _Clock.ValueType  # 2
+    """签收: the department accepts or objects; past it nobody may object"""
+    CLOCK_ANSWER: _Clock.ValueType  # 3
+    """答复"""
+    CLOCK_SUPPLEMENT: _Clock.ValueType  # 4
+    """补充: the caller's turn"""
+    CLOCK_CONFIRM: _Clock.ValueType  # 5
+    """回访: the caller's turn; silence closes"""
+    CLOCK_REOPEN: _Clock.ValueType  # 6
+    """重办: how long an ended call may be reopened"""
+    CLOCK_YELLOW: _Clock.ValueType  # 7
+    """黄牌, from the breach on"""
+    CLOCK_RED: _Clock.ValueType  # 8
+    """红牌"""
+
+class Clock(_Clock, metaclass=_ClockEnumTypeWrapper):
+    """--- what time does --------------------------------------------------------------------------"""
+
+CLOCK_UNSPECIFIED: Clock.ValueType  # 0
+CLOCK_ADMIT: Clock.ValueType  # 1
+"""受理: the centre admits or declines"""
+CLOCK_ACCEPT: Clock.ValueType  # 2
+"""签收: the department accepts or objects; past it nobody may object"""
+CLOCK_ANSWER: Clock.ValueType  # 3
+"""答复"""
+CLOCK_SUPPLEMENT: Clock.ValueType  # 4
+"""补充: the caller's turn"""
+CLOCK_CONFIRM: Clock.ValueType  # 5
+"""回访: the caller's turn; silence closes"""
+CLOCK_REOPEN: Clock.ValueType  # 6
+"""重办: how long an ended call may be reopened"""
+CLOCK_YELLOW: Clock.ValueType  # 7
+"""黄牌, from the breach on"""
+CLOCK_RED: Clock.ValueType  # 8
+"""红牌"""
+Global___Clock: _TypeAlias = Clock  # noqa: Y015
+
+class _ClockEvent:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ClockEventEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ClockEvent.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CLOCK_EVENT_UNSPECIFIED: _ClockEvent.ValueType  # 0
+    CLOCK_EVENT_STARTED: _ClockEvent.ValueType  # 1
+    CLOCK_EVENT_PAUSED: _ClockEvent.ValueType  # 2
+    CLOCK_EVENT_RESUMED: _ClockEvent.ValueType  # 3
+    CLOCK_EVENT_EXTENDED: _ClockEvent.ValueType  # 4
+    CLOCK_EVENT_STOPPED: _ClockEvent.ValueType  # 5
+    """what it waited for was done"""
+
+class ClockEvent(_ClockEvent, metaclass=_ClockEventEnumTypeWrapper): ...
+
+CLOCK_EVENT_UNSPECIFIED: ClockEvent.ValueType  # 0
+CLOCK_EVENT_STARTED: ClockEvent.ValueType  # 1
+CLOCK_EVENT_PAUSED: ClockEvent.ValueType  # 2
+CLOCK_EVENT_RESUMED: ClockEvent.ValueType  # 3
+CLOCK_EVENT_EXTENDED: ClockEvent.ValueType  # 4
+CLOCK_EVENT_STOPPED: ClockEvent.ValueType  # 5
+"""what it waited for was done"""
+Global___ClockEvent: _TypeAlias = ClockEvent  # noqa: Y015
 
 @_typing.final
 class Call(_message.Message):
@@ -57,6 +292,9 @@ class Call(_message.Message):
     ACTOR_FIELD_NUMBER: _builtins.int
     CONTACT_NAME_FIELD_NUMBER: _builtins.int
     CONTACT_PHONE_FIELD_NUMBER: _builtins.int
+    APPROVED_BY_FIELD_NUMBER: _builtins.int
+    URGENCY_FIELD_NUMBER: _builtins.int
+    ATTACHMENTS_FIELD_NUMBER: _builtins.int
     sequencer: _builtins.str
     category: _builtins.str
     title: _builtins.str
@@ -69,6 +307,14 @@ class Call(_message.Message):
     actor: _builtins.str
     contact_name: _builtins.str
     contact_phone: _builtins.str
+    approved_by: _builtins.str
+    """审签: the town principal who approved the call; empty where the policy asks for none."""
+    urgency: _policy_pb2.Urgency.ValueType
+    """The urgency that the caller asks for; the centre decides."""
+    @_builtins.property
+    def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attachment]:
+        """The evidence that goes along, as digests; the bytes stay where they are."""
+
     def __init__(
         self,
         *,
@@ -83,14 +329,110 @@ class Call(_message.Message):
         actor: _builtins.str = ...,
         contact_name: _builtins.str = ...,
         contact_phone: _builtins.str = ...,
+        approved_by: _builtins.str = ...,
+        urgency: _policy_pb2.Urgency.ValueType = ...,
+        attachments: _abc.Iterable[Global___Attachment] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "category", b"category", "contact_name", b"contact_name", "contact_phone", b"contact_phone", "description", b"description", "event", b"event", "grid", b"grid", "raised_micros", b"raised_micros", "sequencer", b"sequencer", "title", b"title", "village", b"village"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "approved_by", b"approved_by", "attachments", b"attachments", "category", b"category", "contact_name", b"contact_name", "contact_phone", b"contact_phone", "description", b"description", "event", b"event", "grid", b"grid", "raised_micros", b"raised_micros", "sequencer", b"sequencer", "title", b"title", "urgency", b"urgency", "village", b"village"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Call: _TypeAlias = Call  # noqa: Y015
+
+@_typing.final
+class Attachment(_message.Message):
+    """附件: named and digested, so that it can't be exchanged later."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    sha256: _builtins.bytes
+    size_bytes: _builtins.int
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        sha256: _builtins.bytes = ...,
+        size_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Attachment: _TypeAlias = Attachment  # noqa: Y015
+
+@_typing.final
+class CallDraft(_message.Message):
+    """草稿: a call before the town principal approved it. Nothing of it leaves the town. Its record id
+    becomes the call's.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    GRID_FIELD_NUMBER: _builtins.int
+    VILLAGE_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    CONTACT_NAME_FIELD_NUMBER: _builtins.int
+    CONTACT_PHONE_FIELD_NUMBER: _builtins.int
+    URGENCY_FIELD_NUMBER: _builtins.int
+    SEQUENCER_FIELD_NUMBER: _builtins.int
+    ATTACHMENTS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    DECIDED_BY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    category: _builtins.str
+    title: _builtins.str
+    description: _builtins.str
+    grid: _builtins.str
+    village: _builtins.str
+    event: _builtins.bytes
+    actor: _builtins.str
+    contact_name: _builtins.str
+    contact_phone: _builtins.str
+    urgency: _policy_pb2.Urgency.ValueType
+    sequencer: _builtins.str
+    state: Global___DraftState.ValueType
+    decided_by: _builtins.str
+    reason: _builtins.str
+    @_builtins.property
+    def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attachment]: ...
+    def __init__(
+        self,
+        *,
+        category: _builtins.str = ...,
+        title: _builtins.str = ...,
+        description: _builtins.str = ...,
+        grid: _builtins.str = ...,
+        village: _builtins.str = ...,
+        event: _builtins.bytes = ...,
+        actor: _builtins.str = ...,
+        contact_name: _builtins.str = ...,
+        contact_phone: _builtins.str = ...,
+        urgency: _policy_pb2.Urgency.ValueType = ...,
+        sequencer: _builtins.str = ...,
+        attachments: _abc.Iterable[Global___Attachment] | None = ...,
+        state: Global___DraftState.ValueType = ...,
+        decided_by: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "attachments", b"attachments", "category", b"category", "contact_name", b"contact_name", "contact_phone", b"contact_phone", "decided_by", b"decided_by", "description", b"description", "event", b"event", "grid", b"grid", "reason", b"reason", "sequencer", b"sequencer", "state", b"state", "title", b"title", "urgency", b"urgency", "village", b"village"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CallDraft: _TypeAlias = CallDraft  # noqa: Y015
 
 @_typing.final
 class EntryRef(_message.Message):
@@ -118,19 +460,30 @@ Global___EntryRef: _TypeAlias = EntryRef  # noqa: Y015
 
 @_typing.final
 class Raise(_message.Message):
+    """--- what a party proposes -------------------------------------------------------------------"""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     VILLAGE_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    URGENCY_FIELD_NUMBER: _builtins.int
     village: _builtins.str
     """The call's village, a party to it; empty where there is none."""
+    urgency: _policy_pb2.Urgency.ValueType
+    @_builtins.property
+    def terms(self) -> _policy_pb2.Terms:
+        """What holds for this call, from the policy in force when it was received."""
+
     def __init__(
         self,
         *,
         village: _builtins.str = ...,
+        terms: _policy_pb2.Terms | None = ...,
+        urgency: _policy_pb2.Urgency.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["village", b"village"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["terms", b"terms", "urgency", b"urgency", "village", b"village"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -138,29 +491,152 @@ Global___Raise: _TypeAlias = Raise  # noqa: Y015
 
 @_typing.final
 class Confirm(_message.Message):
+    """回访: resolved or not, and rated from 1 to 5; 0 where not rated."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RESOLVED_FIELD_NUMBER: _builtins.int
     SATISFACTION_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    MANNER_FIELD_NUMBER: _builtins.int
     resolved: _builtins.bool
     satisfaction: _builtins.int
-    """1 to 5; 0 where not rated."""
+    """with the result"""
     comment: _builtins.str
+    response: _builtins.int
+    """how fast they answered"""
+    manner: _builtins.int
     def __init__(
         self,
         *,
         resolved: _builtins.bool = ...,
         satisfaction: _builtins.int = ...,
         comment: _builtins.str = ...,
+        response: _builtins.int = ...,
+        manner: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "resolved", b"resolved", "satisfaction", b"satisfaction"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "manner", b"manner", "resolved", b"resolved", "response", b"response", "satisfaction", b"satisfaction"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Confirm: _TypeAlias = Confirm  # noqa: Y015
+
+@_typing.final
+class Rate(_message.Message):
+    """评价: a rating that comes after the confirmation, or changes it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SATISFACTION_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    MANNER_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    satisfaction: _builtins.int
+    response: _builtins.int
+    manner: _builtins.int
+    comment: _builtins.str
+    def __init__(
+        self,
+        *,
+        satisfaction: _builtins.int = ...,
+        response: _builtins.int = ...,
+        manner: _builtins.int = ...,
+        comment: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "manner", b"manner", "response", b"response", "satisfaction", b"satisfaction"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rate: _TypeAlias = Rate  # noqa: Y015
+
+@_typing.final
+class Supplement(_message.Message):
+    """补充: what the department asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    ATTACHMENTS_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    @_builtins.property
+    def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attachment]: ...
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        attachments: _abc.Iterable[Global___Attachment] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Supplement: _TypeAlias = Supplement  # noqa: Y015
+
+@_typing.final
+class Reopen(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reopen: _TypeAlias = Reopen  # noqa: Y015
+
+@_typing.final
+class Withdraw(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Withdraw: _TypeAlias = Withdraw  # noqa: Y015
+
+@_typing.final
+class Urge(_message.Message):
+    """催办, by the caller (as a proposal) or by the centre."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Urge: _TypeAlias = Urge  # noqa: Y015
 
 @_typing.final
 class Took(_message.Message):
@@ -175,12 +651,27 @@ class Took(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     RAISE_FIELD_NUMBER: _builtins.int
     CONFIRM_FIELD_NUMBER: _builtins.int
+    SUPPLEMENT_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    REOPEN_FIELD_NUMBER: _builtins.int
+    WITHDRAW_FIELD_NUMBER: _builtins.int
+    URGE_FIELD_NUMBER: _builtins.int
     accepted: _builtins.bool
     reason: Global___VoidReason.ValueType
     @_builtins.property
     def ref(self) -> Global___EntryRef: ...
     @_builtins.property
     def confirm(self) -> Global___Confirm: ...
+    @_builtins.property
+    def supplement(self) -> Global___Supplement: ...
+    @_builtins.property
+    def rate(self) -> Global___Rate: ...
+    @_builtins.property
+    def reopen(self) -> Global___Reopen: ...
+    @_builtins.property
+    def withdraw(self) -> Global___Withdraw: ...
+    @_builtins.property
+    def urge(self) -> Global___Urge: ...
     def __init__(
         self,
         *,
@@ -188,16 +679,93 @@ class Took(_message.Message):
         accepted: _builtins.bool = ...,
         reason: Global___VoidReason.ValueType = ...,
         confirm: Global___Confirm | None = ...,
+        supplement: Global___Supplement | None = ...,
+        rate: Global___Rate | None = ...,
+        reopen: Global___Reopen | None = ...,
+        withdraw: Global___Withdraw | None = ...,
+        urge: Global___Urge | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["confirm", b"confirm", "proposal", b"proposal", "raise", b"raise", "ref", b"ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["confirm", b"confirm", "proposal", b"proposal", "raise", b"raise", "rate", b"rate", "ref", b"ref", "reopen", b"reopen", "supplement", b"supplement", "urge", b"urge", "withdraw", b"withdraw"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "confirm", b"confirm", "proposal", b"proposal", "raise", b"raise", "reason", b"reason", "ref", b"ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "confirm", b"confirm", "proposal", b"proposal", "raise", b"raise", "rate", b"rate", "reason", b"reason", "ref", b"ref", "reopen", b"reopen", "supplement", b"supplement", "urge", b"urge", "withdraw", b"withdraw"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_proposal: _TypeAlias = _typing.Literal["raise", "confirm"]  # noqa: Y015
+    _WhichOneofReturnType_proposal: _TypeAlias = _typing.Literal["raise", "confirm", "supplement", "rate", "reopen", "withdraw", "urge"]  # noqa: Y015
     _WhichOneofArgType_proposal: _TypeAlias = _typing.Literal["proposal", b"proposal"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_proposal) -> _WhichOneofReturnType_proposal | None: ...
 
 Global___Took: _TypeAlias = Took  # noqa: Y015
+
+@_typing.final
+class Admit(_message.Message):
+    """--- what the answering node's centre does ---------------------------------------------------
+
+    受理
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTE_FIELD_NUMBER: _builtins.int
+    note: _builtins.str
+    def __init__(
+        self,
+        *,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["note", b"note"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Admit: _TypeAlias = Admit  # noqa: Y015
+
+@_typing.final
+class Decline(_message.Message):
+    """不予受理"""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    reason: Global___DeclineReason.ValueType
+    text: _builtins.str
+    def __init__(
+        self,
+        *,
+        reason: Global___DeclineReason.ValueType = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Decline: _TypeAlias = Decline  # noqa: Y015
+
+@_typing.final
+class OffList(_message.Message):
+    """准入审批: the centre's leader lets a task through that is on no list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPROVED_BY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    approved_by: _builtins.str
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        approved_by: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OffList: _TypeAlias = OffList  # noqa: Y015
 
 @_typing.final
 class Dispatch(_message.Message):
@@ -208,9 +776,17 @@ class Dispatch(_message.Message):
     DEPARTMENT_FIELD_NUMBER: _builtins.int
     CO_HANDLERS_FIELD_NUMBER: _builtins.int
     DEADLINE_MICROS_FIELD_NUMBER: _builtins.int
+    URGENCY_FIELD_NUMBER: _builtins.int
+    DUTY_VERSION_FIELD_NUMBER: _builtins.int
+    DUTY_ITEM_FIELD_NUMBER: _builtins.int
     department: _builtins.str
     """主办"""
     deadline_micros: _builtins.int
+    """to answer; the sequencer prints it where it is 0"""
+    urgency: _policy_pb2.Urgency.ValueType
+    duty_version: _builtins.int
+    """The item of the duty list that says whose duty it is."""
+    duty_item: _builtins.str
     @_builtins.property
     def co_handlers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """协办"""
@@ -221,18 +797,293 @@ class Dispatch(_message.Message):
         department: _builtins.str = ...,
         co_handlers: _abc.Iterable[_builtins.str] | None = ...,
         deadline_micros: _builtins.int = ...,
+        urgency: _policy_pb2.Urgency.ValueType = ...,
+        duty_version: _builtins.int = ...,
+        duty_item: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["co_handlers", b"co_handlers", "deadline_micros", b"deadline_micros", "department", b"department"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["co_handlers", b"co_handlers", "deadline_micros", b"deadline_micros", "department", b"department", "duty_item", b"duty_item", "duty_version", b"duty_version", "urgency", b"urgency"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Dispatch: _TypeAlias = Dispatch  # noqa: Y015
 
 @_typing.final
-class Answer(_message.Message):
-    """答复"""
+class Ruling(_message.Message):
+    """裁决 of an objection: upheld, and dispatched anew; or assigned, and not returned again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPHELD_FIELD_NUMBER: _builtins.int
+    DEPARTMENT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    upheld: _builtins.bool
+    department: _builtins.str
+    """assigned; empty where upheld"""
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        upheld: _builtins.bool = ...,
+        department: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["department", b"department", "reason", b"reason", "upheld", b"upheld"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Ruling: _TypeAlias = Ruling  # noqa: Y015
+
+@_typing.final
+class ExtensionDecision(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GRANTED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    granted: _builtins.bool
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        granted: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["granted", b"granted", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtensionDecision: _TypeAlias = ExtensionDecision  # noqa: Y015
+
+@_typing.final
+class Review(_message.Message):
+    """审核: sent to the caller, or returned for rework."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SENT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    sent: _builtins.bool
+    reason: _builtins.str
+    text: _builtins.str
+    """the answer as it is sent; empty where the answer was public at once"""
+    def __init__(
+        self,
+        *,
+        sent: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "sent", b"sent", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Review: _TypeAlias = Review  # noqa: Y015
+
+@_typing.final
+class Closure(_message.Message):
+    """办结"""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    reason: Global___ClosureReason.ValueType
+    text: _builtins.str
+    def __init__(
+        self,
+        *,
+        reason: Global___ClosureReason.ValueType = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Closure: _TypeAlias = Closure  # noqa: Y015
+
+@_typing.final
+class Merge(_message.Message):
+    """并案: this call is a duplicate of another of the same sequencer, and ends here."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTO_FIELD_NUMBER: _builtins.int
+    INTO_CALLER_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    into: _builtins.bytes
+    into_caller: _builtins.str
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        into: _builtins.bytes = ...,
+        into_caller: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["into", b"into", "into_caller", b"into_caller", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Merge: _TypeAlias = Merge  # noqa: Y015
+
+@_typing.final
+class Supervise(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUPERVISION_LEVEL_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    supervision_level: Global___SupervisionLevel.ValueType
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        supervision_level: Global___SupervisionLevel.ValueType = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "supervision_level", b"supervision_level"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Supervise: _TypeAlias = Supervise  # noqa: Y015
+
+@_typing.final
+class Card(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLOUR_FIELD_NUMBER: _builtins.int
+    DEPARTMENT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    colour: Global___CardColour.ValueType
+    department: _builtins.str
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        colour: Global___CardColour.ValueType = ...,
+        department: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["colour", b"colour", "department", b"department", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Card: _TypeAlias = Card  # noqa: Y015
+
+@_typing.final
+class Party(_message.Message):
+    """A node joins the call late; the summary is what it needs to read on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    GRID_FIELD_NUMBER: _builtins.int
+    VILLAGE_FIELD_NUMBER: _builtins.int
+    RAISED_MICROS_FIELD_NUMBER: _builtins.int
+    EARLIER_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    role: Global___PartyRole.ValueType
+    category: _builtins.str
+    title: _builtins.str
+    description: _builtins.str
+    grid: _builtins.str
+    village: _builtins.str
+    raised_micros: _builtins.int
+    @_builtins.property
+    def earlier(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntryRef]:
+        """Where the earlier entries of this call stand, of the sequencer's feeds: opened to the party."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        role: Global___PartyRole.ValueType = ...,
+        category: _builtins.str = ...,
+        title: _builtins.str = ...,
+        description: _builtins.str = ...,
+        grid: _builtins.str = ...,
+        village: _builtins.str = ...,
+        raised_micros: _builtins.int = ...,
+        earlier: _abc.Iterable[Global___EntryRef] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "code", b"code", "description", b"description", "earlier", b"earlier", "grid", b"grid", "raised_micros", b"raised_micros", "role", b"role", "title", b"title", "village", b"village"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Party: _TypeAlias = Party  # noqa: Y015
+
+@_typing.final
+class Accept(_message.Message):
+    """--- what a department at the answering node does -------------------------------------------
+
+    签收
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEPARTMENT_FIELD_NUMBER: _builtins.int
+    department: _builtins.str
+    def __init__(
+        self,
+        *,
+        department: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["department", b"department"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Accept: _TypeAlias = Accept  # noqa: Y015
+
+@_typing.final
+class Objection(_message.Message):
+    """异议, once"""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEPARTMENT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    department: _builtins.str
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        department: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["department", b"department", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Objection: _TypeAlias = Objection  # noqa: Y015
+
+@_typing.final
+class Note(_message.Message):
+    """办理记录: shown to the parties; changes no state."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -252,7 +1103,215 @@ class Answer(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+Global___Note: _TypeAlias = Note  # noqa: Y015
+
+@_typing.final
+class SupplementRequest(_message.Message):
+    """请求补充: pauses the answer clock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEPARTMENT_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    department: _builtins.str
+    text: _builtins.str
+    def __init__(
+        self,
+        *,
+        department: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["department", b"department", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SupplementRequest: _TypeAlias = SupplementRequest  # noqa: Y015
+
+@_typing.final
+class Resume(_message.Message):
+    """The department goes on without the supplement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEPARTMENT_FIELD_NUMBER: _builtins.int
+    department: _builtins.str
+    def __init__(
+        self,
+        *,
+        department: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["department", b"department"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Resume: _TypeAlias = Resume  # noqa: Y015
+
+@_typing.final
+class Reply(_message.Message):
+    """协办回复, to the lead"""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEPARTMENT_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    department: _builtins.str
+    text: _builtins.str
+    def __init__(
+        self,
+        *,
+        department: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["department", b"department", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reply: _TypeAlias = Reply  # noqa: Y015
+
+@_typing.final
+class ExtensionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEPARTMENT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    department: _builtins.str
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        department: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["department", b"department", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtensionRequest: _TypeAlias = ExtensionRequest  # noqa: Y015
+
+@_typing.final
+class Answer(_message.Message):
+    """答复"""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEPARTMENT_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    ATTACHMENTS_FIELD_NUMBER: _builtins.int
+    department: _builtins.str
+    text: _builtins.str
+    """empty where the centre reviews first: see CallStep.unreviewed_text"""
+    @_builtins.property
+    def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attachment]: ...
+    def __init__(
+        self,
+        *,
+        department: _builtins.str = ...,
+        text: _builtins.str = ...,
+        attachments: _abc.Iterable[Global___Attachment] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "department", b"department", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
 Global___Answer: _TypeAlias = Answer  # noqa: Y015
+
+@_typing.final
+class ClockMark(_message.Message):
+    """What a step of the sequencer does to one clock, as the sequencer printed it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLOCK_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    DUE_MICROS_FIELD_NUMBER: _builtins.int
+    REMAINING_MICROS_FIELD_NUMBER: _builtins.int
+    CALENDAR_VERSION_FIELD_NUMBER: _builtins.int
+    clock: Global___Clock.ValueType
+    generation: _builtins.int
+    """from 1; a restart begins a new one"""
+    event: Global___ClockEvent.ValueType
+    due_micros: _builtins.int
+    """started, resumed, extended: when it runs out"""
+    remaining_micros: _builtins.int
+    """paused: what was left, in the clock's own time (working or not)"""
+    calendar_version: _builtins.int
+    """the calendar that it was reckoned by"""
+    def __init__(
+        self,
+        *,
+        clock: Global___Clock.ValueType = ...,
+        generation: _builtins.int = ...,
+        event: Global___ClockEvent.ValueType = ...,
+        due_micros: _builtins.int = ...,
+        remaining_micros: _builtins.int = ...,
+        calendar_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_version", b"calendar_version", "clock", b"clock", "due_micros", b"due_micros", "event", b"event", "generation", b"generation", "remaining_micros", b"remaining_micros"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClockMark: _TypeAlias = ClockMark  # noqa: Y015
+
+@_typing.final
+class Timeout(_message.Message):
+    """A clock ran out. Written by the sequencer, once for each clock and generation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLOCK_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    clock: Global___Clock.ValueType
+    generation: _builtins.int
+    def __init__(
+        self,
+        *,
+        clock: Global___Clock.ValueType = ...,
+        generation: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "generation", b"generation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Timeout: _TypeAlias = Timeout  # noqa: Y015
+
+@_typing.final
+class Outage(_message.Message):
+    """The sequencer was away, and open windows grow by it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_MICROS_FIELD_NUMBER: _builtins.int
+    UNTIL_MICROS_FIELD_NUMBER: _builtins.int
+    from_micros: _builtins.int
+    until_micros: _builtins.int
+    def __init__(
+        self,
+        *,
+        from_micros: _builtins.int = ...,
+        until_micros: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_micros", b"from_micros", "until_micros", b"until_micros"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Outage: _TypeAlias = Outage  # noqa: Y015
 
 @_typing.final
 class CallStep(_message.Message):
@@ -265,12 +1324,44 @@ class CallStep(_message.Message):
     DISPATCH_FIELD_NUMBER: _builtins.int
     ANSWER_FIELD_NUMBER: _builtins.int
     CONFIRM_FIELD_NUMBER: _builtins.int
+    ADMIT_FIELD_NUMBER: _builtins.int
+    DECLINE_FIELD_NUMBER: _builtins.int
+    OFF_LIST_FIELD_NUMBER: _builtins.int
+    ACCEPT_FIELD_NUMBER: _builtins.int
+    OBJECTION_FIELD_NUMBER: _builtins.int
+    RULING_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    SUPPLEMENT_REQUEST_FIELD_NUMBER: _builtins.int
+    SUPPLEMENT_FIELD_NUMBER: _builtins.int
+    RESUME_FIELD_NUMBER: _builtins.int
+    REPLY_FIELD_NUMBER: _builtins.int
+    EXTENSION_REQUEST_FIELD_NUMBER: _builtins.int
+    EXTENSION_DECISION_FIELD_NUMBER: _builtins.int
+    REVIEW_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    REOPEN_FIELD_NUMBER: _builtins.int
+    WITHDRAW_FIELD_NUMBER: _builtins.int
+    URGE_FIELD_NUMBER: _builtins.int
+    SUPERVISE_FIELD_NUMBER: _builtins.int
+    CARD_FIELD_NUMBER: _builtins.int
+    CLOSURE_FIELD_NUMBER: _builtins.int
+    MERGE_FIELD_NUMBER: _builtins.int
+    PARTY_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    OUTAGE_FIELD_NUMBER: _builtins.int
     INTERNAL_NOTE_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    CLOCKS_FIELD_NUMBER: _builtins.int
+    UNREVIEWED_TEXT_FIELD_NUMBER: _builtins.int
     call: _builtins.bytes
     caller: _builtins.str
     actor: _builtins.str
     internal_note: _builtins.str
     """Stays with the writer's own office; changes no state."""
+    number: _builtins.int
+    """Of the sequencer's steps: counts them from 1, so that every party sees whether it has all."""
+    unreviewed_text: _builtins.str
+    """An answer that the centre has not sent yet: for the answering node and those above it."""
     @_builtins.property
     def took(self) -> Global___Took: ...
     @_builtins.property
@@ -279,6 +1370,60 @@ class CallStep(_message.Message):
     def answer(self) -> Global___Answer: ...
     @_builtins.property
     def confirm(self) -> Global___Confirm: ...
+    @_builtins.property
+    def admit(self) -> Global___Admit: ...
+    @_builtins.property
+    def decline(self) -> Global___Decline: ...
+    @_builtins.property
+    def off_list(self) -> Global___OffList: ...
+    @_builtins.property
+    def accept(self) -> Global___Accept: ...
+    @_builtins.property
+    def objection(self) -> Global___Objection: ...
+    @_builtins.property
+    def ruling(self) -> Global___Ruling: ...
+    @_builtins.property
+    def note(self) -> Global___Note: ...
+    @_builtins.property
+    def supplement_request(self) -> Global___SupplementRequest: ...
+    @_builtins.property
+    def supplement(self) -> Global___Supplement: ...
+    @_builtins.property
+    def resume(self) -> Global___Resume: ...
+    @_builtins.property
+    def reply(self) -> Global___Reply: ...
+    @_builtins.property
+    def extension_request(self) -> Global___ExtensionRequest: ...
+    @_builtins.property
+    def extension_decision(self) -> Global___ExtensionDecision: ...
+    @_builtins.property
+    def review(self) -> Global___Review: ...
+    @_builtins.property
+    def rate(self) -> Global___Rate: ...
+    @_builtins.property
+    def reopen(self) -> Global___Reopen: ...
+    @_builtins.property
+    def withdraw(self) -> Global___Withdraw: ...
+    @_builtins.property
+    def urge(self) -> Global___Urge: ...
+    @_builtins.property
+    def supervise(self) -> Global___Supervise: ...
+    @_builtins.property
+    def card(self) -> Global___Card: ...
+    @_builtins.property
+    def closure(self) -> Global___Closure: ...
+    @_builtins.property
+    def merge(self) -> Global___Merge: ...
+    @_builtins.property
+    def party(self) -> Global___Party: ...
+    @_builtins.property
+    def timeout(self) -> Global___Timeout: ...
+    @_builtins.property
+    def outage(self) -> Global___Outage: ...
+    @_builtins.property
+    def clocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClockMark]:
+        """Of the sequencer's steps: what this one does to the call's clocks."""
+
     def __init__(
         self,
         *,
@@ -289,13 +1434,41 @@ class CallStep(_message.Message):
         dispatch: Global___Dispatch | None = ...,
         answer: Global___Answer | None = ...,
         confirm: Global___Confirm | None = ...,
+        admit: Global___Admit | None = ...,
+        decline: Global___Decline | None = ...,
+        off_list: Global___OffList | None = ...,
+        accept: Global___Accept | None = ...,
+        objection: Global___Objection | None = ...,
+        ruling: Global___Ruling | None = ...,
+        note: Global___Note | None = ...,
+        supplement_request: Global___SupplementRequest | None = ...,
+        supplement: Global___Supplement | None = ...,
+        resume: Global___Resume | None = ...,
+        reply: Global___Reply | None = ...,
+        extension_request: Global___ExtensionRequest | None = ...,
+        extension_decision: Global___ExtensionDecision | None = ...,
+        review: Global___Review | None = ...,
+        rate: Global___Rate | None = ...,
+        reopen: Global___Reopen | None = ...,
+        withdraw: Global___Withdraw | None = ...,
+        urge: Global___Urge | None = ...,
+        supervise: Global___Supervise | None = ...,
+        card: Global___Card | None = ...,
+        closure: Global___Closure | None = ...,
+        merge: Global___Merge | None = ...,
+        party: Global___Party | None = ...,
+        timeout: Global___Timeout | None = ...,
+        outage: Global___Outage | None = ...,
         internal_note: _builtins.str = ...,
+        number: _builtins.int = ...,
+        clocks: _abc.Iterable[Global___ClockMark] | None = ...,
+        unreviewed_text: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "confirm", b"confirm", "dispatch", b"dispatch", "step", b"step", "took", b"took"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accept", b"accept", "admit", b"admit", "answer", b"answer", "card", b"card", "closure", b"closure", "confirm", b"confirm", "decline", b"decline", "dispatch", b"dispatch", "extension_decision", b"extension_decision", "extension_request", b"extension_request", "merge", b"merge", "note", b"note", "objection", b"objection", "off_list", b"off_list", "outage", b"outage", "party", b"party", "rate", b"rate", "reopen", b"reopen", "reply", b"reply", "resume", b"resume", "review", b"review", "ruling", b"ruling", "step", b"step", "supervise", b"supervise", "supplement", b"supplement", "supplement_request", b"supplement_request", "timeout", b"timeout", "took", b"took", "urge", b"urge", "withdraw", b"withdraw"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "answer", b"answer", "call", b"call", "caller", b"caller", "confirm", b"confirm", "dispatch", b"dispatch", "internal_note", b"internal_note", "step", b"step", "took", b"took"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept", b"accept", "actor", b"actor", "admit", b"admit", "answer", b"answer", "call", b"call", "caller", b"caller", "card", b"card", "clocks", b"clocks", "closure", b"closure", "confirm", b"confirm", "decline", b"decline", "dispatch", b"dispatch", "extension_decision", b"extension_decision", "extension_request", b"extension_request", "internal_note", b"internal_note", "merge", b"merge", "note", b"note", "number", b"number", "objection", b"objection", "off_list", b"off_list", "outage", b"outage", "party", b"party", "rate", b"rate", "reopen", b"reopen", "reply", b"reply", "resume", b"resume", "review", b"review", "ruling", b"ruling", "step", b"step", "supervise", b"supervise", "supplement", b"supplement", "supplement_request", b"supplement_request", "timeout", b"timeout", "took", b"took", "unreviewed_text", b"unreviewed_text", "urge", b"urge", "withdraw", b"withdraw"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["took", "dispatch", "answer", "confirm"]  # noqa: Y015
+    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["took", "dispatch", "answer", "confirm", "admit", "decline", "off_list", "accept", "objection", "ruling", "note", "supplement_request", "supplement", "resume", "reply", "extension_request", "extension_decision", "review", "rate", "reopen", "withdraw", "urge", "supervise", "card", "closure", "merge", "party", "timeout", "outage"]  # noqa: Y015
     _WhichOneofArgType_step: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_step) -> _WhichOneofReturnType_step | None: ...
 

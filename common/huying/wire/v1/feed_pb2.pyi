@@ -90,6 +90,19 @@ class _RecordTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RecordType
     RECORD_TYPE_ERASURE: _RecordType.ValueType  # 15
     RECORD_TYPE_ERASURE_RECEIPT: _RecordType.ValueType  # 16
     RECORD_TYPE_DISCLOSURE: _RecordType.ValueType  # 17
+    RECORD_TYPE_CALL_DRAFT: _RecordType.ValueType  # 18
+    RECORD_TYPE_POLICY: _RecordType.ValueType  # 19
+    RECORD_TYPE_CALENDAR: _RecordType.ValueType  # 20
+    RECORD_TYPE_DEPARTMENT: _RecordType.ValueType  # 21
+    RECORD_TYPE_DUTY_ITEM: _RecordType.ValueType  # 22
+    RECORD_TYPE_DUTY_LIST: _RecordType.ValueType  # 23
+    RECORD_TYPE_PROVISION_REQUEST: _RecordType.ValueType  # 24
+    RECORD_TYPE_PROVISION_DECISION: _RecordType.ValueType  # 25
+    RECORD_TYPE_PROVISION_RECEIPT: _RecordType.ValueType  # 26
+    RECORD_TYPE_QUESTION: _RecordType.ValueType  # 27
+    RECORD_TYPE_TALLY: _RecordType.ValueType  # 28
+    RECORD_TYPE_ORDER: _RecordType.ValueType  # 29
+    RECORD_TYPE_ORDER_RESULT: _RecordType.ValueType  # 30
 
 class RecordType(_RecordType, metaclass=_RecordTypeEnumTypeWrapper): ...
 
@@ -111,6 +124,19 @@ RECORD_TYPE_RECOVERED: RecordType.ValueType  # 14
 RECORD_TYPE_ERASURE: RecordType.ValueType  # 15
 RECORD_TYPE_ERASURE_RECEIPT: RecordType.ValueType  # 16
 RECORD_TYPE_DISCLOSURE: RecordType.ValueType  # 17
+RECORD_TYPE_CALL_DRAFT: RecordType.ValueType  # 18
+RECORD_TYPE_POLICY: RecordType.ValueType  # 19
+RECORD_TYPE_CALENDAR: RecordType.ValueType  # 20
+RECORD_TYPE_DEPARTMENT: RecordType.ValueType  # 21
+RECORD_TYPE_DUTY_ITEM: RecordType.ValueType  # 22
+RECORD_TYPE_DUTY_LIST: RecordType.ValueType  # 23
+RECORD_TYPE_PROVISION_REQUEST: RecordType.ValueType  # 24
+RECORD_TYPE_PROVISION_DECISION: RecordType.ValueType  # 25
+RECORD_TYPE_PROVISION_RECEIPT: RecordType.ValueType  # 26
+RECORD_TYPE_QUESTION: RecordType.ValueType  # 27
+RECORD_TYPE_TALLY: RecordType.ValueType  # 28
+RECORD_TYPE_ORDER: RecordType.ValueType  # 29
+RECORD_TYPE_ORDER_RESULT: RecordType.ValueType  # 30
 Global___RecordType: _TypeAlias = RecordType  # noqa: Y015
 
 @_typing.final

@@ -10,24 +10,24 @@ import asyncio
 from typing import Any
 
 from huying.node import logs
-from huying.node.admin import AdminNode, handler
+from huying.node.admin import AdminNode, Handler
 from huying.node.clock import SystemClock
 from huying.node.config import Config
 
 __all__ = ["carry_out"]
 
 
-def carry_out(config: Config, method: str, request: Any) -> Any:
-    """The response to one request.
+def carry_out(config: Config, handle: Handler, request: Any) -> Any:
+    """The response of a handler to one request.
 
     Raises HuyingError: NODE_RUNNING where the node runs, what its start raises, what the handler
     refuses with.
     """
     with logs.hushed():
-        return asyncio.run(_carry_out(config, method, request))
+        return asyncio.run(_carry_out(config, handle, request))
 
 
-async def _carry_out(config: Config, method: str, request: Any) -> Any:
+async def _carry_out(config: Config, handle: Handler, request: Any) -> Any:
     from huying.node.app import open_engine
     from huying.node.late_enrolment import LateEnrolment
     from huying.node.runtime import Runtime
@@ -43,7 +43,7 @@ async def _carry_out(config: Config, method: str, request: Any) -> Any:
         try:
             enrolment = LateEnrolment(config, runtime, SystemClock())
             node = AdminNode(config, runtime, reader, enrolment)
-            return await handler(method)(node, request)
+            return await handle(node, request)
         finally:
             reader.close()
             await runtime.stop()

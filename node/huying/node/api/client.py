@@ -109,6 +109,11 @@ class Client:
         stub = admin_pb2_grpc.AdminStub(self._channel)
         return self._call(getattr(stub, method), request, timeout_seconds)
 
+    def ask_desk(self, topic: Topic, method: str, request: Any, timeout_seconds: float) -> Any:
+        """One method of a topic's service. Raises HuyingError."""
+        stub = getattr(topic.generated("_grpc"), f"{topic.name}Stub")(self._channel)
+        return self._call(getattr(stub, method), request, timeout_seconds)
+
     def _call(
         self,
         method: Callable[..., Response],

@@ -17,10 +17,11 @@ from grpc_reflection.v1alpha import reflection
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import BUNDLE_BYTES_MAX, MIB
 from huying.node.admin import AdminNode
-from huying.node.api import admin_service
+from huying.node.api import admin_service, topic_service
 from huying.node.api.auth import TokenInterceptor
 from huying.node.api.ports import Runtime
 from huying.node.api.service import NodeService
+from huying.node.desk import NODE_TOPICS, Topic
 from huying.wire.v1 import api_pb2, api_pb2_grpc
 
 __all__ = ["SERVICE_NAME", "ApiServer"]
@@ -51,6 +52,7 @@ class ApiServer:
         runtime: Runtime,
         service: NodeService,
         admin: AdminNode | None = None,
+        topics: tuple[Topic, ...] = (),
     ) -> None:
         self._host = host
         self.port = port
@@ -58,6 +60,7 @@ class ApiServer:
         self._runtime = runtime
         self._service = service
         self._admin = admin
+        self._topics = (*NODE_TOPICS, *topics)
         self._health = health.aio.HealthServicer()
         self._server: grpc.aio.Server | None = None
         self._follower: asyncio.Task[None] | None = None
@@ -72,11 +75,14 @@ class ApiServer:
         api_pb2_grpc.add_NodeServicer_to_server(self._service, server)
         if self._admin is not None:
             admin_service.add_to_server(self._admin, server)
+            for topic in self._topics:
+                topic_service.add_to_server(topic, self._admin, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(
             (
                 SERVICE_NAME,
                 *([admin_service.SERVICE_NAME] if self._admin is not None else []),
+                *(topic.service for topic in self._topics if self._admin is not None),
                 health.SERVICE_NAME,
                 reflection.SERVICE_NAME,
             ),

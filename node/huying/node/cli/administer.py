@@ -10,9 +10,11 @@ from huying.common.errors import Code, HuyingError
 from huying.node.cli import context
 
 if TYPE_CHECKING:
+    from huying.node.admin import Handler
     from huying.node.config import Config
+    from huying.node.desk import Topic
 
-__all__ = ["administer", "administer_config"]
+__all__ = ["administer", "administer_config", "ask_desk"]
 
 OPERATION_SECONDS: Final = 120.0  # an import of weeks, on a slow disk
 
@@ -30,14 +32,28 @@ def administer_config(config: Config, method: str, request: Any) -> Any:
         except HuyingError as error:
             if error.code is not Code.UNREACHABLE:
                 raise
-    return _carry_out_here(config, method, request)
+    from huying.node.admin import handler
+
+    return _carry_out_here(config, handler(method), request)
 
 
-def _carry_out_here(config: Config, method: str, request: Any) -> Any:
+def ask_desk(ctx: typer.Context, topic: Topic, method: str, request: Any) -> Any:
+    """The response to one request of a topic of the desk. Raises what the node refuses with."""
+    config = context.config(ctx)
+    with context.client(config) as client:
+        try:
+            return client.ask_desk(topic, method, request, OPERATION_SECONDS)
+        except HuyingError as error:
+            if error.code is not Code.UNREACHABLE:
+                raise
+    return _carry_out_here(config, topic.handler(method), request)
+
+
+def _carry_out_here(config: Config, handle: Handler, request: Any) -> Any:
     from huying.node.admin.offline import carry_out
 
     try:
-        return carry_out(config, method, request)
+        return carry_out(config, handle, request)
     except HuyingError as error:
         if error.code is Code.NODE_RUNNING:
             raise HuyingError(

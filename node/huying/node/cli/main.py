@@ -41,7 +41,7 @@ from huying.node.cli.context import DEFAULT_CONFIG, Settings
 from huying.node.cli.output import print_error, print_note
 
 if TYPE_CHECKING:
-    from huying.node.app import SequencerFactory
+    from huying.node.app import Additions
 
 __all__ = ["build_app", "execute"]
 
@@ -86,7 +86,7 @@ _EXIT_BROKEN_PIPE = 141
 
 def build_app(
     commands: Mapping[str, Sequence[Callable[..., None]]] | None = None,
-    find_sequencer: Callable[[], SequencerFactory | None] = lambda: None,
+    find_additions: Callable[[], Additions | None] = lambda: None,
 ) -> typer.Typer:
     """The node's commands.
 
@@ -102,7 +102,7 @@ def build_app(
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
     app.callback()(_options)
-    run.register(app, find_sequencer)
+    run.register(app, find_additions)
     for module in _COMMANDS:
         module.register(app)
     for name, module in _GROUPS.items():

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, select
 from huying.common.calls import Place, SequencedStep, fold
 from huying.common.errors import Code, HuyingError
 from huying.node.store.content import message_bytes
-from huying.node.store.schema import CALL_STEPS, ENTRIES, FEEDS, STEP_RAISE, stands_at
+from huying.node.store.schema import CALL_STEPS, CALLS, ENTRIES, FEEDS, STEP_RAISE, stands_at
 from huying.node.store.values import number, text
 from huying.wire.v1 import calls_pb2
 
@@ -65,6 +65,7 @@ def folded_columns(
     steps, time_micros = sequencer_steps(connection, call, caller, sequencer)
     state = fold(steps)
     return {
+        **dict.fromkeys(_LATER, 0),
         "stage": int(state.stage),
         "open": int(state.is_open),
         "department": text(state.department),
@@ -74,6 +75,9 @@ def folded_columns(
         "confirmed_micros": time_micros.get(state.confirmed_at, 0),
         "satisfaction": state.satisfaction,
     }
+
+
+_LATER: Final = tuple(column.name for column in list(CALLS.c)[list(CALLS.c).index(CALLS.c.stage) :])
 
 
 def _parse(openings: bytes) -> calls_pb2.CallStep:

@@ -39,14 +39,10 @@ __all__ = ["CallProjection", "raised_row"]
 
 # The columns of `calls` that the fold writes, as they stand before the sequencer has spoken.
 _UNRECEIVED: Final[dict[str, Any]] = {
+    **{column.name: 0 for column in list(CALLS.c)[list(CALLS.c).index(CALLS.c.stage) :]},
     "stage": int(api_pb2.CALL_STAGE_RAISED),
     "open": 1,
     "department": "",
-    "received_micros": 0,
-    "deadline_micros": 0,
-    "answered_micros": 0,
-    "confirmed_micros": 0,
-    "satisfaction": 0,
 }
 
 _PROPOSALS: Final = (STEP_RAISE, "confirm")

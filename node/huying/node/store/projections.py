@@ -16,6 +16,7 @@ from huying.common.records import STATEMENT_TYPES
 from huying.common.state import Applied
 from huying.node.store.call_projection import CallProjection
 from huying.node.store.content import slot_states
+from huying.node.store.desk_projection import DESK_COLUMNS
 from huying.node.store.schema import RECORDS, STATEMENTS
 from huying.node.store.statements import insert_sql, upsert_sql
 from huying.node.store.values import number, text
@@ -43,6 +44,7 @@ _COLUMNS: Final[dict[int, Callable[[Any], tuple[Any, ...]]]] = {
         text(m.witness_key),
         m.certificate_sha256,
     ),
+    **DESK_COLUMNS,
 }
 
 

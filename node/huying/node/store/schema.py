@@ -22,7 +22,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     String,
     Table,
@@ -32,6 +31,8 @@ from sqlalchemy import (
 
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import CLASSES_MAX
+from huying.node.store.desk_schema import DESK_RECORDS
+from huying.node.store.tables import METADATA, blob, integer, key, record_table, text_column
 from huying.wire.v1 import feed_pb2
 
 __all__ = [
@@ -65,17 +66,7 @@ __all__ = [
 ]
 
 # The alembic revision this program needs; compared by a plain query at every start.
-SCHEMA_REVISION: Final = "0006"
-
-METADATA: Final = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+SCHEMA_REVISION: Final = "0007"
 
 # Where a call step stands with the call's sequencer.
 STEP_RAISE: Final = "raise"
@@ -86,52 +77,31 @@ PROPOSAL_VOID: Final = 3
 PROPOSAL_ORPHAN: Final = 4  # speaks of a call that is not here (yet)
 
 
-def _key(
-    name: str, kind: type[BigInteger | Integer | SmallInteger | LargeBinary]
-) -> Column[object]:
-    return Column(name, kind, primary_key=True, autoincrement=False)
-
-
-def _text(name: str, *, primary_key: bool = False) -> Column[str]:
-    # Without a width: no value that a peer chose may fail a transaction; the projections clip it.
-    return Column(name, String, primary_key=primary_key, nullable=False)
-
-
-def _integer(
-    name: str, kind: type[BigInteger | Integer | SmallInteger] = BigInteger
-) -> Column[int]:
-    return Column(name, kind, nullable=False)
-
-
-def _blob(name: str, *, nullable: bool = False) -> Column[bytes]:
-    return Column(name, LargeBinary, nullable=nullable)
-
-
 FEEDS: Final = Table(
     "feeds",
     METADATA,
-    _key("feed_id", Integer),
+    key("feed_id", Integer),
     Column("origin", String, nullable=False, unique=True),
-    _text("code"),
-    _integer("epoch"),
-    _integer("size"),
-    _blob("frontier"),  # n x 32 bytes
-    _integer("head_size"),  # 0 and an empty note where there is none
-    _blob("head_root"),
-    _blob("head_note"),
-    _blob("rest"),  # n x 32 bytes
-    _blob("classes"),  # packed by huying.node.store.rows
-    _integer("cosigned_size"),
-    _blob("cosigned_root"),
-    _blob("cosigned_note"),
-    _integer("witnessed_size"),
-    _blob("witnessed_root"),
-    _blob("witnessed_note"),
-    _blob("frozen"),
-    _integer("openings_held"),
-    _integer("openings_withheld"),
-    _integer("entries_hidden"),
-    _integer("quarantined"),
+    text_column("code"),
+    integer("epoch"),
+    integer("size"),
+    blob("frontier"),  # n x 32 bytes
+    integer("head_size"),  # 0 and an empty note where there is none
+    blob("head_root"),
+    blob("head_note"),
+    blob("rest"),  # n x 32 bytes
+    blob("classes"),  # packed by huying.node.store.rows
+    integer("cosigned_size"),
+    blob("cosigned_root"),
+    blob("cosigned_note"),
+    integer("witnessed_size"),
+    blob("witnessed_root"),
+    blob("witnessed_note"),
+    blob("frozen"),
+    integer("openings_held"),
+    integer("openings_withheld"),
+    integer("entries_hidden"),
+    integer("quarantined"),
 )
 
 # An entry is found by one integer, made of feed and index: `entry_place`. In SQLite that is the
@@ -146,9 +116,9 @@ ENTRIES: Final = Table(
         primary_key=True,
         autoincrement=False,
     ),
-    _blob("leaf", nullable=True),
-    _blob("leaf_hash", nullable=True),  # just where the leaf is withheld
-    _blob("openings"),
+    blob("leaf", nullable=True),
+    blob("leaf_hash", nullable=True),  # just where the leaf is withheld
+    blob("openings"),
 )
 
 _FEED_ENTRIES_MAX: Final = 2**40
@@ -173,33 +143,33 @@ def stands_at(table: Table) -> ColumnElement[bool]:
 SUBTREES: Final = Table(
     "subtrees",
     METADATA,
-    _key("feed_id", Integer),
-    _key("level", SmallInteger),
-    _key("idx", BigInteger),
-    _blob("hash"),
+    key("feed_id", Integer),
+    key("level", SmallInteger),
+    key("idx", BigInteger),
+    blob("hash"),
     sqlite_with_rowid=False,
 )
 
 CHECKPOINTS: Final = Table(
     "checkpoints",
     METADATA,
-    _key("feed_id", Integer),
-    _key("size", BigInteger),
-    _blob("root"),
-    _blob("note"),
+    key("feed_id", Integer),
+    key("size", BigInteger),
+    blob("root"),
+    blob("note"),
     sqlite_with_rowid=False,
 )
 
 MISSING: Final = Table(
     "missing",
     METADATA,
-    _key("feed_id", Integer),
-    _key("start", BigInteger),
-    _key("stop", BigInteger),
-    _text("name", primary_key=True),  # class, "CODE" or "CODE/*"
-    _key("slots", LargeBinary),
-    _key("first", BigInteger),
-    _integer("last"),
+    key("feed_id", Integer),
+    key("start", BigInteger),
+    key("stop", BigInteger),
+    text_column("name", primary_key=True),  # class, "CODE" or "CODE/*"
+    key("slots", LargeBinary),
+    key("first", BigInteger),
+    integer("last"),
     Column("since", Double, nullable=False),  # unix seconds
     sqlite_with_rowid=False,
 )
@@ -207,10 +177,10 @@ MISSING: Final = Table(
 QUARANTINE: Final = Table(
     "quarantine",
     METADATA,
-    _key("feed_id", Integer),
-    _key("idx", BigInteger),
-    _key("code", SmallInteger),  # huying.common.errors.Code
-    _text("detail"),
+    key("feed_id", Integer),
+    key("idx", BigInteger),
+    key("code", SmallInteger),  # huying.common.errors.Code
+    text_column("detail"),
     Column("observed", Double, nullable=False),  # unix seconds
     sqlite_with_rowid=False,
 )
@@ -218,10 +188,10 @@ QUARANTINE: Final = Table(
 REQUESTS: Final = Table(
     "requests",
     METADATA,
-    _key("request_id", LargeBinary),
-    _integer("feed_id"),  # the epoch of the own feed that it was written in
-    _integer("idx"),
-    _blob("record"),
+    key("request_id", LargeBinary),
+    integer("feed_id"),  # the epoch of the own feed that it was written in
+    integer("idx"),
+    blob("record"),
     sqlite_with_rowid=False,
 )
 
@@ -231,10 +201,10 @@ REQUESTS: Final = Table(
 STATEMENTS: Final = Table(
     "statements",
     METADATA,
-    _key("feed_id", Integer),
-    _key("idx", BigInteger),
-    _integer("seq"),
-    _integer("type", Integer),
+    key("feed_id", Integer),
+    key("idx", BigInteger),
+    integer("seq"),
+    integer("type", Integer),
     sqlite_with_rowid=False,
 )
 
@@ -244,10 +214,10 @@ STATEMENTS: Final = Table(
 ERASED: Final = Table(
     "erased",
     METADATA,
-    _text("origin", primary_key=True),
-    _key("start", BigInteger),
-    _key("stop", BigInteger),
-    _key("slots", LargeBinary),  # one byte each; empty: all, the head excepted
+    text_column("origin", primary_key=True),
+    key("start", BigInteger),
+    key("stop", BigInteger),
+    key("slots", LargeBinary),  # one byte each; empty: all, the head excepted
     sqlite_with_rowid=False,
 )
 
@@ -256,23 +226,23 @@ ERASED: Final = Table(
 BUNDLE_PEERS: Final = Table(
     "bundle_peers",
     METADATA,
-    _text("code", primary_key=True),
-    _integer("exported"),  # numbers of bundles, from 1
-    _integer("confirmed"),
-    _integer("imported"),
-    _blob("acked"),  # packed by huying.node.store.bundle_ledger
-    _blob("wants"),
+    text_column("code", primary_key=True),
+    integer("exported"),  # numbers of bundles, from 1
+    integer("confirmed"),
+    integer("imported"),
+    blob("acked"),  # packed by huying.node.store.bundle_ledger
+    blob("wants"),
     sqlite_with_rowid=False,
 )
 
 BUNDLES_SENT: Final = Table(
     "bundles_sent",
     METADATA,
-    _text("code", primary_key=True),
-    _key("number", BigInteger),
-    _blob("sha256"),
-    _blob("secret"),
-    _blob("sizes"),
+    text_column("code", primary_key=True),
+    key("number", BigInteger),
+    blob("sha256"),
+    blob("secret"),
+    blob("sizes"),
     Column("written", Double, nullable=False),  # unix seconds
     sqlite_with_rowid=False,
 )
@@ -280,9 +250,9 @@ BUNDLES_SENT: Final = Table(
 BUNDLES_IMPORTED: Final = Table(
     "bundles_imported",
     METADATA,
-    _text("code", primary_key=True),
-    _key("number", BigInteger),
-    _blob("sha256"),
+    text_column("code", primary_key=True),
+    key("number", BigInteger),
+    blob("sha256"),
     Column("imported", Double, nullable=False),  # unix seconds
     sqlite_with_rowid=False,
 )
@@ -293,68 +263,51 @@ BUNDLES_IMPORTED: Final = Table(
 SEALED_COPIES: Final = Table(
     "sealed_copies",
     METADATA,
-    _text("origin", primary_key=True),
-    _key("start", BigInteger),
-    _text("code"),  # of the origin
-    _integer("stop"),
-    _integer("generation"),
-    _integer("state", SmallInteger),  # huying.common.sealed.CopyState
-    _integer("openings"),
-    _integer("size_bytes"),
-    _blob("key"),
-    _blob("sealed"),  # empty where it is not here
+    text_column("origin", primary_key=True),
+    key("start", BigInteger),
+    text_column("code"),  # of the origin
+    integer("stop"),
+    integer("generation"),
+    integer("state", SmallInteger),  # huying.common.sealed.CopyState
+    integer("openings"),
+    integer("size_bytes"),
+    blob("key"),
+    blob("sealed"),  # empty where it is not here
     Index(None, "code", "size_bytes"),
 )
 
 
-def _record_table(name: str, *columns: Column[str] | Column[int] | Column[bytes]) -> Table:
-    """A projection: the newest state of each record, pointing at the entry that holds it."""
-    return Table(
-        name,
-        METADATA,
-        _text("home", primary_key=True),
-        _key("record", LargeBinary),
-        _integer("feed_id", Integer),
-        _integer("epoch"),
-        _integer("idx"),
-        _integer("time_micros"),
-        _integer("kind", Integer),  # feed_pb2.Kind: put, delete or roster
-        _blob("slots"),  # pairs (slot, api_pb2.SlotState), one byte each
-        *columns,
-        sqlite_with_rowid=False,
-    )
-
-
-MEMBERS: Final = _record_table(
+MEMBERS: Final = record_table(
     "members",
-    _text("code"),
-    _text("name"),  # of the division
-    _text("feed_key"),
-    _text("witness_key"),
-    _blob("certificate_sha256"),
+    text_column("code"),
+    text_column("name"),  # of the division
+    text_column("feed_key"),
+    text_column("witness_key"),
+    blob("certificate_sha256"),
 )
 
 # The tables that `get_record` and `list_records` read, by record type.
 RECORDS: Final[dict[int, Table]] = {
-    feed_pb2.RECORD_TYPE_DIVISION: _record_table("divisions", _text("code")),
-    feed_pb2.RECORD_TYPE_GRID: _record_table(
-        "grids", _text("grid"), _integer("type", Integer), _integer("grid_level")
+    feed_pb2.RECORD_TYPE_DIVISION: record_table("divisions", text_column("code")),
+    feed_pb2.RECORD_TYPE_GRID: record_table(
+        "grids", text_column("grid"), integer("type", Integer), integer("grid_level")
     ),
-    feed_pb2.RECORD_TYPE_GRID_WORKER: _record_table(
-        "grid_workers", _text("grid"), _integer("role", Integer)
+    feed_pb2.RECORD_TYPE_GRID_WORKER: record_table(
+        "grid_workers", text_column("grid"), integer("role", Integer)
     ),
-    feed_pb2.RECORD_TYPE_HOUSEHOLD: _record_table(
-        "households", _text("grid"), _integer("resident_count")
+    feed_pb2.RECORD_TYPE_HOUSEHOLD: record_table(
+        "households", text_column("grid"), integer("resident_count")
     ),
-    feed_pb2.RECORD_TYPE_RESIDENT: _record_table("residents", _text("grid")),
-    feed_pb2.RECORD_TYPE_EVENT: _record_table(
+    feed_pb2.RECORD_TYPE_RESIDENT: record_table("residents", text_column("grid")),
+    feed_pb2.RECORD_TYPE_EVENT: record_table(
         "events",
-        _text("grid"),
-        _text("category"),
-        _integer("status", Integer),
-        _integer("reported_micros"),
+        text_column("grid"),
+        text_column("category"),
+        integer("status", Integer),
+        integer("reported_micros"),
     ),
     feed_pb2.RECORD_TYPE_MEMBER: MEMBERS,
+    **DESK_RECORDS,
 }
 
 # `record` is the call's id and `home` its caller. The id comes first in the key, because a call is
@@ -362,32 +315,60 @@ RECORDS: Final[dict[int, Table]] = {
 CALLS: Final = Table(
     "calls",
     METADATA,
-    _key("record", LargeBinary),
-    _text("home", primary_key=True),
-    _integer("feed_id", Integer),
-    _integer("epoch"),
-    _integer("idx"),
-    _integer("time_micros"),
-    _integer("kind", Integer),
-    _blob("slots"),
-    _text("sequencer"),
-    _text("category"),
-    _text("grid"),
-    _text("village"),
-    _integer("raised_micros"),
-    # Below: folded from the sequencer's steps.
-    _integer("stage", SmallInteger),  # api_pb2.CallStage
-    _integer("open", SmallInteger),  # 0 once it is confirmed
-    _text("department"),
-    _integer("received_micros"),
-    _integer("deadline_micros"),
-    _integer("answered_micros"),
-    _integer("confirmed_micros"),
-    _integer("satisfaction"),
+    key("record", LargeBinary),
+    text_column("home", primary_key=True),
+    integer("feed_id", Integer),
+    integer("epoch"),
+    integer("idx"),
+    integer("time_micros"),
+    integer("kind", Integer),
+    blob("slots"),
+    text_column("sequencer"),
+    text_column("category"),
+    text_column("grid"),
+    text_column("village"),
+    integer("raised_micros"),
+    # Below: folded from the sequencer's steps. Times are 0 where it has not happened.
+    integer("stage", SmallInteger),  # huying.common.call_state.CallStage
+    integer("open", SmallInteger),  # 0 once its stage is one of ENDED_STAGES
+    text_column("department"),
+    integer("urgency", SmallInteger),
+    integer("received_micros"),
+    integer("admitted_micros"),
+    integer("dispatched_micros"),
+    integer("accepted_micros"),
+    integer("answered_micros"),  # the newest answer that was sent
+    integer("first_answered_micros"),
+    integer("confirmed_micros"),
+    integer("ended_micros"),
+    integer("deadline_micros"),  # to answer, as printed on the call
+    # The clock that the call waits for: the running one of ADMIT … REOPEN that is due first.
+    integer("due_clock", SmallInteger),  # 0: none runs
+    integer("due_micros"),
+    integer("paused", SmallInteger),  # 1: the answer clock is
+    # When the sequencer has to look at the call again: the running clock, YELLOW and RED included,
+    # that is due first; 0: none.
+    integer("timer_micros"),
+    integer("breaches", SmallInteger),  # bit n: clock n ran out at some time
+    integer("accept_due_micros"),
+    integer("objections", SmallInteger),
+    integer("reopens", SmallInteger),
+    integer("reworks", SmallInteger),
+    integer("urges", Integer),
+    integer("supervision", SmallInteger),
+    integer("card", SmallInteger),
+    integer("resolved", SmallInteger),  # 0 not followed up, 1 resolved, 2 not
+    integer("satisfaction"),
+    integer("response", SmallInteger),
+    integer("manner", SmallInteger),
+    integer("missing", Integer),  # steps of the sequencer that are not here
     Index(None, "time_micros", "record"),
     Index(None, "open", "time_micros", "record"),
     Index(None, "stage", "time_micros", "record"),
-    Index(None, "department", "time_micros", "record"),
+    Index(None, "department", "open", "due_micros", "record"),
+    Index(None, "open", "due_micros", "record"),
+    Index(None, "timer_micros"),
+    Index(None, "received_micros"),
     sqlite_with_rowid=False,
 )
 
@@ -395,20 +376,20 @@ CALLS: Final = Table(
 CALL_STEPS: Final = Table(
     "call_steps",
     METADATA,
-    _key("call", LargeBinary),
-    _text("caller", primary_key=True),
-    _key("feed_id", Integer),
-    _key("idx", BigInteger),
-    _text("home"),  # of the writer
-    _integer("epoch"),
-    _integer("time_micros"),
-    _text("step"),  # raise, took, dispatch, answer, confirm, or empty
+    key("call", LargeBinary),
+    text_column("caller", primary_key=True),
+    key("feed_id", Integer),
+    key("idx", BigInteger),
+    text_column("home"),  # of the writer
+    integer("epoch"),
+    integer("time_micros"),
+    text_column("step"),  # raise, took, dispatch, answer, confirm, or empty
     # Of a took: the proposal it speaks of.
-    _text("took_origin"),
-    _integer("took_idx"),
+    text_column("took_origin"),
+    integer("took_idx"),
     # Of a proposal, what became of it; of a took, what it says.
-    _integer("state", SmallInteger),
-    _integer("void_reason", Integer),
+    integer("state", SmallInteger),
+    integer("void_reason", Integer),
     Index(
         "ix_call_steps_pending",
         "feed_id",
