@@ -764,8 +764,8 @@ def test_a_took_that_cannot_be_written_is_an_alarm_and_stops_nothing() -> None:
                 for step in made
             ]
 
-        def check(self, draft: DraftEntry) -> None:
-            pass
+        def complete(self, draft: DraftEntry) -> DraftEntry:
+            return draft
 
     host = Host(COUNTY, sequencer=Sequencer())
     host.link(TOWN)  # whom a root asks what has left it

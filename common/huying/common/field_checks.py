@@ -67,7 +67,7 @@ Check = Callable[[str, Any, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One field's rule; without a check it is a message, or a list of them, with rules of its own."""
+    """One field's rule. Without a check it is a message, or a list of them, with its own rules."""
 
     check: Check | None
     required: bool = False
@@ -78,10 +78,13 @@ REQUIRED_NESTED: Final = Rule(None, required=True)
 
 
 def refuse(field: str, why: str) -> HuyingError:
+    """HuyingError(INVALID_ARGUMENT) that names the field."""
     return HuyingError(Code.INVALID_ARGUMENT, f"{field}: {why}")
 
 
 def characters(maximum: int) -> Check:
+    """Text of at most so many characters, without control characters."""
+
     def check(field: str, value: str, _code: str) -> None:
         if len(value) > maximum:
             raise refuse(field, f"{len(value)} characters, {maximum} at most; shorten it")
@@ -96,12 +99,14 @@ free_text = characters(TEXT_CHARACTERS_MAX)
 
 
 def masked_text(field: str, value: str, code: str) -> None:
+    """Free text that leaves this node: without a phone or ID number."""
     free_text(field, value, code)
     if mask(value).hits:
         raise refuse(field, "holds a phone or ID number, and leaves this node; mask it first")
 
 
 def phone(field: str, value: str, _code: str) -> None:
+    """One phone number."""
     if len(value) > PHONE_CHARACTERS_MAX:
         raise refuse(field, f"over {PHONE_CHARACTERS_MAX} characters; give one number")
     if not _PHONE.fullmatch(value):
@@ -109,6 +114,7 @@ def phone(field: str, value: str, _code: str) -> None:
 
 
 def id_number(field: str, value: str, _code: str) -> None:
+    """One ID number."""
     if len(value) > ID_NUMBER_CHARACTERS_MAX:
         raise refuse(field, f"over {ID_NUMBER_CHARACTERS_MAX} characters; give one number")
     if not _ID_NUMBER.fullmatch(value):
@@ -116,6 +122,7 @@ def id_number(field: str, value: str, _code: str) -> None:
 
 
 def iso_date(field: str, value: str, _code: str) -> None:
+    """A date, as 2026-01-31."""
     try:
         written = date.fromisoformat(value).isoformat()
     except ValueError:
@@ -125,35 +132,42 @@ def iso_date(field: str, value: str, _code: str) -> None:
 
 
 def own_grid(field: str, value: str, code: str) -> None:
+    """A grid inside the writer."""
     parse_grid(value, field)
     if not is_within(value[:12], code):
         raise refuse(field, f"this grid is not in {code}; a node writes about its own region")
 
 
 def own_code(field: str, value: str, code: str) -> None:
+    """The writer's own code."""
     if value != code:
         raise refuse(field, f"must be this node's own code {code}")
 
 
 def below(field: str, value: str, code: str) -> None:
+    """The code of a node below the writer."""
     parse_code(value, field)
     if value == code or not is_within(value, code):
         raise refuse(field, f"must lie below this node, {code}")
 
 
 def above(field: str, value: str, code: str) -> None:
+    """The code of a node above the writer."""
     parse_code(value, field)
     if value == code or not is_within(code, value):
         raise refuse(field, f"must be a node above this one, {code}")
 
 
 def here_or_below(field: str, value: str, code: str) -> None:
+    """The code of the writer, or of a node below it."""
     parse_code(value, field)
     if not is_within(value, code):
         raise refuse(field, f"must be this node, {code}, or lie below it")
 
 
 def of_bytes(count_bytes: int) -> Check:
+    """Just so many bytes."""
+
     def check(field: str, value: bytes, _code: str) -> None:
         if len(value) != count_bytes:
             raise refuse(field, f"{len(value)} bytes, {count_bytes} are needed")
@@ -162,6 +176,8 @@ def of_bytes(count_bytes: int) -> Check:
 
 
 def bytes_upto(maximum_bytes: int) -> Check:
+    """At most so many bytes."""
+
     def check(field: str, value: bytes, _code: str) -> None:
         if len(value) > maximum_bytes:
             raise refuse(field, f"{len(value)} bytes, {maximum_bytes} at most")
@@ -173,6 +189,8 @@ record_id = of_bytes(RECORD_ID_BYTES)
 
 
 def upto(maximum: int) -> Check:
+    """A number of at most `maximum`."""
+
     def check(field: str, value: int, _code: str) -> None:
         if value > maximum:
             raise refuse(field, f"{value} is over {maximum}")
@@ -181,6 +199,8 @@ def upto(maximum: int) -> Check:
 
 
 def one_of(*words: str) -> Check:
+    """One of these words."""
+
     def check(field: str, value: str, _code: str) -> None:
         if value not in words:
             raise refuse(field, f"must be one of {', '.join(words)}")
@@ -193,6 +213,8 @@ def anything(_field: str, _value: object, _code: str) -> None:
 
 
 def matches(pattern: re.Pattern[str], what: str) -> Check:
+    """Text of a pattern, which `what` describes."""
+
     def check(field: str, value: str, _code: str) -> None:
         if not pattern.fullmatch(value):
             raise refuse(field, f"must be {what}")
@@ -201,6 +223,7 @@ def matches(pattern: re.Pattern[str], what: str) -> Check:
 
 
 def departments(field: str, value: Any, code: str) -> None:
+    """A list of short texts, bounded."""
     if len(value) > CO_HANDLERS_MAX:
         raise refuse(field, f"{len(value)} departments, {CO_HANDLERS_MAX} at most")
     for department in value:
@@ -211,4 +234,5 @@ micros = upto(INTEGER_MAX)
 
 
 def required(check: Check) -> Rule:
+    """The rule of a field that must be filled."""
     return Rule(check, required=True)

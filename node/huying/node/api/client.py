@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import closing
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import grpc
 
@@ -17,6 +17,9 @@ from huying.common.limits import BUNDLE_BYTES_MAX, MIB
 from huying.node.api.auth import bearer
 from huying.node.api.faults import from_rpc_error
 from huying.wire.v1 import admin_pb2_grpc, api_pb2, api_pb2_grpc
+
+if TYPE_CHECKING:
+    from huying.node.desk import Topic
 
 __all__ = ["Client"]
 

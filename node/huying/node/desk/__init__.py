@@ -46,7 +46,7 @@ class Topic:
         return tuple(method.name for method in service.methods)
 
     def handler(self, method: str) -> Handler:
-        """The handler of a method; its module is loaded now. Raises HuyingError(INVALID_ARGUMENT)."""
+        """The handler of a method, loaded now. Raises HuyingError(INVALID_ARGUMENT)."""
         if method not in self.methods():
             raise HuyingError(Code.INVALID_ARGUMENT, f"no method {self.name}/{method}")
         function = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", method).lower()

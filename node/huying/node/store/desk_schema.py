@@ -1,4 +1,4 @@
-"""The tables of what a desk writes: each holds a record's newest state and the columns that are asked.
+"""The tables of what a desk writes: each record's newest state, and the columns that are asked.
 
 Where a record answers another, it has that one's id, so one key leads to both.
 """

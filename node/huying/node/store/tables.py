@@ -33,19 +33,23 @@ METADATA: Final = MetaData(
 
 
 def key(name: str, kind: type[BigInteger | Integer | SmallInteger | LargeBinary]) -> Column[object]:
+    """A column of the primary key."""
     return Column(name, kind, primary_key=True, autoincrement=False)
 
 
 def text_column(name: str, *, primary_key: bool = False) -> Column[str]:
+    """Text, never null."""
     # Without a width: no value that a peer chose may fail a transaction; the projections clip it.
     return Column(name, String, primary_key=primary_key, nullable=False)
 
 
 def integer(name: str, kind: type[BigInteger | Integer | SmallInteger] = BigInteger) -> Column[int]:
+    """A number, never null."""
     return Column(name, kind, nullable=False)
 
 
 def blob(name: str, *, nullable: bool = False) -> Column[bytes]:
+    """Bytes."""
     return Column(name, LargeBinary, nullable=nullable)
 
 
