@@ -1,0 +1,59 @@
+"""The console command `huying`: the node's commands, and what a tier with children adds.
+
+The answering side of a call, the demo network and the bench live here; the node's own commands know
+nothing of them.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from huying.hub.cli import call_centre, call_department
+from huying.node.cli.main import build_app, execute
+
+if TYPE_CHECKING:
+    from huying.node.app import Additions
+
+__all__ = ["app", "main"]
+
+
+def main() -> None:
+    """Entry point of the distribution's console script."""
+    sys.exit(execute(app(), sys.argv[1:]))
+
+
+def app() -> typer.Typer:
+    """The whole application."""
+    whole = build_app(
+        commands={"call": (*call_centre.COMMANDS, *call_department.COMMANDS)},
+        find_additions=_additions,
+    )
+    passed_on = {"allow_extra_args": True, "ignore_unknown_options": True}
+    whole.command(context_settings=passed_on, add_help_option=False)(demo)
+    whole.command(context_settings=passed_on, add_help_option=False)(bench)
+    return whole
+
+
+def _additions() -> Additions:
+    from huying.hub.desk import HUB_TOPICS
+    from huying.hub.sequencer import CallSequencer
+    from huying.node.app import Additions
+
+    return Additions(sequencer=CallSequencer, topics=HUB_TOPICS)
+
+
+def demo(ctx: typer.Context) -> None:
+    """演示网络:一县两乡镇四村 · A demo network of seven nodes (demo --help)."""
+    from huying.hub.demo import run
+
+    raise typer.Exit(run(ctx.args))
+
+
+def bench(ctx: typer.Context) -> None:
+    """性能测量:一跳、两跳追赶与稳态时延 · Measure catch-up and steady delay (bench --help)."""
+    from huying.hub.bench import run
+
+    raise typer.Exit(run(ctx.args))
