@@ -10,6 +10,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from huying.wire.v1 import calls_pb2 as _calls_pb2
 from huying.wire.v1 import feed_pb2 as _feed_pb2
+from huying.wire.v1 import policy_pb2 as _policy_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -110,6 +111,78 @@ CALL_STAGE_WITHDRAWN: CallStage.ValueType  # 13
 CALL_STAGE_MERGED: CallStage.ValueType  # 14
 """已并案"""
 Global___CallStage: _TypeAlias = CallStage  # noqa: Y015
+
+class _ClockStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ClockStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ClockStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CLOCK_STATUS_UNSPECIFIED: _ClockStatus.ValueType  # 0
+    CLOCK_STATUS_RUNNING: _ClockStatus.ValueType  # 1
+    CLOCK_STATUS_PAUSED: _ClockStatus.ValueType  # 2
+    CLOCK_STATUS_STOPPED: _ClockStatus.ValueType  # 3
+    """what it waited for was done"""
+    CLOCK_STATUS_EXPIRED: _ClockStatus.ValueType  # 4
+    """it ran out"""
+
+class ClockStatus(_ClockStatus, metaclass=_ClockStatusEnumTypeWrapper): ...
+
+CLOCK_STATUS_UNSPECIFIED: ClockStatus.ValueType  # 0
+CLOCK_STATUS_RUNNING: ClockStatus.ValueType  # 1
+CLOCK_STATUS_PAUSED: ClockStatus.ValueType  # 2
+CLOCK_STATUS_STOPPED: ClockStatus.ValueType  # 3
+"""what it waited for was done"""
+CLOCK_STATUS_EXPIRED: ClockStatus.ValueType  # 4
+"""it ran out"""
+Global___ClockStatus: _TypeAlias = ClockStatus  # noqa: Y015
+
+class _CallRole:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CallRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CallRole.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CALL_ROLE_UNSPECIFIED: _CallRole.ValueType  # 0
+    CALL_ROLE_CENTRE: _CallRole.ValueType  # 1
+    """of the answering node"""
+    CALL_ROLE_DEPARTMENT: _CallRole.ValueType  # 2
+    CALL_ROLE_CALLER: _CallRole.ValueType  # 3
+    CALL_ROLE_SEQUENCER: _CallRole.ValueType  # 4
+    """the call is on its way to the answering node"""
+
+class CallRole(_CallRole, metaclass=_CallRoleEnumTypeWrapper):
+    """Who may do something now, and what."""
+
+CALL_ROLE_UNSPECIFIED: CallRole.ValueType  # 0
+CALL_ROLE_CENTRE: CallRole.ValueType  # 1
+"""of the answering node"""
+CALL_ROLE_DEPARTMENT: CallRole.ValueType  # 2
+CALL_ROLE_CALLER: CallRole.ValueType  # 3
+CALL_ROLE_SEQUENCER: CallRole.ValueType  # 4
+"""the call is on its way to the answering node"""
+Global___CallRole: _TypeAlias = CallRole  # noqa: Y015
+
+class _CallOrder:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CallOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CallOrder.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CALL_ORDER_UNSPECIFIED: _CallOrder.ValueType  # 0
+    """newest first"""
+    CALL_ORDER_NEWEST: _CallOrder.ValueType  # 1
+    CALL_ORDER_DEADLINE: _CallOrder.ValueType  # 2
+    """what is due first"""
+
+class CallOrder(_CallOrder, metaclass=_CallOrderEnumTypeWrapper): ...
+
+CALL_ORDER_UNSPECIFIED: CallOrder.ValueType  # 0
+"""newest first"""
+CALL_ORDER_NEWEST: CallOrder.ValueType  # 1
+CALL_ORDER_DEADLINE: CallOrder.ValueType  # 2
+"""what is due first"""
+Global___CallOrder: _TypeAlias = CallOrder  # noqa: Y015
 
 @_typing.final
 class Draft(_message.Message):
@@ -443,6 +516,63 @@ class Change(_message.Message):
 Global___Change: _TypeAlias = Change  # noqa: Y015
 
 @_typing.final
+class DraftCallRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DRAFT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.bytes
+    @_builtins.property
+    def draft(self) -> _calls_pb2.CallDraft: ...
+    def __init__(
+        self,
+        *,
+        draft: _calls_pb2.CallDraft | None = ...,
+        request_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["draft", b"draft"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["draft", b"draft", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DraftCallRequest: _TypeAlias = DraftCallRequest  # noqa: Y015
+
+@_typing.final
+class DecideDraftRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DRAFT_FIELD_NUMBER: _builtins.int
+    APPROVED_FIELD_NUMBER: _builtins.int
+    DECIDED_BY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    draft: _builtins.bytes
+    """its record id, which becomes the call's where it is approved"""
+    approved: _builtins.bool
+    decided_by: _builtins.str
+    """the town principal"""
+    reason: _builtins.str
+    """where it is refused"""
+    request_id: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        draft: _builtins.bytes = ...,
+        approved: _builtins.bool = ...,
+        decided_by: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved", b"approved", "decided_by", b"decided_by", "draft", b"draft", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideDraftRequest: _TypeAlias = DecideDraftRequest  # noqa: Y015
+
+@_typing.final
 class RaiseCallRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -494,22 +624,89 @@ class CallStepResponse(_message.Message):
 
     CALL_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
+    FURTHER_FIELD_NUMBER: _builtins.int
     call: _builtins.bytes
     @_builtins.property
     def receipt(self) -> Global___Receipt: ...
+    @_builtins.property
+    def further(self) -> _containers.RepeatedCompositeFieldContainer[Global___Receipt]:
+        """What went into the feed along with it, in one commit."""
+
     def __init__(
         self,
         *,
         call: _builtins.bytes = ...,
         receipt: Global___Receipt | None = ...,
+        further: _abc.Iterable[Global___Receipt] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "receipt", b"receipt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "further", b"further", "receipt", b"receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CallStepResponse: _TypeAlias = CallStepResponse  # noqa: Y015
+
+@_typing.final
+class ClockView(_message.Message):
+    """One clock of a call, in its newest generation, as the sequencer printed it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLOCK_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    DUE_MICROS_FIELD_NUMBER: _builtins.int
+    REMAINING_MICROS_FIELD_NUMBER: _builtins.int
+    BREACHES_FIELD_NUMBER: _builtins.int
+    clock: _calls_pb2.Clock.ValueType
+    generation: _builtins.int
+    status: Global___ClockStatus.ValueType
+    due_micros: _builtins.int
+    remaining_micros: _builtins.int
+    """paused: what was left, in the clock's own time"""
+    breaches: _builtins.int
+    """how many of its generations ran out"""
+    def __init__(
+        self,
+        *,
+        clock: _calls_pb2.Clock.ValueType = ...,
+        generation: _builtins.int = ...,
+        status: Global___ClockStatus.ValueType = ...,
+        due_micros: _builtins.int = ...,
+        remaining_micros: _builtins.int = ...,
+        breaches: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaches", b"breaches", "clock", b"clock", "due_micros", b"due_micros", "generation", b"generation", "remaining_micros", b"remaining_micros", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClockView: _TypeAlias = ClockView  # noqa: Y015
+
+@_typing.final
+class AllowedSteps(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLE_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    role: Global___CallRole.ValueType
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        role: Global___CallRole.ValueType = ...,
+        steps: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["role", b"role", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AllowedSteps: _TypeAlias = AllowedSteps  # noqa: Y015
 
 @_typing.final
 class CallStepView(_message.Message):
@@ -522,6 +719,8 @@ class CallStepView(_message.Message):
     PENDING_FIELD_NUMBER: _builtins.int
     VOID_FIELD_NUMBER: _builtins.int
     VOID_REASON_FIELD_NUMBER: _builtins.int
+    HOME_FIELD_NUMBER: _builtins.int
+    SLOTS_FIELD_NUMBER: _builtins.int
     origin: _builtins.str
     index: _builtins.int
     time_micros: _builtins.int
@@ -529,8 +728,12 @@ class CallStepView(_message.Message):
     """a proposal the sequencer has not taken yet"""
     void: _builtins.bool
     void_reason: _calls_pb2.VoidReason.ValueType
+    home: _builtins.str
+    """who wrote it"""
     @_builtins.property
     def step(self) -> _calls_pb2.CallStep: ...
+    @_builtins.property
+    def slots(self) -> _containers.RepeatedCompositeFieldContainer[Global___Slot]: ...
     def __init__(
         self,
         *,
@@ -541,10 +744,12 @@ class CallStepView(_message.Message):
         pending: _builtins.bool = ...,
         void: _builtins.bool = ...,
         void_reason: _calls_pb2.VoidReason.ValueType = ...,
+        home: _builtins.str = ...,
+        slots: _abc.Iterable[Global___Slot] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "origin", b"origin", "pending", b"pending", "step", b"step", "time_micros", b"time_micros", "void", b"void", "void_reason", b"void_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["home", b"home", "index", b"index", "origin", b"origin", "pending", b"pending", "slots", b"slots", "step", b"step", "time_micros", b"time_micros", "void", b"void", "void_reason", b"void_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -567,6 +772,49 @@ class CallView(_message.Message):
     CONFIRMED_MICROS_FIELD_NUMBER: _builtins.int
     SATISFACTION_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    SLOTS_FIELD_NUMBER: _builtins.int
+    OPEN_FIELD_NUMBER: _builtins.int
+    URGENCY_FIELD_NUMBER: _builtins.int
+    ADMITTED_MICROS_FIELD_NUMBER: _builtins.int
+    DISPATCHED_MICROS_FIELD_NUMBER: _builtins.int
+    ACCEPTED_MICROS_FIELD_NUMBER: _builtins.int
+    FIRST_ANSWERED_MICROS_FIELD_NUMBER: _builtins.int
+    ENDED_MICROS_FIELD_NUMBER: _builtins.int
+    DUE_CLOCK_FIELD_NUMBER: _builtins.int
+    DUE_MICROS_FIELD_NUMBER: _builtins.int
+    PAUSED_FIELD_NUMBER: _builtins.int
+    OBJECTIONS_FIELD_NUMBER: _builtins.int
+    REOPENS_FIELD_NUMBER: _builtins.int
+    REWORKS_FIELD_NUMBER: _builtins.int
+    URGES_FIELD_NUMBER: _builtins.int
+    SUPERVISION_FIELD_NUMBER: _builtins.int
+    CARD_FIELD_NUMBER: _builtins.int
+    RESOLVED_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    MANNER_FIELD_NUMBER: _builtins.int
+    BREACHED_FIELD_NUMBER: _builtins.int
+    CO_HANDLERS_FIELD_NUMBER: _builtins.int
+    REPLIED_FIELD_NUMBER: _builtins.int
+    OBJECTED_FIELD_NUMBER: _builtins.int
+    JOINED_FIELD_NUMBER: _builtins.int
+    DUTY_ITEM_FIELD_NUMBER: _builtins.int
+    OFF_LIST_FIELD_NUMBER: _builtins.int
+    ASSIGNED_FIELD_NUMBER: _builtins.int
+    AWAITING_SUPPLEMENT_FIELD_NUMBER: _builtins.int
+    EXTENSION_ASKED_FIELD_NUMBER: _builtins.int
+    EXTENSIONS_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    MERGED_INTO_FIELD_NUMBER: _builtins.int
+    MERGED_CALLER_FIELD_NUMBER: _builtins.int
+    CLOCKS_FIELD_NUMBER: _builtins.int
+    TURN_FIELD_NUMBER: _builtins.int
+    ALLOWED_FIELD_NUMBER: _builtins.int
+    VOID_COUNT_FIELD_NUMBER: _builtins.int
+    STEP_COUNT_FIELD_NUMBER: _builtins.int
+    MISSING_NUMBERS_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
     call: _builtins.bytes
     caller: _builtins.str
     sequencer: _builtins.str
@@ -578,10 +826,83 @@ class CallView(_message.Message):
     answered_micros: _builtins.int
     confirmed_micros: _builtins.int
     satisfaction: _builtins.int
+    origin: _builtins.str
+    """where the call itself stands"""
+    index: _builtins.int
+    open: _builtins.bool
+    urgency: _policy_pb2.Urgency.ValueType
+    admitted_micros: _builtins.int
+    dispatched_micros: _builtins.int
+    accepted_micros: _builtins.int
+    first_answered_micros: _builtins.int
+    ended_micros: _builtins.int
+    due_clock: _calls_pb2.Clock.ValueType
+    """The clock that the call waits for, and when it runs out; of a call whose answer clock is paused
+    that of the supplement.
+    """
+    due_micros: _builtins.int
+    paused: _builtins.bool
+    """the answer clock is"""
+    objections: _builtins.int
+    reopens: _builtins.int
+    reworks: _builtins.int
+    urges: _builtins.int
+    supervision: _calls_pb2.SupervisionLevel.ValueType
+    card: _calls_pb2.CardColour.ValueType
+    resolved: _builtins.bool
+    """absent until the newest answer is confirmed"""
+    response: _builtins.int
+    manner: _builtins.int
+    duty_item: _builtins.str
+    off_list: _builtins.bool
+    assigned: _builtins.bool
+    """by a ruling: it may not be returned"""
+    awaiting_supplement: _builtins.bool
+    extension_asked: _builtins.bool
+    extensions: _builtins.int
+    merged_into: _builtins.bytes
+    merged_caller: _builtins.str
+    turn: Global___CallRole.ValueType
+    """unspecified: nobody's"""
+    void_count: _builtins.int
+    step_count: _builtins.int
+    """the highest number of a sequencer's step"""
     @_builtins.property
     def content(self) -> _calls_pb2.Call: ...
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___CallStepView]: ...
+    @_builtins.property
+    def slots(self) -> _containers.RepeatedCompositeFieldContainer[Global___Slot]: ...
+    @_builtins.property
+    def breached(self) -> _containers.RepeatedScalarFieldContainer[_calls_pb2.Clock.ValueType]:
+        """the clocks that ran out at some time"""
+
+    @_builtins.property
+    def co_handlers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Below: where one call is asked for."""
+
+    @_builtins.property
+    def replied(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """co-handlers that replied since the last dispatch"""
+
+    @_builtins.property
+    def objected(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def joined(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """codes of those who joined late"""
+
+    @_builtins.property
+    def terms(self) -> _policy_pb2.Terms: ...
+    @_builtins.property
+    def clocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClockView]: ...
+    @_builtins.property
+    def allowed(self) -> _containers.RepeatedCompositeFieldContainer[Global___AllowedSteps]: ...
+    @_builtins.property
+    def missing_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    @_builtins.property
+    def event(self) -> Global___RecordView:
+        """The village's event that the call refers to, as far as it is visible here."""
+
     def __init__(
         self,
         *,
@@ -598,12 +919,57 @@ class CallView(_message.Message):
         confirmed_micros: _builtins.int = ...,
         satisfaction: _builtins.int = ...,
         steps: _abc.Iterable[Global___CallStepView] | None = ...,
+        origin: _builtins.str = ...,
+        index: _builtins.int = ...,
+        slots: _abc.Iterable[Global___Slot] | None = ...,
+        open: _builtins.bool = ...,
+        urgency: _policy_pb2.Urgency.ValueType = ...,
+        admitted_micros: _builtins.int = ...,
+        dispatched_micros: _builtins.int = ...,
+        accepted_micros: _builtins.int = ...,
+        first_answered_micros: _builtins.int = ...,
+        ended_micros: _builtins.int = ...,
+        due_clock: _calls_pb2.Clock.ValueType = ...,
+        due_micros: _builtins.int = ...,
+        paused: _builtins.bool = ...,
+        objections: _builtins.int = ...,
+        reopens: _builtins.int = ...,
+        reworks: _builtins.int = ...,
+        urges: _builtins.int = ...,
+        supervision: _calls_pb2.SupervisionLevel.ValueType = ...,
+        card: _calls_pb2.CardColour.ValueType = ...,
+        resolved: _builtins.bool | None = ...,
+        response: _builtins.int = ...,
+        manner: _builtins.int = ...,
+        breached: _abc.Iterable[_calls_pb2.Clock.ValueType] | None = ...,
+        co_handlers: _abc.Iterable[_builtins.str] | None = ...,
+        replied: _abc.Iterable[_builtins.str] | None = ...,
+        objected: _abc.Iterable[_builtins.str] | None = ...,
+        joined: _abc.Iterable[_builtins.str] | None = ...,
+        duty_item: _builtins.str = ...,
+        off_list: _builtins.bool = ...,
+        assigned: _builtins.bool = ...,
+        awaiting_supplement: _builtins.bool = ...,
+        extension_asked: _builtins.bool = ...,
+        extensions: _builtins.int = ...,
+        terms: _policy_pb2.Terms | None = ...,
+        merged_into: _builtins.bytes = ...,
+        merged_caller: _builtins.str = ...,
+        clocks: _abc.Iterable[Global___ClockView] | None = ...,
+        turn: Global___CallRole.ValueType = ...,
+        allowed: _abc.Iterable[Global___AllowedSteps] | None = ...,
+        void_count: _builtins.int = ...,
+        step_count: _builtins.int = ...,
+        missing_numbers: _abc.Iterable[_builtins.int] | None = ...,
+        event: Global___RecordView | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_resolved", b"_resolved", "content", b"content", "event", b"event", "resolved", b"resolved", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_micros", b"answered_micros", "call", b"call", "caller", b"caller", "confirmed_micros", b"confirmed_micros", "content", b"content", "deadline_micros", b"deadline_micros", "department", b"department", "raised_micros", b"raised_micros", "received_micros", b"received_micros", "satisfaction", b"satisfaction", "sequencer", b"sequencer", "stage", b"stage", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_resolved", b"_resolved", "accepted_micros", b"accepted_micros", "admitted_micros", b"admitted_micros", "allowed", b"allowed", "answered_micros", b"answered_micros", "assigned", b"assigned", "awaiting_supplement", b"awaiting_supplement", "breached", b"breached", "call", b"call", "caller", b"caller", "card", b"card", "clocks", b"clocks", "co_handlers", b"co_handlers", "confirmed_micros", b"confirmed_micros", "content", b"content", "deadline_micros", b"deadline_micros", "department", b"department", "dispatched_micros", b"dispatched_micros", "due_clock", b"due_clock", "due_micros", b"due_micros", "duty_item", b"duty_item", "ended_micros", b"ended_micros", "event", b"event", "extension_asked", b"extension_asked", "extensions", b"extensions", "first_answered_micros", b"first_answered_micros", "index", b"index", "joined", b"joined", "manner", b"manner", "merged_caller", b"merged_caller", "merged_into", b"merged_into", "missing_numbers", b"missing_numbers", "objected", b"objected", "objections", b"objections", "off_list", b"off_list", "open", b"open", "origin", b"origin", "paused", b"paused", "raised_micros", b"raised_micros", "received_micros", b"received_micros", "reopens", b"reopens", "replied", b"replied", "resolved", b"resolved", "response", b"response", "reworks", b"reworks", "satisfaction", b"satisfaction", "sequencer", b"sequencer", "slots", b"slots", "stage", b"stage", "step_count", b"step_count", "steps", b"steps", "supervision", b"supervision", "terms", b"terms", "turn", b"turn", "urgency", b"urgency", "urges", b"urges", "void_count", b"void_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__resolved: _TypeAlias = _typing.Literal["resolved"]  # noqa: Y015
+    _WhichOneofArgType__resolved: _TypeAlias = _typing.Literal["_resolved", b"_resolved"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__resolved) -> _WhichOneofReturnType__resolved | None: ...
 
 Global___CallView: _TypeAlias = CallView  # noqa: Y015
 
@@ -635,11 +1001,19 @@ class ListCallsRequest(_message.Message):
     STAGE_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    OVERDUE_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
     department: _builtins.str
     open: _builtins.bool
     stage: Global___CallStage.ValueType
     limit: _builtins.int
     page_token: _builtins.bytes
+    caller: _builtins.str
+    category: _builtins.str
+    overdue: _builtins.bool
+    order: Global___CallOrder.ValueType
     def __init__(
         self,
         *,
@@ -648,10 +1022,14 @@ class ListCallsRequest(_message.Message):
         stage: Global___CallStage.ValueType = ...,
         limit: _builtins.int = ...,
         page_token: _builtins.bytes = ...,
+        caller: _builtins.str = ...,
+        category: _builtins.str = ...,
+        overdue: _builtins.bool = ...,
+        order: Global___CallOrder.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["department", b"department", "limit", b"limit", "open", b"open", "page_token", b"page_token", "stage", b"stage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "category", b"category", "department", b"department", "limit", b"limit", "open", b"open", "order", b"order", "overdue", b"overdue", "page_token", b"page_token", "stage", b"stage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

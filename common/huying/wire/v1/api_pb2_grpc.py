@@ -54,6 +54,16 @@ class NodeStub:
                 request_serializer=huying_dot_wire_dot_v1_dot_api__pb2.WatchRequest.SerializeToString,
                 response_deserializer=huying_dot_wire_dot_v1_dot_api__pb2.Change.FromString,
                 _registered_method=True)
+        self.DraftCall = channel.unary_unary(
+                '/huying.wire.v1.Node/DraftCall',
+                request_serializer=huying_dot_wire_dot_v1_dot_api__pb2.DraftCallRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_api__pb2.CallStepResponse.FromString,
+                _registered_method=True)
+        self.DecideDraft = channel.unary_unary(
+                '/huying.wire.v1.Node/DecideDraft',
+                request_serializer=huying_dot_wire_dot_v1_dot_api__pb2.DecideDraftRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_api__pb2.CallStepResponse.FromString,
+                _registered_method=True)
         self.RaiseCall = channel.unary_unary(
                 '/huying.wire.v1.Node/RaiseCall',
                 request_serializer=huying_dot_wire_dot_v1_dot_api__pb2.RaiseCallRequest.SerializeToString,
@@ -110,6 +120,19 @@ class NodeServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DraftCall(self, request, context):
+        """A call that the town principal still has to approve; and the principal's word on it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DecideDraft(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RaiseCall(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -162,6 +185,16 @@ def add_NodeServicer_to_server(servicer, server):
                     servicer.Watch,
                     request_deserializer=huying_dot_wire_dot_v1_dot_api__pb2.WatchRequest.FromString,
                     response_serializer=huying_dot_wire_dot_v1_dot_api__pb2.Change.SerializeToString,
+            ),
+            'DraftCall': grpc.unary_unary_rpc_method_handler(
+                    servicer.DraftCall,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_api__pb2.DraftCallRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_api__pb2.CallStepResponse.SerializeToString,
+            ),
+            'DecideDraft': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecideDraft,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_api__pb2.DecideDraftRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_api__pb2.CallStepResponse.SerializeToString,
             ),
             'RaiseCall': grpc.unary_unary_rpc_method_handler(
                     servicer.RaiseCall,
@@ -297,6 +330,60 @@ class Node:
             '/huying.wire.v1.Node/Watch',
             huying_dot_wire_dot_v1_dot_api__pb2.WatchRequest.SerializeToString,
             huying_dot_wire_dot_v1_dot_api__pb2.Change.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DraftCall(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Node/DraftCall',
+            huying_dot_wire_dot_v1_dot_api__pb2.DraftCallRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_api__pb2.CallStepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecideDraft(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Node/DecideDraft',
+            huying_dot_wire_dot_v1_dot_api__pb2.DecideDraftRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_api__pb2.CallStepResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,9 @@ class NodeStub:
     List: _grpc.UnaryUnaryMultiCallable[_api_pb2.ListRequest, _api_pb2.ListResponse]
     Watch: _grpc.UnaryStreamMultiCallable[_api_pb2.WatchRequest, _api_pb2.Change]
     """Every entry applied here, from a cursor on; the stream stays open."""
+    DraftCall: _grpc.UnaryUnaryMultiCallable[_api_pb2.DraftCallRequest, _api_pb2.CallStepResponse]
+    """A call that the town principal still has to approve; and the principal's word on it."""
+    DecideDraft: _grpc.UnaryUnaryMultiCallable[_api_pb2.DecideDraftRequest, _api_pb2.CallStepResponse]
     RaiseCall: _grpc.UnaryUnaryMultiCallable[_api_pb2.RaiseCallRequest, _api_pb2.CallStepResponse]
     TakeCallStep: _grpc.UnaryUnaryMultiCallable[_api_pb2.TakeCallStepRequest, _api_pb2.CallStepResponse]
     GetCall: _grpc.UnaryUnaryMultiCallable[_api_pb2.GetCallRequest, _api_pb2.CallView]
@@ -52,6 +55,9 @@ class NodeAsyncStub(NodeStub):
     List: _aio.UnaryUnaryMultiCallable[_api_pb2.ListRequest, _api_pb2.ListResponse]  # type: ignore[assignment]
     Watch: _aio.UnaryStreamMultiCallable[_api_pb2.WatchRequest, _api_pb2.Change]  # type: ignore[assignment]
     """Every entry applied here, from a cursor on; the stream stays open."""
+    DraftCall: _aio.UnaryUnaryMultiCallable[_api_pb2.DraftCallRequest, _api_pb2.CallStepResponse]  # type: ignore[assignment]
+    """A call that the town principal still has to approve; and the principal's word on it."""
+    DecideDraft: _aio.UnaryUnaryMultiCallable[_api_pb2.DecideDraftRequest, _api_pb2.CallStepResponse]  # type: ignore[assignment]
     RaiseCall: _aio.UnaryUnaryMultiCallable[_api_pb2.RaiseCallRequest, _api_pb2.CallStepResponse]  # type: ignore[assignment]
     TakeCallStep: _aio.UnaryUnaryMultiCallable[_api_pb2.TakeCallStepRequest, _api_pb2.CallStepResponse]  # type: ignore[assignment]
     GetCall: _aio.UnaryUnaryMultiCallable[_api_pb2.GetCallRequest, _api_pb2.CallView]  # type: ignore[assignment]
@@ -88,6 +94,21 @@ class NodeServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_api_pb2.Change], _abc.AsyncIterator[_api_pb2.Change]]:
         """Every entry applied here, from a cursor on; the stream stays open."""
+
+    @_abc_1.abstractmethod
+    def DraftCall(
+        self,
+        request: _api_pb2.DraftCallRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_api_pb2.CallStepResponse, _abc.Awaitable[_api_pb2.CallStepResponse]]:
+        """A call that the town principal still has to approve; and the principal's word on it."""
+
+    @_abc_1.abstractmethod
+    def DecideDraft(
+        self,
+        request: _api_pb2.DecideDraftRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_api_pb2.CallStepResponse, _abc.Awaitable[_api_pb2.CallStepResponse]]: ...
 
     @_abc_1.abstractmethod
     def RaiseCall(
