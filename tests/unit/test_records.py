@@ -251,7 +251,7 @@ def test_a_newer_nodes_enum_value_and_field_pass():
 def test_no_bytes_do_more_than_raise_a_named_refusal(data, record_type):
     """The receive path must survive whatever a peer sends."""
     spec = REGISTRY[record_type]
-    code = {1: "370000000000", 4: TOWN, 5: VILLAGE}[min(spec.levels)]
+    code = {1: "370000000000", 3: "370830000000", 4: TOWN, 5: VILLAGE}[min(spec.levels)]
     codes = []
     try:
         decode(head(record_type, min(spec.kinds)), code, data)

@@ -143,6 +143,7 @@ DESK_RULES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "decided_by": required(short_text),
         "expires_micros": Rule(micros),
         "request_record": required(record_id),
+        "approval": NESTED,
         "sealed": NESTED,
     },
     "SealedOpening": {"slot": required(upto(255)), "sealed": required(bytes_upto(ENTRY_BYTES_MAX))},
@@ -195,6 +196,8 @@ DESK_RULES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "contact_name": Rule(short_text),
         "contact_phone": Rule(phone),
         "contact_address": Rule(short_text),
+        "imported_handler": Rule(below),
+        "contact_erased": Rule(anything),
     },
     "OrderResult": {
         "order": required(record_id),

@@ -82,6 +82,7 @@ class Code(enum.IntEnum):
     BUNDLE_OUT_OF_ORDER = 53
     BUNDLE_GAP = 54
     NOT_ALONE = 55
+    NOT_ENTITLED = 56
     # 60-79: the node's own state.
     RECOVERING = 60
     DRAINING = 61
@@ -349,6 +350,12 @@ ADVICE: Final[dict[Code, Advice]] = {
         _REQUEST,
         "该字段与其他字段同在一格,不能单独处理",
         "the field shares its compartment with others: it can't be treated by itself",
+    ),
+    Code.NOT_ENTITLED: Advice(
+        "PERMISSION_DENIED",
+        _REQUEST,
+        "该申请不属于这个部门,无权查看",
+        "it was provided to another department: ask in your own name",
     ),
     Code.FORKED: Advice(
         "DATA_LOSS",

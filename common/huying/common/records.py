@@ -49,6 +49,7 @@ __all__ = [
 _GRID_CHARACTERS: Final = 15
 _PUT_DELETE: Final = frozenset({int(feed_pb2.KIND_PUT), int(feed_pb2.KIND_DELETE)})
 _EVERY_LEVEL: Final = frozenset({1, 2, 3, 4, 5})
+_COUNTY: Final = 3
 _TOWN: Final = 4
 _VILLAGE: Final = 5
 
@@ -233,19 +234,20 @@ def _desk_specs() -> tuple[RecordSpec, ...]:
         (
             feed.RECORD_TYPE_PROVISION_REQUEST,
             provision.ProvisionRequest,
-            above_village,
+            # A tier above the county reads no decision of a village.
+            frozenset({_COUNTY, _TOWN}),
             _judge_provision_request,
         ),
         (
             feed.RECORD_TYPE_PROVISION_DECISION,
             provision.ProvisionDecision,
-            _EVERY_LEVEL,
+            frozenset({_TOWN, _VILLAGE}),
             _judge_numbers,
         ),
         (
             feed.RECORD_TYPE_PROVISION_RECEIPT,
             provision.ProvisionReceipt,
-            above_village,
+            frozenset({_COUNTY, _TOWN}),
             _judge_numbers,
         ),
         (feed.RECORD_TYPE_QUESTION, census_pb2.Question, above_village, _judge_question),

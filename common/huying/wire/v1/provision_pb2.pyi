@@ -107,6 +107,39 @@ PROVISION_USE_DROPPED: ProvisionUse.ValueType  # 2
 """已销毁"""
 Global___ProvisionUse: _TypeAlias = ProvisionUse  # noqa: Y015
 
+class _ProvisionStage:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ProvisionStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProvisionStage.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PROVISION_STAGE_UNSPECIFIED: _ProvisionStage.ValueType  # 0
+    PROVISION_STAGE_WAITING: _ProvisionStage.ValueType  # 1
+    """等待: the home has not decided, or its word has not come"""
+    PROVISION_STAGE_APPROVED: _ProvisionStage.ValueType  # 2
+    """已同意"""
+    PROVISION_STAGE_DENIED: _ProvisionStage.ValueType  # 3
+    """已拒绝"""
+    PROVISION_STAGE_WITHDRAWN: _ProvisionStage.ValueType  # 4
+    """已撤回"""
+    PROVISION_STAGE_EXPIRED: _ProvisionStage.ValueType  # 5
+    """已到期"""
+
+class ProvisionStage(_ProvisionStage, metaclass=_ProvisionStageEnumTypeWrapper): ...
+
+PROVISION_STAGE_UNSPECIFIED: ProvisionStage.ValueType  # 0
+PROVISION_STAGE_WAITING: ProvisionStage.ValueType  # 1
+"""等待: the home has not decided, or its word has not come"""
+PROVISION_STAGE_APPROVED: ProvisionStage.ValueType  # 2
+"""已同意"""
+PROVISION_STAGE_DENIED: ProvisionStage.ValueType  # 3
+"""已拒绝"""
+PROVISION_STAGE_WITHDRAWN: ProvisionStage.ValueType  # 4
+"""已撤回"""
+PROVISION_STAGE_EXPIRED: ProvisionStage.ValueType  # 5
+"""已到期"""
+Global___ProvisionStage: _TypeAlias = ProvisionStage  # noqa: Y015
+
 @_typing.final
 class ProvisionRequest(_message.Message):
     """Written by the node that asks, addressed to the home of the entry."""
@@ -185,6 +218,7 @@ class ProvisionDecision(_message.Message):
     DECIDED_BY_FIELD_NUMBER: _builtins.int
     EXPIRES_MICROS_FIELD_NUMBER: _builtins.int
     REQUEST_RECORD_FIELD_NUMBER: _builtins.int
+    APPROVAL_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
     request_hash: _builtins.bytes
     """leaf hash of the request's entry"""
@@ -197,6 +231,10 @@ class ProvisionDecision(_message.Message):
     request_record: _builtins.bytes
     @_builtins.property
     def request(self) -> _calls_pb2.EntryRef: ...
+    @_builtins.property
+    def approval(self) -> _calls_pb2.EntryRef:
+        """Of a withdrawal: the approval that it takes back."""
+
     @_builtins.property
     def sealed(self) -> _containers.RepeatedCompositeFieldContainer[Global___SealedOpening]:
         """The openings asked for, each HPKE-sealed to the recipient's key. Gone at expiry."""
@@ -212,11 +250,12 @@ class ProvisionDecision(_message.Message):
         decided_by: _builtins.str = ...,
         expires_micros: _builtins.int = ...,
         request_record: _builtins.bytes = ...,
+        approval: _calls_pb2.EntryRef | None = ...,
         sealed: _abc.Iterable[Global___SealedOpening] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "request", b"request"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decided_by", b"decided_by", "expires_micros", b"expires_micros", "reason", b"reason", "request", b"request", "request_hash", b"request_hash", "request_record", b"request_record", "sealed", b"sealed", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "decided_by", b"decided_by", "expires_micros", b"expires_micros", "reason", b"reason", "request", b"request", "request_hash", b"request_hash", "request_record", b"request_record", "sealed", b"sealed", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -279,3 +318,478 @@ class ProvisionReceipt(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ProvisionReceipt: _TypeAlias = ProvisionReceipt  # noqa: Y015
+
+@_typing.final
+class RequestProvisionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    DEPARTMENT_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    EXPIRES_MICROS_FIELD_NUMBER: _builtins.int
+    LASTS_MICROS_FIELD_NUMBER: _builtins.int
+    CALL_FIELD_NUMBER: _builtins.int
+    record: _builtins.bytes
+    purpose: _builtins.str
+    department: _builtins.str
+    actor: _builtins.str
+    expires_micros: _builtins.int
+    """unix; or"""
+    lasts_micros: _builtins.int
+    """from now on"""
+    call: _builtins.bytes
+    @_builtins.property
+    def entry(self) -> _calls_pb2.EntryRef:
+        """The entry: its place, or the id of a record, of which the newest version is meant."""
+
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        entry: _calls_pb2.EntryRef | None = ...,
+        record: _builtins.bytes = ...,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
+        purpose: _builtins.str = ...,
+        department: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        expires_micros: _builtins.int = ...,
+        lasts_micros: _builtins.int = ...,
+        call: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "call", b"call", "department", b"department", "entry", b"entry", "expires_micros", b"expires_micros", "fields", b"fields", "lasts_micros", b"lasts_micros", "purpose", b"purpose", "record", b"record"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestProvisionRequest: _TypeAlias = RequestProvisionRequest  # noqa: Y015
+
+@_typing.final
+class DecideProvisionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    record: _builtins.bytes
+    """of the request"""
+    verdict: Global___ProvisionVerdict.ValueType
+    reason: Global___DenialReason.ValueType
+    text: _builtins.str
+    actor: _builtins.str
+    def __init__(
+        self,
+        *,
+        record: _builtins.bytes = ...,
+        verdict: Global___ProvisionVerdict.ValueType = ...,
+        reason: Global___DenialReason.ValueType = ...,
+        text: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "reason", b"reason", "record", b"record", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideProvisionRequest: _TypeAlias = DecideProvisionRequest  # noqa: Y015
+
+@_typing.final
+class WithdrawProvisionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    record: _builtins.bytes
+    text: _builtins.str
+    actor: _builtins.str
+    def __init__(
+        self,
+        *,
+        record: _builtins.bytes = ...,
+        text: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "record", b"record", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawProvisionRequest: _TypeAlias = WithdrawProvisionRequest  # noqa: Y015
+
+@_typing.final
+class ListProvisionsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WAITING_FIELD_NUMBER: _builtins.int
+    SINCE_MICROS_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    waiting: _builtins.bool
+    """just those that wait for a decision"""
+    since_micros: _builtins.int
+    limit: _builtins.int
+    page_token: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        waiting: _builtins.bool = ...,
+        since_micros: _builtins.int = ...,
+        limit: _builtins.int = ...,
+        page_token: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "page_token", b"page_token", "since_micros", b"since_micros", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListProvisionsRequest: _TypeAlias = ListProvisionsRequest  # noqa: Y015
+
+@_typing.final
+class ListProvisionsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVISIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.bytes
+    @_builtins.property
+    def provisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProvisionView]: ...
+    def __init__(
+        self,
+        *,
+        provisions: _abc.Iterable[Global___ProvisionView] | None = ...,
+        next_page_token: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "provisions", b"provisions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListProvisionsResponse: _TypeAlias = ListProvisionsResponse  # noqa: Y015
+
+@_typing.final
+class ShowProvisionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    record: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        record: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShowProvisionRequest: _TypeAlias = ShowProvisionRequest  # noqa: Y015
+
+@_typing.final
+class OpenProvisionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    DEPARTMENT_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    record: _builtins.bytes
+    department: _builtins.str
+    actor: _builtins.str
+    def __init__(
+        self,
+        *,
+        record: _builtins.bytes = ...,
+        department: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "department", b"department", "record", b"record"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenProvisionRequest: _TypeAlias = OpenProvisionRequest  # noqa: Y015
+
+@_typing.final
+class OpenProvisionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    RECORD_TYPE_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    EXPIRES_MICROS_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    record: _builtins.bytes
+    record_type: _builtins.int
+    message: _builtins.bytes
+    """of the record: these fields, and no other"""
+    expires_micros: _builtins.int
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def receipt(self) -> _calls_pb2.EntryRef: ...
+    def __init__(
+        self,
+        *,
+        record: _builtins.bytes = ...,
+        record_type: _builtins.int = ...,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
+        message: _builtins.bytes = ...,
+        expires_micros: _builtins.int = ...,
+        receipt: _calls_pb2.EntryRef | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_micros", b"expires_micros", "fields", b"fields", "message", b"message", "receipt", b"receipt", "record", b"record", "record_type", b"record_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenProvisionResponse: _TypeAlias = OpenProvisionResponse  # noqa: Y015
+
+@_typing.final
+class ProvisionView(_message.Message):
+    """One provision as a node knows it. Openings, sealed or not, are never in it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    ASKER_FIELD_NUMBER: _builtins.int
+    HOME_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    ASKED_MICROS_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    DECISION_PLACE_FIELD_NUMBER: _builtins.int
+    DECIDED_MICROS_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    APPROVED_MICROS_FIELD_NUMBER: _builtins.int
+    APPROVED_BY_FIELD_NUMBER: _builtins.int
+    USES_FIELD_NUMBER: _builtins.int
+    SEALED_HERE_FIELD_NUMBER: _builtins.int
+    HOME_HEARD_MICROS_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    OBSTACLE_FIELD_NUMBER: _builtins.int
+    KEY_PUBLISHED_FIELD_NUMBER: _builtins.int
+    record: _builtins.bytes
+    asker: _builtins.str
+    """division code"""
+    home: _builtins.str
+    stage: Global___ProvisionStage.ValueType
+    asked_micros: _builtins.int
+    decided_micros: _builtins.int
+    approved_micros: _builtins.int
+    """Of a withdrawn one: what was approved before."""
+    approved_by: _builtins.str
+    sealed_here: _builtins.bool
+    """what was sealed is still held by this node"""
+    home_heard_micros: _builtins.int
+    """when the asking node last heard of the home; 0: never"""
+    obstacle: Global___DenialReason.ValueType
+    """At the home, why it can't be approved; NONE where it can."""
+    key_published: _builtins.bool
+    """Whether the asking node publishes this very key for the department."""
+    @_builtins.property
+    def place(self) -> _calls_pb2.EntryRef: ...
+    @_builtins.property
+    def request(self) -> Global___ProvisionRequest: ...
+    @_builtins.property
+    def decision_place(self) -> _calls_pb2.EntryRef: ...
+    @_builtins.property
+    def decision(self) -> Global___ProvisionDecision: ...
+    @_builtins.property
+    def uses(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProvisionUseView]: ...
+    @_builtins.property
+    def subject(self) -> _containers.RepeatedCompositeFieldContainer[Global___NamedText]:
+        """Of whom the request is, at the home alone: name and value."""
+
+    def __init__(
+        self,
+        *,
+        record: _builtins.bytes = ...,
+        asker: _builtins.str = ...,
+        home: _builtins.str = ...,
+        stage: Global___ProvisionStage.ValueType = ...,
+        place: _calls_pb2.EntryRef | None = ...,
+        asked_micros: _builtins.int = ...,
+        request: Global___ProvisionRequest | None = ...,
+        decision_place: _calls_pb2.EntryRef | None = ...,
+        decided_micros: _builtins.int = ...,
+        decision: Global___ProvisionDecision | None = ...,
+        approved_micros: _builtins.int = ...,
+        approved_by: _builtins.str = ...,
+        uses: _abc.Iterable[Global___ProvisionUseView] | None = ...,
+        sealed_here: _builtins.bool = ...,
+        home_heard_micros: _builtins.int = ...,
+        subject: _abc.Iterable[Global___NamedText] | None = ...,
+        obstacle: Global___DenialReason.ValueType = ...,
+        key_published: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "decision_place", b"decision_place", "place", b"place", "request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "approved_micros", b"approved_micros", "asked_micros", b"asked_micros", "asker", b"asker", "decided_micros", b"decided_micros", "decision", b"decision", "decision_place", b"decision_place", "home", b"home", "home_heard_micros", b"home_heard_micros", "key_published", b"key_published", "obstacle", b"obstacle", "place", b"place", "record", b"record", "request", b"request", "sealed_here", b"sealed_here", "stage", b"stage", "subject", b"subject", "uses", b"uses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProvisionView: _TypeAlias = ProvisionView  # noqa: Y015
+
+@_typing.final
+class ProvisionUseView(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLACE_FIELD_NUMBER: _builtins.int
+    USE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    USED_MICROS_FIELD_NUMBER: _builtins.int
+    use: Global___ProvisionUse.ValueType
+    actor: _builtins.str
+    used_micros: _builtins.int
+    @_builtins.property
+    def place(self) -> _calls_pb2.EntryRef: ...
+    def __init__(
+        self,
+        *,
+        place: _calls_pb2.EntryRef | None = ...,
+        use: Global___ProvisionUse.ValueType = ...,
+        actor: _builtins.str = ...,
+        used_micros: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["place", b"place"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "place", b"place", "use", b"use", "used_micros", b"used_micros"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProvisionUseView: _TypeAlias = ProvisionUseView  # noqa: Y015
+
+@_typing.final
+class NamedText(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    text: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NamedText: _TypeAlias = NamedText  # noqa: Y015
+
+@_typing.final
+class AddDepartmentRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DUTY_PHONE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    duty_phone: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        duty_phone: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duty_phone", b"duty_phone", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddDepartmentRequest: _TypeAlias = AddDepartmentRequest  # noqa: Y015
+
+@_typing.final
+class ListDepartmentsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDepartmentsRequest: _TypeAlias = ListDepartmentsRequest  # noqa: Y015
+
+@_typing.final
+class DepartmentView(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOME_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    HPKE_KEY_FIELD_NUMBER: _builtins.int
+    DUTY_PHONE_FIELD_NUMBER: _builtins.int
+    CLOSED_FIELD_NUMBER: _builtins.int
+    GENERATED_FIELD_NUMBER: _builtins.int
+    KEY_HERE_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    home: _builtins.str
+    name: _builtins.str
+    hpke_key: _builtins.bytes
+    duty_phone: _builtins.str
+    closed: _builtins.bool
+    generated: _builtins.bool
+    key_here: _builtins.bool
+    """the private key lies at this node"""
+    @_builtins.property
+    def place(self) -> _calls_pb2.EntryRef: ...
+    def __init__(
+        self,
+        *,
+        home: _builtins.str = ...,
+        name: _builtins.str = ...,
+        hpke_key: _builtins.bytes = ...,
+        duty_phone: _builtins.str = ...,
+        closed: _builtins.bool = ...,
+        generated: _builtins.bool = ...,
+        key_here: _builtins.bool = ...,
+        place: _calls_pb2.EntryRef | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["place", b"place"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed", b"closed", "duty_phone", b"duty_phone", "generated", b"generated", "home", b"home", "hpke_key", b"hpke_key", "key_here", b"key_here", "name", b"name", "place", b"place"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DepartmentView: _TypeAlias = DepartmentView  # noqa: Y015
+
+@_typing.final
+class ListDepartmentsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEPARTMENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def departments(self) -> _containers.RepeatedCompositeFieldContainer[Global___DepartmentView]: ...
+    def __init__(
+        self,
+        *,
+        departments: _abc.Iterable[Global___DepartmentView] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["departments", b"departments"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDepartmentsResponse: _TypeAlias = ListDepartmentsResponse  # noqa: Y015

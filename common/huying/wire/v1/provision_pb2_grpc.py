@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from huying.wire.v1 import provision_pb2 as huying_dot_wire_dot_v1_dot_provision__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -22,3 +23,419 @@ if _version_not_supported:
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
+
+
+class ProvisionsStub:
+    """What people at a desk ask of their node about provisions. The one method that returns a value is
+    OpenProvision; nothing of what it returns is kept.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.RequestProvision = channel.unary_unary(
+                '/huying.wire.v1.Provisions/RequestProvision',
+                request_serializer=huying_dot_wire_dot_v1_dot_provision__pb2.RequestProvisionRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_provision__pb2.ProvisionView.FromString,
+                _registered_method=True)
+        self.DecideProvision = channel.unary_unary(
+                '/huying.wire.v1.Provisions/DecideProvision',
+                request_serializer=huying_dot_wire_dot_v1_dot_provision__pb2.DecideProvisionRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_provision__pb2.ProvisionView.FromString,
+                _registered_method=True)
+        self.WithdrawProvision = channel.unary_unary(
+                '/huying.wire.v1.Provisions/WithdrawProvision',
+                request_serializer=huying_dot_wire_dot_v1_dot_provision__pb2.WithdrawProvisionRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_provision__pb2.ProvisionView.FromString,
+                _registered_method=True)
+        self.ListProvisions = channel.unary_unary(
+                '/huying.wire.v1.Provisions/ListProvisions',
+                request_serializer=huying_dot_wire_dot_v1_dot_provision__pb2.ListProvisionsRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_provision__pb2.ListProvisionsResponse.FromString,
+                _registered_method=True)
+        self.ShowProvision = channel.unary_unary(
+                '/huying.wire.v1.Provisions/ShowProvision',
+                request_serializer=huying_dot_wire_dot_v1_dot_provision__pb2.ShowProvisionRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_provision__pb2.ProvisionView.FromString,
+                _registered_method=True)
+        self.OpenProvision = channel.unary_unary(
+                '/huying.wire.v1.Provisions/OpenProvision',
+                request_serializer=huying_dot_wire_dot_v1_dot_provision__pb2.OpenProvisionRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_provision__pb2.OpenProvisionResponse.FromString,
+                _registered_method=True)
+
+
+class ProvisionsServicer:
+    """What people at a desk ask of their node about provisions. The one method that returns a value is
+    OpenProvision; nothing of what it returns is kept.
+    """
+
+    def RequestProvision(self, request, context):
+        """Writes a request, at a county or a town.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DecideProvision(self, request, context):
+        """Approves or denies, at the home.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WithdrawProvision(self, request, context):
+        """Takes an approval back, at the home; the sealed value is erased everywhere.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListProvisions(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ShowProvision(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def OpenProvision(self, request, context):
+        """Writes the receipt, and returns the value.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_ProvisionsServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'RequestProvision': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestProvision,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_provision__pb2.RequestProvisionRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_provision__pb2.ProvisionView.SerializeToString,
+            ),
+            'DecideProvision': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecideProvision,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_provision__pb2.DecideProvisionRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_provision__pb2.ProvisionView.SerializeToString,
+            ),
+            'WithdrawProvision': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawProvision,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_provision__pb2.WithdrawProvisionRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_provision__pb2.ProvisionView.SerializeToString,
+            ),
+            'ListProvisions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProvisions,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_provision__pb2.ListProvisionsRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_provision__pb2.ListProvisionsResponse.SerializeToString,
+            ),
+            'ShowProvision': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShowProvision,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_provision__pb2.ShowProvisionRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_provision__pb2.ProvisionView.SerializeToString,
+            ),
+            'OpenProvision': grpc.unary_unary_rpc_method_handler(
+                    servicer.OpenProvision,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_provision__pb2.OpenProvisionRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_provision__pb2.OpenProvisionResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'huying.wire.v1.Provisions', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('huying.wire.v1.Provisions', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Provisions:
+    """What people at a desk ask of their node about provisions. The one method that returns a value is
+    OpenProvision; nothing of what it returns is kept.
+    """
+
+    @staticmethod
+    def RequestProvision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Provisions/RequestProvision',
+            huying_dot_wire_dot_v1_dot_provision__pb2.RequestProvisionRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_provision__pb2.ProvisionView.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecideProvision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Provisions/DecideProvision',
+            huying_dot_wire_dot_v1_dot_provision__pb2.DecideProvisionRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_provision__pb2.ProvisionView.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WithdrawProvision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Provisions/WithdrawProvision',
+            huying_dot_wire_dot_v1_dot_provision__pb2.WithdrawProvisionRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_provision__pb2.ProvisionView.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProvisions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Provisions/ListProvisions',
+            huying_dot_wire_dot_v1_dot_provision__pb2.ListProvisionsRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_provision__pb2.ListProvisionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ShowProvision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Provisions/ShowProvision',
+            huying_dot_wire_dot_v1_dot_provision__pb2.ShowProvisionRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_provision__pb2.ProvisionView.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenProvision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Provisions/OpenProvision',
+            huying_dot_wire_dot_v1_dot_provision__pb2.OpenProvisionRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_provision__pb2.OpenProvisionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class DepartmentsStub:
+    """The departments of a node, and their keys.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.AddDepartment = channel.unary_unary(
+                '/huying.wire.v1.Departments/AddDepartment',
+                request_serializer=huying_dot_wire_dot_v1_dot_provision__pb2.AddDepartmentRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_provision__pb2.DepartmentView.FromString,
+                _registered_method=True)
+        self.ListDepartments = channel.unary_unary(
+                '/huying.wire.v1.Departments/ListDepartments',
+                request_serializer=huying_dot_wire_dot_v1_dot_provision__pb2.ListDepartmentsRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_provision__pb2.ListDepartmentsResponse.FromString,
+                _registered_method=True)
+
+
+class DepartmentsServicer:
+    """The departments of a node, and their keys.
+    """
+
+    def AddDepartment(self, request, context):
+        """Writes the department's record; its key is made where there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDepartments(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_DepartmentsServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'AddDepartment': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddDepartment,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_provision__pb2.AddDepartmentRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_provision__pb2.DepartmentView.SerializeToString,
+            ),
+            'ListDepartments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDepartments,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_provision__pb2.ListDepartmentsRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_provision__pb2.ListDepartmentsResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'huying.wire.v1.Departments', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('huying.wire.v1.Departments', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Departments:
+    """The departments of a node, and their keys.
+    """
+
+    @staticmethod
+    def AddDepartment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Departments/AddDepartment',
+            huying_dot_wire_dot_v1_dot_provision__pb2.AddDepartmentRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_provision__pb2.DepartmentView.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDepartments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Departments/ListDepartments',
+            huying_dot_wire_dot_v1_dot_provision__pb2.ListDepartmentsRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_provision__pb2.ListDepartmentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

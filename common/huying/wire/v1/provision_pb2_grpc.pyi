@@ -7,9 +7,16 @@ the home decided, and who looked. These entries are the ledger of provisions.
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from huying.wire.v1 import provision_pb2 as _provision_pb2
 import abc as _abc_1
 import grpc as _grpc
+import sys
 import typing as _typing
+
+if sys.version_info >= (3, 11):
+    from typing import Self as _Self
+else:
+    from typing_extensions import Self as _Self
 
 _T = _typing.TypeVar("_T")
 
@@ -20,3 +27,134 @@ class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ig
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
+
+class ProvisionsStub:
+    """What people at a desk ask of their node about provisions. The one method that returns a value is
+    OpenProvision; nothing of what it returns is kept.
+    """
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> ProvisionsAsyncStub: ...
+    RequestProvision: _grpc.UnaryUnaryMultiCallable[_provision_pb2.RequestProvisionRequest, _provision_pb2.ProvisionView]
+    """Writes a request, at a county or a town."""
+    DecideProvision: _grpc.UnaryUnaryMultiCallable[_provision_pb2.DecideProvisionRequest, _provision_pb2.ProvisionView]
+    """Approves or denies, at the home."""
+    WithdrawProvision: _grpc.UnaryUnaryMultiCallable[_provision_pb2.WithdrawProvisionRequest, _provision_pb2.ProvisionView]
+    """Takes an approval back, at the home; the sealed value is erased everywhere."""
+    ListProvisions: _grpc.UnaryUnaryMultiCallable[_provision_pb2.ListProvisionsRequest, _provision_pb2.ListProvisionsResponse]
+    ShowProvision: _grpc.UnaryUnaryMultiCallable[_provision_pb2.ShowProvisionRequest, _provision_pb2.ProvisionView]
+    OpenProvision: _grpc.UnaryUnaryMultiCallable[_provision_pb2.OpenProvisionRequest, _provision_pb2.OpenProvisionResponse]
+    """Writes the receipt, and returns the value."""
+
+@_typing.type_check_only
+class ProvisionsAsyncStub(ProvisionsStub):
+    """What people at a desk ask of their node about provisions. The one method that returns a value is
+    OpenProvision; nothing of what it returns is kept.
+    """
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    RequestProvision: _aio.UnaryUnaryMultiCallable[_provision_pb2.RequestProvisionRequest, _provision_pb2.ProvisionView]  # type: ignore[assignment]
+    """Writes a request, at a county or a town."""
+    DecideProvision: _aio.UnaryUnaryMultiCallable[_provision_pb2.DecideProvisionRequest, _provision_pb2.ProvisionView]  # type: ignore[assignment]
+    """Approves or denies, at the home."""
+    WithdrawProvision: _aio.UnaryUnaryMultiCallable[_provision_pb2.WithdrawProvisionRequest, _provision_pb2.ProvisionView]  # type: ignore[assignment]
+    """Takes an approval back, at the home; the sealed value is erased everywhere."""
+    ListProvisions: _aio.UnaryUnaryMultiCallable[_provision_pb2.ListProvisionsRequest, _provision_pb2.ListProvisionsResponse]  # type: ignore[assignment]
+    ShowProvision: _aio.UnaryUnaryMultiCallable[_provision_pb2.ShowProvisionRequest, _provision_pb2.ProvisionView]  # type: ignore[assignment]
+    OpenProvision: _aio.UnaryUnaryMultiCallable[_provision_pb2.OpenProvisionRequest, _provision_pb2.OpenProvisionResponse]  # type: ignore[assignment]
+    """Writes the receipt, and returns the value."""
+
+class ProvisionsServicer(metaclass=_abc_1.ABCMeta):
+    """What people at a desk ask of their node about provisions. The one method that returns a value is
+    OpenProvision; nothing of what it returns is kept.
+    """
+
+    @_abc_1.abstractmethod
+    def RequestProvision(
+        self,
+        request: _provision_pb2.RequestProvisionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_provision_pb2.ProvisionView, _abc.Awaitable[_provision_pb2.ProvisionView]]:
+        """Writes a request, at a county or a town."""
+
+    @_abc_1.abstractmethod
+    def DecideProvision(
+        self,
+        request: _provision_pb2.DecideProvisionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_provision_pb2.ProvisionView, _abc.Awaitable[_provision_pb2.ProvisionView]]:
+        """Approves or denies, at the home."""
+
+    @_abc_1.abstractmethod
+    def WithdrawProvision(
+        self,
+        request: _provision_pb2.WithdrawProvisionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_provision_pb2.ProvisionView, _abc.Awaitable[_provision_pb2.ProvisionView]]:
+        """Takes an approval back, at the home; the sealed value is erased everywhere."""
+
+    @_abc_1.abstractmethod
+    def ListProvisions(
+        self,
+        request: _provision_pb2.ListProvisionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_provision_pb2.ListProvisionsResponse, _abc.Awaitable[_provision_pb2.ListProvisionsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ShowProvision(
+        self,
+        request: _provision_pb2.ShowProvisionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_provision_pb2.ProvisionView, _abc.Awaitable[_provision_pb2.ProvisionView]]: ...
+
+    @_abc_1.abstractmethod
+    def OpenProvision(
+        self,
+        request: _provision_pb2.OpenProvisionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_provision_pb2.OpenProvisionResponse, _abc.Awaitable[_provision_pb2.OpenProvisionResponse]]:
+        """Writes the receipt, and returns the value."""
+
+def add_ProvisionsServicer_to_server(servicer: ProvisionsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class DepartmentsStub:
+    """The departments of a node, and their keys."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> DepartmentsAsyncStub: ...
+    AddDepartment: _grpc.UnaryUnaryMultiCallable[_provision_pb2.AddDepartmentRequest, _provision_pb2.DepartmentView]
+    """Writes the department's record; its key is made where there is none."""
+    ListDepartments: _grpc.UnaryUnaryMultiCallable[_provision_pb2.ListDepartmentsRequest, _provision_pb2.ListDepartmentsResponse]
+
+@_typing.type_check_only
+class DepartmentsAsyncStub(DepartmentsStub):
+    """The departments of a node, and their keys."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    AddDepartment: _aio.UnaryUnaryMultiCallable[_provision_pb2.AddDepartmentRequest, _provision_pb2.DepartmentView]  # type: ignore[assignment]
+    """Writes the department's record; its key is made where there is none."""
+    ListDepartments: _aio.UnaryUnaryMultiCallable[_provision_pb2.ListDepartmentsRequest, _provision_pb2.ListDepartmentsResponse]  # type: ignore[assignment]
+
+class DepartmentsServicer(metaclass=_abc_1.ABCMeta):
+    """The departments of a node, and their keys."""
+
+    @_abc_1.abstractmethod
+    def AddDepartment(
+        self,
+        request: _provision_pb2.AddDepartmentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_provision_pb2.DepartmentView, _abc.Awaitable[_provision_pb2.DepartmentView]]:
+        """Writes the department's record; its key is made where there is none."""
+
+    @_abc_1.abstractmethod
+    def ListDepartments(
+        self,
+        request: _provision_pb2.ListDepartmentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_provision_pb2.ListDepartmentsResponse, _abc.Awaitable[_provision_pb2.ListDepartmentsResponse]]: ...
+
+def add_DepartmentsServicer_to_server(servicer: DepartmentsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,8 +22,13 @@ DESK_COLUMNS: Final[dict[int, Callable[[Any], tuple[Any, ...]]]] = {
         text(m.department),
         number(m.expires_micros),
         m.call,
+        m.record,
     ),
-    feed_pb2.RECORD_TYPE_PROVISION_DECISION: lambda m: (m.verdict, number(m.expires_micros)),
+    feed_pb2.RECORD_TYPE_PROVISION_DECISION: lambda m: (
+        m.verdict,
+        number(m.expires_micros),
+        int(bool(m.sealed)),
+    ),
     feed_pb2.RECORD_TYPE_PROVISION_RECEIPT: lambda m: (
         m.request_record,
         m.use,
@@ -48,6 +53,8 @@ DESK_COLUMNS: Final[dict[int, Callable[[Any], tuple[Any, ...]]]] = {
         text(m.category),
         number(m.created_micros),
         number(m.due_micros),
+        number(m.source_closed_micros),
+        m.near_duplicate_of,
     ),
     feed_pb2.RECORD_TYPE_ORDER_RESULT: lambda m: (text(m.order_home), m.status),
 }

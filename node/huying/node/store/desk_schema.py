@@ -48,12 +48,19 @@ PROVISION_REQUESTS: Final = record_table(
     text_column("department"),
     integer("expires_micros"),
     blob("call"),
+    blob("subject"),  # the record that is asked about
+    Index(None, "target", "expires_micros"),
+    Index(None, "subject"),
+    Index(None, "time_micros"),
 )
 PROVISION_DECISIONS: Final = record_table(
     "provision_decisions",  # with the request's record id
     integer("verdict", SmallInteger),
     integer("expires_micros"),
+    integer("sealed", SmallInteger),  # 1 while the sealed openings are held here
     Index(None, "record"),
+    Index(None, "sealed", "expires_micros"),
+    Index(None, "expires_micros"),
 )
 PROVISION_RECEIPTS: Final = record_table(
     "provision_receipts",
@@ -85,8 +92,11 @@ ORDERS: Final = record_table(
     text_column("category"),
     integer("created_micros"),
     integer("due_micros"),
+    integer("source_closed_micros"),
+    blob("near_duplicate_of"),
     Index(None, "handler", "created_micros"),
     Index(None, "category", "created_micros"),
+    Index(None, "created_micros"),
 )
 ORDER_RESULTS: Final = record_table(
     "order_results",  # with the order's record id

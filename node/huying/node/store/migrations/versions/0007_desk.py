@@ -83,9 +83,20 @@ def upgrade() -> None:
         _text("department"),
         _number("expires_micros"),
         _blob("call"),
+        _blob("subject"),
     )
-    _record_table("provision_decisions", _number("verdict", small), _number("expires_micros"))
+    _index("provision_requests", "target", "expires_micros")
+    _index("provision_requests", "subject")
+    _index("provision_requests", "time_micros")
+    _record_table(
+        "provision_decisions",
+        _number("verdict", small),
+        _number("expires_micros"),
+        _number("sealed", small),
+    )
     _index("provision_decisions", "record")
+    _index("provision_decisions", "sealed", "expires_micros")
+    _index("provision_decisions", "expires_micros")
     _record_table(
         "provision_receipts",
         _blob("request_record"),
@@ -116,9 +127,12 @@ def upgrade() -> None:
         _text("category"),
         _number("created_micros"),
         _number("due_micros"),
+        _number("source_closed_micros"),
+        _blob("near_duplicate_of"),
     )
     _index("orders", "handler", "created_micros")
     _index("orders", "category", "created_micros")
+    _index("orders", "created_micros")
     _record_table("order_results", _text("order_home"), _number("status", sa.Integer))
     _index("order_results", "record")
 
