@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from huying.wire.v1 import audience_pb2 as huying_dot_wire_dot_v1_dot_audience__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1chuying/wire/v1/hotline.proto\x12\x0ehuying.wire.v1\x1a\x1dhuying/wire/v1/audience.proto\"\x80\x04\n\x05Order\x12\x18\n\x06source\x18\x01 \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x1b\n\tsource_id\x18\x02 \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x19\n\x07handler\x18\x03 \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x1a\n\x08\x63\x61tegory\x18\x04 \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x1c\n\ndescriptor\x18\x05 \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x1d\n\x0b\x64\x65scription\x18\x06 \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x18\n\x06\x61gency\x18\x07 \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12 \n\x0e\x63reated_micros\x18\x08 \x01(\x04\x42\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x1c\n\ndue_micros\x18\t \x01(\x04\x42\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x1f\n\rsource_status\x18\n \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12&\n\x14source_closed_micros\x18\x0b \x01(\x04\x42\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12#\n\x11near_duplicate_of\x18\x0c \x01(\x0c\x42\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\"\n\x0esealed_contact\x18\r \x01(\x0c\x42\n\x92\xcc\x18\x06\x08\x03\x10\x01\x18\x01\x12\x1c\n\x0c\x63ontact_name\x18\x0e \x01(\tB\x06\x92\xcc\x18\x02\x08\x05\x12\x1f\n\rcontact_phone\x18\x0f \x01(\tB\x08\x92\xcc\x18\x04\x08\x05\x18\x01\x12!\n\x0f\x63ontact_address\x18\x10 \x01(\tB\x08\x92\xcc\x18\x04\x08\x05\x18\x01\">\n\x0eHotlineContact\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05phone\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\"\xb9\x01\n\x0bOrderResult\x12\x15\n\x05order\x18\x01 \x01(\x0c\x42\x06\x92\xcc\x18\x02\x08\x03\x12\x1a\n\norder_home\x18\x02 \x01(\tB\x06\x92\xcc\x18\x02\x08\x03\x12\x33\n\x06status\x18\x03 \x01(\x0e\x32\x1b.huying.wire.v1.OrderStatusB\x06\x92\xcc\x18\x02\x08\x03\x12\x14\n\x04text\x18\x04 \x01(\tB\x06\x92\xcc\x18\x02\x08\x03\x12\x15\n\x05\x61\x63tor\x18\x05 \x01(\tB\x06\x92\xcc\x18\x02\x08\x03\x12\x15\n\x05\x65vent\x18\x06 \x01(\x0c\x42\x06\x92\xcc\x18\x02\x08\x03*\x8f\x01\n\x0bOrderStatus\x12\x1c\n\x18ORDER_STATUS_UNSPECIFIED\x10\x00\x12\x15\n\x11ORDER_STATUS_SENT\x10\x01\x12\x16\n\x12ORDER_STATUS_TAKEN\x10\x02\x12\x18\n\x14ORDER_STATUS_SETTLED\x10\x03\x12\x19\n\x15ORDER_STATUS_RETURNED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1chuying/wire/v1/hotline.proto\x12\x0ehuying.wire.v1\x1a\x1dhuying/wire/v1/audience.proto\"\xc4\x04\n\x05Order\x12\x18\n\x06source\x18\x01 \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x1b\n\tsource_id\x18\x02 \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x19\n\x07handler\x18\x03 \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x1a\n\x08\x63\x61tegory\x18\x04 \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x1c\n\ndescriptor\x18\x05 \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x1d\n\x0b\x64\x65scription\x18\x06 \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x18\n\x06\x61gency\x18\x07 \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12 \n\x0e\x63reated_micros\x18\x08 \x01(\x04\x42\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x1c\n\ndue_micros\x18\t \x01(\x04\x42\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x1f\n\rsource_status\x18\n \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12&\n\x14source_closed_micros\x18\x0b \x01(\x04\x42\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12#\n\x11near_duplicate_of\x18\x0c \x01(\x0c\x42\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\"\n\x0esealed_contact\x18\r \x01(\x0c\x42\n\x92\xcc\x18\x06\x08\x03\x10\x01\x18\x01\x12\x1e\n\x0c\x63ontact_name\x18\x0e \x01(\tB\x08\x92\xcc\x18\x04\x08\x05\x18\x01\x12\x1f\n\rcontact_phone\x18\x0f \x01(\tB\x08\x92\xcc\x18\x04\x08\x05\x18\x01\x12!\n\x0f\x63ontact_address\x18\x10 \x01(\tB\x08\x92\xcc\x18\x04\x08\x05\x18\x01\x12 \n\x10imported_handler\x18\x11 \x01(\tB\x06\x92\xcc\x18\x02\x08\x05\x12\x1e\n\x0e\x63ontact_erased\x18\x12 \x01(\x08\x42\x06\x92\xcc\x18\x02\x08\x05\">\n\x0eHotlineContact\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05phone\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\"\xb9\x01\n\x0bOrderResult\x12\x15\n\x05order\x18\x01 \x01(\x0c\x42\x06\x92\xcc\x18\x02\x08\x03\x12\x1a\n\norder_home\x18\x02 \x01(\tB\x06\x92\xcc\x18\x02\x08\x03\x12\x33\n\x06status\x18\x03 \x01(\x0e\x32\x1b.huying.wire.v1.OrderStatusB\x06\x92\xcc\x18\x02\x08\x03\x12\x14\n\x04text\x18\x04 \x01(\tB\x06\x92\xcc\x18\x02\x08\x03\x12\x15\n\x05\x61\x63tor\x18\x05 \x01(\tB\x06\x92\xcc\x18\x02\x08\x03\x12\x15\n\x05\x65vent\x18\x06 \x01(\x0c\x42\x06\x92\xcc\x18\x02\x08\x03\"\x9c\x02\n\tOrderView\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.huying.wire.v1.Order\x12\x0c\n\x04home\x18\x02 \x01(\t\x12\x0e\n\x06record\x18\x03 \x01(\x0c\x12\x0e\n\x06origin\x18\x04 \x01(\t\x12\r\n\x05index\x18\x05 \x01(\x04\x12\x16\n\x0ewritten_micros\x18\x06 \x01(\x04\x12+\n\x06status\x18\x07 \x01(\x0e\x32\x1b.huying.wire.v1.OrderStatus\x12\x0c\n\x04text\x18\x08 \x01(\t\x12\r\n\x05\x61\x63tor\x18\t \x01(\t\x12\r\n\x05\x65vent\x18\n \x01(\x0c\x12\x15\n\rresult_micros\x18\x0b \x01(\x04\x12\x0f\n\x07overdue\x18\x0c \x01(\x08\x12\x13\n\x0bhas_contact\x18\r \x01(\x08\"\xc7\x01\n\x11ListOrdersRequest\x12\x0f\n\x07handler\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12+\n\x06status\x18\x03 \x01(\x0e\x32\x1b.huying.wire.v1.OrderStatus\x12+\n\x06\x66ilter\x18\x04 \x01(\x0e\x32\x1b.huying.wire.v1.OrderFilter\x12\x14\n\x0csince_micros\x18\x05 \x01(\x04\x12\r\n\x05limit\x18\x06 \x01(\r\x12\x12\n\npage_token\x18\x07 \x01(\x0c\"X\n\x12ListOrdersResponse\x12)\n\x06orders\x18\x01 \x03(\x0b\x32\x19.huying.wire.v1.OrderView\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\x0c\"1\n\x10ShowOrderRequest\x12\x0e\n\x06record\x18\x01 \x01(\x0c\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\"\xa3\x01\n\x11ShowOrderResponse\x12(\n\x05order\x18\x01 \x01(\x0b\x32\x19.huying.wire.v1.OrderView\x12/\n\x07\x63ontact\x18\x02 \x01(\x0b\x32\x1e.huying.wire.v1.HotlineContact\x12\x33\n\rcontact_state\x18\x03 \x01(\x0e\x32\x1c.huying.wire.v1.ContactState\"N\n\x10OrderStepRequest\x12\x0e\n\x06record\x18\x01 \x01(\x0c\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\r\n\x05\x65vent\x18\x04 \x01(\x0c\"y\n\x11OrderStepResponse\x12(\n\x05order\x18\x01 \x01(\x0b\x32\x19.huying.wire.v1.OrderView\x12\x11\n\tunchanged\x18\x02 \x01(\x08\x12\x0e\n\x06masked\x18\x03 \x01(\x08\x12\x17\n\x0fwithout_contact\x18\x04 \x01(\x08\"\x15\n\x13ListHandlersRequest\"\x9c\x01\n\x14ListHandlersResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12>\n\x08handlers\x18\x02 \x03(\x0b\x32,.huying.wire.v1.ListHandlersResponse.Handler\x1a\x36\n\x07Handler\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07has_key\x18\x03 \x01(\x08\"\xb2\x01\n\x13ImportOrdersRequest\x12\x35\n\x04rows\x18\x01 \x03(\x0b\x32\'.huying.wire.v1.ImportOrdersRequest.Row\x12\x16\n\x0e\x61ll_or_nothing\x18\x02 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\x1a;\n\x03Row\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12$\n\x05order\x18\x02 \x01(\x0b\x32\x15.huying.wire.v1.Order\"\x9b\x02\n\x14ImportOrdersResponse\x12\x36\n\x04rows\x18\x01 \x03(\x0b\x32(.huying.wire.v1.ImportOrdersResponse.Row\x12\x0f\n\x07\x66lagged\x18\x02 \x01(\r\x12\x0f\n\x07written\x18\x03 \x01(\x08\x1a\xa8\x01\n\x03Row\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0e\n\x06record\x18\x02 \x01(\x0c\x12.\n\x07outcome\x18\x03 \x01(\x0e\x32\x1d.huying.wire.v1.ImportOutcome\x12\x19\n\x11near_duplicate_of\x18\x04 \x01(\x0c\x12\x17\n\x0fwithout_contact\x18\x05 \x01(\x08\x12\r\n\x05\x66ield\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x07 \x01(\t\"T\n\x12\x41ssignOrderRequest\x12\x0e\n\x06record\x18\x01 \x01(\x0c\x12\x0f\n\x07handler\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t*\x8f\x01\n\x0bOrderStatus\x12\x1c\n\x18ORDER_STATUS_UNSPECIFIED\x10\x00\x12\x15\n\x11ORDER_STATUS_SENT\x10\x01\x12\x16\n\x12ORDER_STATUS_TAKEN\x10\x02\x12\x18\n\x14ORDER_STATUS_SETTLED\x10\x03\x12\x19\n\x15ORDER_STATUS_RETURNED\x10\x04*\x96\x01\n\x0bOrderFilter\x12\x1c\n\x18ORDER_FILTER_UNSPECIFIED\x10\x00\x12\x15\n\x11ORDER_FILTER_OPEN\x10\x01\x12\x18\n\x14ORDER_FILTER_OVERDUE\x10\x02\x12\x1f\n\x1bORDER_FILTER_NEAR_DUPLICATE\x10\x03\x12\x17\n\x13ORDER_FILTER_RESULT\x10\x04*\xe7\x01\n\x0c\x43ontactState\x12\x1d\n\x19\x43ONTACT_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43ONTACT_STATE_SHOWN\x10\x01\x12\x16\n\x12\x43ONTACT_STATE_NONE\x10\x02\x12\x18\n\x14\x43ONTACT_STATE_NO_KEY\x10\x03\x12\x1a\n\x16\x43ONTACT_STATE_WITHHELD\x10\x04\x12\x18\n\x14\x43ONTACT_STATE_ERASED\x10\x05\x12\x1a\n\x16\x43ONTACT_STATE_UNOPENED\x10\x06\x12\x1b\n\x17\x43ONTACT_STATE_NODE_DOWN\x10\x07*\xb3\x01\n\rImportOutcome\x12\x1e\n\x1aIMPORT_OUTCOME_UNSPECIFIED\x10\x00\x12\x16\n\x12IMPORT_OUTCOME_NEW\x10\x01\x12\x1a\n\x16IMPORT_OUTCOME_CHANGED\x10\x02\x12\x17\n\x13IMPORT_OUTCOME_SAME\x10\x03\x12\x19\n\x15IMPORT_OUTCOME_ERASED\x10\x04\x12\x1a\n\x16IMPORT_OUTCOME_REFUSED\x10\x05\x32\xaa\x03\n\x07Hotline\x12S\n\nListOrders\x12!.huying.wire.v1.ListOrdersRequest\x1a\".huying.wire.v1.ListOrdersResponse\x12P\n\tShowOrder\x12 .huying.wire.v1.ShowOrderRequest\x1a!.huying.wire.v1.ShowOrderResponse\x12P\n\tTakeOrder\x12 .huying.wire.v1.OrderStepRequest\x1a!.huying.wire.v1.OrderStepResponse\x12R\n\x0bSettleOrder\x12 .huying.wire.v1.OrderStepRequest\x1a!.huying.wire.v1.OrderStepResponse\x12R\n\x0bReturnOrder\x12 .huying.wire.v1.OrderStepRequest\x1a!.huying.wire.v1.OrderStepResponse2\x99\x02\n\x0bHotlineDesk\x12Y\n\x0cListHandlers\x12#.huying.wire.v1.ListHandlersRequest\x1a$.huying.wire.v1.ListHandlersResponse\x12Y\n\x0cImportOrders\x12#.huying.wire.v1.ImportOrdersRequest\x1a$.huying.wire.v1.ImportOrdersResponse\x12T\n\x0b\x41ssignOrder\x12\".huying.wire.v1.AssignOrderRequest\x1a!.huying.wire.v1.OrderStepResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -59,11 +59,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORDER'].fields_by_name['sealed_contact']._loaded_options = None
   _globals['_ORDER'].fields_by_name['sealed_contact']._serialized_options = b'\222\314\030\006\010\003\020\001\030\001'
   _globals['_ORDER'].fields_by_name['contact_name']._loaded_options = None
-  _globals['_ORDER'].fields_by_name['contact_name']._serialized_options = b'\222\314\030\002\010\005'
+  _globals['_ORDER'].fields_by_name['contact_name']._serialized_options = b'\222\314\030\004\010\005\030\001'
   _globals['_ORDER'].fields_by_name['contact_phone']._loaded_options = None
   _globals['_ORDER'].fields_by_name['contact_phone']._serialized_options = b'\222\314\030\004\010\005\030\001'
   _globals['_ORDER'].fields_by_name['contact_address']._loaded_options = None
   _globals['_ORDER'].fields_by_name['contact_address']._serialized_options = b'\222\314\030\004\010\005\030\001'
+  _globals['_ORDER'].fields_by_name['imported_handler']._loaded_options = None
+  _globals['_ORDER'].fields_by_name['imported_handler']._serialized_options = b'\222\314\030\002\010\005'
+  _globals['_ORDER'].fields_by_name['contact_erased']._loaded_options = None
+  _globals['_ORDER'].fields_by_name['contact_erased']._serialized_options = b'\222\314\030\002\010\005'
   _globals['_ORDERRESULT'].fields_by_name['order']._loaded_options = None
   _globals['_ORDERRESULT'].fields_by_name['order']._serialized_options = b'\222\314\030\002\010\003'
   _globals['_ORDERRESULT'].fields_by_name['order_home']._loaded_options = None
@@ -76,12 +80,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORDERRESULT'].fields_by_name['actor']._serialized_options = b'\222\314\030\002\010\003'
   _globals['_ORDERRESULT'].fields_by_name['event']._loaded_options = None
   _globals['_ORDERRESULT'].fields_by_name['event']._serialized_options = b'\222\314\030\002\010\003'
-  _globals['_ORDERSTATUS']._serialized_start=847
-  _globals['_ORDERSTATUS']._serialized_end=990
+  _globals['_ORDERSTATUS']._serialized_start=2649
+  _globals['_ORDERSTATUS']._serialized_end=2792
+  _globals['_ORDERFILTER']._serialized_start=2795
+  _globals['_ORDERFILTER']._serialized_end=2945
+  _globals['_CONTACTSTATE']._serialized_start=2948
+  _globals['_CONTACTSTATE']._serialized_end=3179
+  _globals['_IMPORTOUTCOME']._serialized_start=3182
+  _globals['_IMPORTOUTCOME']._serialized_end=3361
   _globals['_ORDER']._serialized_start=80
-  _globals['_ORDER']._serialized_end=592
-  _globals['_HOTLINECONTACT']._serialized_start=594
-  _globals['_HOTLINECONTACT']._serialized_end=656
-  _globals['_ORDERRESULT']._serialized_start=659
-  _globals['_ORDERRESULT']._serialized_end=844
+  _globals['_ORDER']._serialized_end=660
+  _globals['_HOTLINECONTACT']._serialized_start=662
+  _globals['_HOTLINECONTACT']._serialized_end=724
+  _globals['_ORDERRESULT']._serialized_start=727
+  _globals['_ORDERRESULT']._serialized_end=912
+  _globals['_ORDERVIEW']._serialized_start=915
+  _globals['_ORDERVIEW']._serialized_end=1199
+  _globals['_LISTORDERSREQUEST']._serialized_start=1202
+  _globals['_LISTORDERSREQUEST']._serialized_end=1401
+  _globals['_LISTORDERSRESPONSE']._serialized_start=1403
+  _globals['_LISTORDERSRESPONSE']._serialized_end=1491
+  _globals['_SHOWORDERREQUEST']._serialized_start=1493
+  _globals['_SHOWORDERREQUEST']._serialized_end=1542
+  _globals['_SHOWORDERRESPONSE']._serialized_start=1545
+  _globals['_SHOWORDERRESPONSE']._serialized_end=1708
+  _globals['_ORDERSTEPREQUEST']._serialized_start=1710
+  _globals['_ORDERSTEPREQUEST']._serialized_end=1788
+  _globals['_ORDERSTEPRESPONSE']._serialized_start=1790
+  _globals['_ORDERSTEPRESPONSE']._serialized_end=1911
+  _globals['_LISTHANDLERSREQUEST']._serialized_start=1913
+  _globals['_LISTHANDLERSREQUEST']._serialized_end=1934
+  _globals['_LISTHANDLERSRESPONSE']._serialized_start=1937
+  _globals['_LISTHANDLERSRESPONSE']._serialized_end=2093
+  _globals['_LISTHANDLERSRESPONSE_HANDLER']._serialized_start=2039
+  _globals['_LISTHANDLERSRESPONSE_HANDLER']._serialized_end=2093
+  _globals['_IMPORTORDERSREQUEST']._serialized_start=2096
+  _globals['_IMPORTORDERSREQUEST']._serialized_end=2274
+  _globals['_IMPORTORDERSREQUEST_ROW']._serialized_start=2215
+  _globals['_IMPORTORDERSREQUEST_ROW']._serialized_end=2274
+  _globals['_IMPORTORDERSRESPONSE']._serialized_start=2277
+  _globals['_IMPORTORDERSRESPONSE']._serialized_end=2560
+  _globals['_IMPORTORDERSRESPONSE_ROW']._serialized_start=2392
+  _globals['_IMPORTORDERSRESPONSE_ROW']._serialized_end=2560
+  _globals['_ASSIGNORDERREQUEST']._serialized_start=2562
+  _globals['_ASSIGNORDERREQUEST']._serialized_end=2646
+  _globals['_HOTLINE']._serialized_start=3364
+  _globals['_HOTLINE']._serialized_end=3790
+  _globals['_HOTLINEDESK']._serialized_start=3793
+  _globals['_HOTLINEDESK']._serialized_end=4074
 # @@protoc_insertion_point(module_scope)

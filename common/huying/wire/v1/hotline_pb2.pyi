@@ -5,8 +5,10 @@ isort:skip_file
 or village that handles them, and the results that go back up.
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -48,6 +50,95 @@ ORDER_STATUS_RETURNED: OrderStatus.ValueType  # 4
 """退回: not this handler's"""
 Global___OrderStatus: _TypeAlias = OrderStatus  # noqa: Y015
 
+class _OrderFilter:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OrderFilterEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OrderFilter.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ORDER_FILTER_UNSPECIFIED: _OrderFilter.ValueType  # 0
+    """all"""
+    ORDER_FILTER_OPEN: _OrderFilter.ValueType  # 1
+    """neither settled nor closed at the source"""
+    ORDER_FILTER_OVERDUE: _OrderFilter.ValueType  # 2
+    ORDER_FILTER_NEAR_DUPLICATE: _OrderFilter.ValueType  # 3
+    ORDER_FILTER_RESULT: _OrderFilter.ValueType  # 4
+    """the handler wrote something"""
+
+class OrderFilter(_OrderFilter, metaclass=_OrderFilterEnumTypeWrapper): ...
+
+ORDER_FILTER_UNSPECIFIED: OrderFilter.ValueType  # 0
+"""all"""
+ORDER_FILTER_OPEN: OrderFilter.ValueType  # 1
+"""neither settled nor closed at the source"""
+ORDER_FILTER_OVERDUE: OrderFilter.ValueType  # 2
+ORDER_FILTER_NEAR_DUPLICATE: OrderFilter.ValueType  # 3
+ORDER_FILTER_RESULT: OrderFilter.ValueType  # 4
+"""the handler wrote something"""
+Global___OrderFilter: _TypeAlias = OrderFilter  # noqa: Y015
+
+class _ContactState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ContactStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ContactState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONTACT_STATE_UNSPECIFIED: _ContactState.ValueType  # 0
+    CONTACT_STATE_SHOWN: _ContactState.ValueType  # 1
+    CONTACT_STATE_NONE: _ContactState.ValueType  # 2
+    """the order came without"""
+    CONTACT_STATE_NO_KEY: _ContactState.ValueType  # 3
+    """nobody knew the handler's key when it was written"""
+    CONTACT_STATE_WITHHELD: _ContactState.ValueType  # 4
+    """sealed to another node, or kept by the importing one"""
+    CONTACT_STATE_ERASED: _ContactState.ValueType  # 5
+    CONTACT_STATE_UNOPENED: _ContactState.ValueType  # 6
+    """no key here opens it"""
+    CONTACT_STATE_NODE_DOWN: _ContactState.ValueType  # 7
+    """no log is kept while the node does not run"""
+
+class ContactState(_ContactState, metaclass=_ContactStateEnumTypeWrapper): ...
+
+CONTACT_STATE_UNSPECIFIED: ContactState.ValueType  # 0
+CONTACT_STATE_SHOWN: ContactState.ValueType  # 1
+CONTACT_STATE_NONE: ContactState.ValueType  # 2
+"""the order came without"""
+CONTACT_STATE_NO_KEY: ContactState.ValueType  # 3
+"""nobody knew the handler's key when it was written"""
+CONTACT_STATE_WITHHELD: ContactState.ValueType  # 4
+"""sealed to another node, or kept by the importing one"""
+CONTACT_STATE_ERASED: ContactState.ValueType  # 5
+CONTACT_STATE_UNOPENED: ContactState.ValueType  # 6
+"""no key here opens it"""
+CONTACT_STATE_NODE_DOWN: ContactState.ValueType  # 7
+"""no log is kept while the node does not run"""
+Global___ContactState: _TypeAlias = ContactState  # noqa: Y015
+
+class _ImportOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ImportOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImportOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    IMPORT_OUTCOME_UNSPECIFIED: _ImportOutcome.ValueType  # 0
+    IMPORT_OUTCOME_NEW: _ImportOutcome.ValueType  # 1
+    IMPORT_OUTCOME_CHANGED: _ImportOutcome.ValueType  # 2
+    IMPORT_OUTCOME_SAME: _ImportOutcome.ValueType  # 3
+    IMPORT_OUTCOME_ERASED: _ImportOutcome.ValueType  # 4
+    """it was erased here, and stays so"""
+    IMPORT_OUTCOME_REFUSED: _ImportOutcome.ValueType  # 5
+
+class ImportOutcome(_ImportOutcome, metaclass=_ImportOutcomeEnumTypeWrapper): ...
+
+IMPORT_OUTCOME_UNSPECIFIED: ImportOutcome.ValueType  # 0
+IMPORT_OUTCOME_NEW: ImportOutcome.ValueType  # 1
+IMPORT_OUTCOME_CHANGED: ImportOutcome.ValueType  # 2
+IMPORT_OUTCOME_SAME: ImportOutcome.ValueType  # 3
+IMPORT_OUTCOME_ERASED: ImportOutcome.ValueType  # 4
+"""it was erased here, and stays so"""
+IMPORT_OUTCOME_REFUSED: ImportOutcome.ValueType  # 5
+Global___ImportOutcome: _TypeAlias = ImportOutcome  # noqa: Y015
+
 @_typing.final
 class Order(_message.Message):
     """Written by the node that imported it, addressed to its handler."""
@@ -70,6 +161,8 @@ class Order(_message.Message):
     CONTACT_NAME_FIELD_NUMBER: _builtins.int
     CONTACT_PHONE_FIELD_NUMBER: _builtins.int
     CONTACT_ADDRESS_FIELD_NUMBER: _builtins.int
+    IMPORTED_HANDLER_FIELD_NUMBER: _builtins.int
+    CONTACT_ERASED_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """the other system"""
     source_id: _builtins.str
@@ -93,6 +186,10 @@ class Order(_message.Message):
     """What the importing node keeps to itself, so that it can seal to another handler."""
     contact_phone: _builtins.str
     contact_address: _builtins.str
+    imported_handler: _builtins.str
+    """The handler that the file named, where somebody assigned the order to another one since."""
+    contact_erased: _builtins.bool
+    """The contact was erased: importing the order again does not bring it back."""
     def __init__(
         self,
         *,
@@ -112,10 +209,12 @@ class Order(_message.Message):
         contact_name: _builtins.str = ...,
         contact_phone: _builtins.str = ...,
         contact_address: _builtins.str = ...,
+        imported_handler: _builtins.str = ...,
+        contact_erased: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "category", b"category", "contact_address", b"contact_address", "contact_name", b"contact_name", "contact_phone", b"contact_phone", "created_micros", b"created_micros", "description", b"description", "descriptor", b"descriptor", "due_micros", b"due_micros", "handler", b"handler", "near_duplicate_of", b"near_duplicate_of", "sealed_contact", b"sealed_contact", "source", b"source", "source_closed_micros", b"source_closed_micros", "source_id", b"source_id", "source_status", b"source_status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "category", b"category", "contact_address", b"contact_address", "contact_erased", b"contact_erased", "contact_name", b"contact_name", "contact_phone", b"contact_phone", "created_micros", b"created_micros", "description", b"description", "descriptor", b"descriptor", "due_micros", b"due_micros", "handler", b"handler", "imported_handler", b"imported_handler", "near_duplicate_of", b"near_duplicate_of", "sealed_contact", b"sealed_contact", "source", b"source", "source_closed_micros", b"source_closed_micros", "source_id", b"source_id", "source_status", b"source_status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -183,3 +282,450 @@ class OrderResult(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OrderResult: _TypeAlias = OrderResult  # noqa: Y015
+
+@_typing.final
+class OrderView(_message.Message):
+    """An order as it stands at this node. It never holds a contact, sealed or not."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    HOME_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    WRITTEN_MICROS_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    RESULT_MICROS_FIELD_NUMBER: _builtins.int
+    OVERDUE_FIELD_NUMBER: _builtins.int
+    HAS_CONTACT_FIELD_NUMBER: _builtins.int
+    home: _builtins.str
+    """who imported it"""
+    record: _builtins.bytes
+    origin: _builtins.str
+    index: _builtins.int
+    written_micros: _builtins.int
+    status: Global___OrderStatus.ValueType
+    """by its present handler"""
+    text: _builtins.str
+    actor: _builtins.str
+    event: _builtins.bytes
+    result_micros: _builtins.int
+    """when the handler's node wrote that; 0: it wrote nothing yet"""
+    overdue: _builtins.bool
+    """past due, neither settled here nor closed at its source"""
+    has_contact: _builtins.bool
+    """sealed, or kept by the node that imported it"""
+    @_builtins.property
+    def order(self) -> Global___Order: ...
+    def __init__(
+        self,
+        *,
+        order: Global___Order | None = ...,
+        home: _builtins.str = ...,
+        record: _builtins.bytes = ...,
+        origin: _builtins.str = ...,
+        index: _builtins.int = ...,
+        written_micros: _builtins.int = ...,
+        status: Global___OrderStatus.ValueType = ...,
+        text: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        event: _builtins.bytes = ...,
+        result_micros: _builtins.int = ...,
+        overdue: _builtins.bool = ...,
+        has_contact: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "event", b"event", "has_contact", b"has_contact", "home", b"home", "index", b"index", "order", b"order", "origin", b"origin", "overdue", b"overdue", "record", b"record", "result_micros", b"result_micros", "status", b"status", "text", b"text", "written_micros", b"written_micros"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderView: _TypeAlias = OrderView  # noqa: Y015
+
+@_typing.final
+class ListOrdersRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HANDLER_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    SINCE_MICROS_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    handler: _builtins.str
+    """empty: any"""
+    source: _builtins.str
+    """empty: any"""
+    status: Global___OrderStatus.ValueType
+    """unspecified: any"""
+    filter: Global___OrderFilter.ValueType
+    since_micros: _builtins.int
+    """orders whose result was written since; 0: whatever"""
+    limit: _builtins.int
+    page_token: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        handler: _builtins.str = ...,
+        source: _builtins.str = ...,
+        status: Global___OrderStatus.ValueType = ...,
+        filter: Global___OrderFilter.ValueType = ...,
+        since_micros: _builtins.int = ...,
+        limit: _builtins.int = ...,
+        page_token: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "handler", b"handler", "limit", b"limit", "page_token", b"page_token", "since_micros", b"since_micros", "source", b"source", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOrdersRequest: _TypeAlias = ListOrdersRequest  # noqa: Y015
+
+@_typing.final
+class ListOrdersResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDERS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.bytes
+    @_builtins.property
+    def orders(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderView]:
+        """newest first"""
+
+    def __init__(
+        self,
+        *,
+        orders: _abc.Iterable[Global___OrderView] | None = ...,
+        next_page_token: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "orders", b"orders"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOrdersResponse: _TypeAlias = ListOrdersResponse  # noqa: Y015
+
+@_typing.final
+class ShowOrderRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    record: _builtins.bytes
+    actor: _builtins.str
+    """who looks: the log says it where a contact was opened"""
+    def __init__(
+        self,
+        *,
+        record: _builtins.bytes = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "record", b"record"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShowOrderRequest: _TypeAlias = ShowOrderRequest  # noqa: Y015
+
+@_typing.final
+class ShowOrderResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    CONTACT_FIELD_NUMBER: _builtins.int
+    CONTACT_STATE_FIELD_NUMBER: _builtins.int
+    contact_state: Global___ContactState.ValueType
+    @_builtins.property
+    def order(self) -> Global___OrderView: ...
+    @_builtins.property
+    def contact(self) -> Global___HotlineContact: ...
+    def __init__(
+        self,
+        *,
+        order: Global___OrderView | None = ...,
+        contact: Global___HotlineContact | None = ...,
+        contact_state: Global___ContactState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["contact", b"contact", "order", b"order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact", b"contact", "contact_state", b"contact_state", "order", b"order"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShowOrderResponse: _TypeAlias = ShowOrderResponse  # noqa: Y015
+
+@_typing.final
+class OrderStepRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    record: _builtins.bytes
+    text: _builtins.str
+    """the result, or why it is returned; numbers of people are masked"""
+    actor: _builtins.str
+    event: _builtins.bytes
+    """the handler's own event"""
+    def __init__(
+        self,
+        *,
+        record: _builtins.bytes = ...,
+        text: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        event: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "event", b"event", "record", b"record", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderStepRequest: _TypeAlias = OrderStepRequest  # noqa: Y015
+
+@_typing.final
+class OrderStepResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    UNCHANGED_FIELD_NUMBER: _builtins.int
+    MASKED_FIELD_NUMBER: _builtins.int
+    WITHOUT_CONTACT_FIELD_NUMBER: _builtins.int
+    unchanged: _builtins.bool
+    """it stood so already"""
+    masked: _builtins.bool
+    """a number was masked in the text"""
+    without_contact: _builtins.bool
+    """assigned, and nobody knows the new handler's key"""
+    @_builtins.property
+    def order(self) -> Global___OrderView: ...
+    def __init__(
+        self,
+        *,
+        order: Global___OrderView | None = ...,
+        unchanged: _builtins.bool = ...,
+        masked: _builtins.bool = ...,
+        without_contact: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["masked", b"masked", "order", b"order", "unchanged", b"unchanged", "without_contact", b"without_contact"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderStepResponse: _TypeAlias = OrderStepResponse  # noqa: Y015
+
+@_typing.final
+class ListHandlersRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHandlersRequest: _TypeAlias = ListHandlersRequest  # noqa: Y015
+
+@_typing.final
+class ListHandlersResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Handler(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        CODE_FIELD_NUMBER: _builtins.int
+        NAME_FIELD_NUMBER: _builtins.int
+        HAS_KEY_FIELD_NUMBER: _builtins.int
+        code: _builtins.str
+        name: _builtins.str
+        has_key: _builtins.bool
+        """a contact can be sealed to it"""
+        def __init__(
+            self,
+            *,
+            code: _builtins.str = ...,
+            name: _builtins.str = ...,
+            has_key: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "has_key", b"has_key", "name", b"name"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CODE_FIELD_NUMBER: _builtins.int
+    HANDLERS_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """this node's own"""
+    @_builtins.property
+    def handlers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListHandlersResponse.Handler]: ...
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        handlers: _abc.Iterable[Global___ListHandlersResponse.Handler] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "handlers", b"handlers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHandlersResponse: _TypeAlias = ListHandlersResponse  # noqa: Y015
+
+@_typing.final
+class ImportOrdersRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Row(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        NUMBER_FIELD_NUMBER: _builtins.int
+        ORDER_FIELD_NUMBER: _builtins.int
+        number: _builtins.int
+        """as the spreadsheet shows it"""
+        @_builtins.property
+        def order(self) -> Global___Order:
+            """with the contact in the clear; masked elsewhere"""
+
+        def __init__(
+            self,
+            *,
+            number: _builtins.int = ...,
+            order: Global___Order | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "order", b"order"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    ALL_OR_NOTHING_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    all_or_nothing: _builtins.bool
+    """where one row is refused, write none"""
+    dry_run: _builtins.bool
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportOrdersRequest.Row]: ...
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___ImportOrdersRequest.Row] | None = ...,
+        all_or_nothing: _builtins.bool = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_or_nothing", b"all_or_nothing", "dry_run", b"dry_run", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportOrdersRequest: _TypeAlias = ImportOrdersRequest  # noqa: Y015
+
+@_typing.final
+class ImportOrdersResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Row(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        NUMBER_FIELD_NUMBER: _builtins.int
+        RECORD_FIELD_NUMBER: _builtins.int
+        OUTCOME_FIELD_NUMBER: _builtins.int
+        NEAR_DUPLICATE_OF_FIELD_NUMBER: _builtins.int
+        WITHOUT_CONTACT_FIELD_NUMBER: _builtins.int
+        FIELD_FIELD_NUMBER: _builtins.int
+        DETAIL_FIELD_NUMBER: _builtins.int
+        number: _builtins.int
+        record: _builtins.bytes
+        outcome: Global___ImportOutcome.ValueType
+        near_duplicate_of: _builtins.bytes
+        without_contact: _builtins.bool
+        """there is one, and nobody knows the handler's key"""
+        field: _builtins.str
+        """of what is refused"""
+        detail: _builtins.str
+        def __init__(
+            self,
+            *,
+            number: _builtins.int = ...,
+            record: _builtins.bytes = ...,
+            outcome: Global___ImportOutcome.ValueType = ...,
+            near_duplicate_of: _builtins.bytes = ...,
+            without_contact: _builtins.bool = ...,
+            field: _builtins.str = ...,
+            detail: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "field", b"field", "near_duplicate_of", b"near_duplicate_of", "number", b"number", "outcome", b"outcome", "record", b"record", "without_contact", b"without_contact"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    FLAGGED_FIELD_NUMBER: _builtins.int
+    WRITTEN_FIELD_NUMBER: _builtins.int
+    flagged: _builtins.int
+    """orders imported before that now look like an even earlier one"""
+    written: _builtins.bool
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportOrdersResponse.Row]: ...
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___ImportOrdersResponse.Row] | None = ...,
+        flagged: _builtins.int = ...,
+        written: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flagged", b"flagged", "rows", b"rows", "written", b"written"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportOrdersResponse: _TypeAlias = ImportOrdersResponse  # noqa: Y015
+
+@_typing.final
+class AssignOrderRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    HANDLER_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    record: _builtins.bytes
+    handler: _builtins.str
+    actor: _builtins.str
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        record: _builtins.bytes = ...,
+        handler: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "handler", b"handler", "reason", b"reason", "record", b"record"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssignOrderRequest: _TypeAlias = AssignOrderRequest  # noqa: Y015

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from huying.wire.v1 import hotline_pb2 as huying_dot_wire_dot_v1_dot_hotline__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -22,3 +23,415 @@ if _version_not_supported:
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
+
+
+class HotlineStub:
+    """What every tier asks of the orders it sees; only the handler takes, settles and returns.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ListOrders = channel.unary_unary(
+                '/huying.wire.v1.Hotline/ListOrders',
+                request_serializer=huying_dot_wire_dot_v1_dot_hotline__pb2.ListOrdersRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_hotline__pb2.ListOrdersResponse.FromString,
+                _registered_method=True)
+        self.ShowOrder = channel.unary_unary(
+                '/huying.wire.v1.Hotline/ShowOrder',
+                request_serializer=huying_dot_wire_dot_v1_dot_hotline__pb2.ShowOrderRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_hotline__pb2.ShowOrderResponse.FromString,
+                _registered_method=True)
+        self.TakeOrder = channel.unary_unary(
+                '/huying.wire.v1.Hotline/TakeOrder',
+                request_serializer=huying_dot_wire_dot_v1_dot_hotline__pb2.OrderStepRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_hotline__pb2.OrderStepResponse.FromString,
+                _registered_method=True)
+        self.SettleOrder = channel.unary_unary(
+                '/huying.wire.v1.Hotline/SettleOrder',
+                request_serializer=huying_dot_wire_dot_v1_dot_hotline__pb2.OrderStepRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_hotline__pb2.OrderStepResponse.FromString,
+                _registered_method=True)
+        self.ReturnOrder = channel.unary_unary(
+                '/huying.wire.v1.Hotline/ReturnOrder',
+                request_serializer=huying_dot_wire_dot_v1_dot_hotline__pb2.OrderStepRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_hotline__pb2.OrderStepResponse.FromString,
+                _registered_method=True)
+
+
+class HotlineServicer:
+    """What every tier asks of the orders it sees; only the handler takes, settles and returns.
+    """
+
+    def ListOrders(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ShowOrder(self, request, context):
+        """One order; at its handler and where it was imported, with the caller's contact.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TakeOrder(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SettleOrder(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReturnOrder(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_HotlineServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ListOrders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOrders,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_hotline__pb2.ListOrdersRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_hotline__pb2.ListOrdersResponse.SerializeToString,
+            ),
+            'ShowOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShowOrder,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_hotline__pb2.ShowOrderRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_hotline__pb2.ShowOrderResponse.SerializeToString,
+            ),
+            'TakeOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.TakeOrder,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_hotline__pb2.OrderStepRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_hotline__pb2.OrderStepResponse.SerializeToString,
+            ),
+            'SettleOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.SettleOrder,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_hotline__pb2.OrderStepRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_hotline__pb2.OrderStepResponse.SerializeToString,
+            ),
+            'ReturnOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReturnOrder,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_hotline__pb2.OrderStepRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_hotline__pb2.OrderStepResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'huying.wire.v1.Hotline', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('huying.wire.v1.Hotline', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Hotline:
+    """What every tier asks of the orders it sees; only the handler takes, settles and returns.
+    """
+
+    @staticmethod
+    def ListOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Hotline/ListOrders',
+            huying_dot_wire_dot_v1_dot_hotline__pb2.ListOrdersRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_hotline__pb2.ListOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ShowOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Hotline/ShowOrder',
+            huying_dot_wire_dot_v1_dot_hotline__pb2.ShowOrderRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_hotline__pb2.ShowOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TakeOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Hotline/TakeOrder',
+            huying_dot_wire_dot_v1_dot_hotline__pb2.OrderStepRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_hotline__pb2.OrderStepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SettleOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Hotline/SettleOrder',
+            huying_dot_wire_dot_v1_dot_hotline__pb2.OrderStepRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_hotline__pb2.OrderStepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReturnOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Hotline/ReturnOrder',
+            huying_dot_wire_dot_v1_dot_hotline__pb2.OrderStepRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_hotline__pb2.OrderStepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class HotlineDeskStub:
+    """What a tier with children asks besides.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ListHandlers = channel.unary_unary(
+                '/huying.wire.v1.HotlineDesk/ListHandlers',
+                request_serializer=huying_dot_wire_dot_v1_dot_hotline__pb2.ListHandlersRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_hotline__pb2.ListHandlersResponse.FromString,
+                _registered_method=True)
+        self.ImportOrders = channel.unary_unary(
+                '/huying.wire.v1.HotlineDesk/ImportOrders',
+                request_serializer=huying_dot_wire_dot_v1_dot_hotline__pb2.ImportOrdersRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_hotline__pb2.ImportOrdersResponse.FromString,
+                _registered_method=True)
+        self.AssignOrder = channel.unary_unary(
+                '/huying.wire.v1.HotlineDesk/AssignOrder',
+                request_serializer=huying_dot_wire_dot_v1_dot_hotline__pb2.AssignOrderRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_hotline__pb2.OrderStepResponse.FromString,
+                _registered_method=True)
+
+
+class HotlineDeskServicer:
+    """What a tier with children asks besides.
+    """
+
+    def ListHandlers(self, request, context):
+        """Who may handle an order: the divisions below this node, by code and name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportOrders(self, request, context):
+        """Write what is new or changed; all in one transaction of at most 1,024 entries, or in several
+        where earlier orders are flagged besides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AssignOrder(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_HotlineDeskServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ListHandlers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHandlers,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_hotline__pb2.ListHandlersRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_hotline__pb2.ListHandlersResponse.SerializeToString,
+            ),
+            'ImportOrders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportOrders,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_hotline__pb2.ImportOrdersRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_hotline__pb2.ImportOrdersResponse.SerializeToString,
+            ),
+            'AssignOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.AssignOrder,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_hotline__pb2.AssignOrderRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_hotline__pb2.OrderStepResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'huying.wire.v1.HotlineDesk', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('huying.wire.v1.HotlineDesk', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class HotlineDesk:
+    """What a tier with children asks besides.
+    """
+
+    @staticmethod
+    def ListHandlers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.HotlineDesk/ListHandlers',
+            huying_dot_wire_dot_v1_dot_hotline__pb2.ListHandlersRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_hotline__pb2.ListHandlersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.HotlineDesk/ImportOrders',
+            huying_dot_wire_dot_v1_dot_hotline__pb2.ImportOrdersRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_hotline__pb2.ImportOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AssignOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.HotlineDesk/AssignOrder',
+            huying_dot_wire_dot_v1_dot_hotline__pb2.AssignOrderRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_hotline__pb2.OrderStepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

@@ -7,9 +7,16 @@ or village that handles them, and the results that go back up.
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from huying.wire.v1 import hotline_pb2 as _hotline_pb2
 import abc as _abc_1
 import grpc as _grpc
+import sys
 import typing as _typing
+
+if sys.version_info >= (3, 11):
+    from typing import Self as _Self
+else:
+    from typing_extensions import Self as _Self
 
 _T = _typing.TypeVar("_T")
 
@@ -20,3 +27,128 @@ class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ig
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
+
+class HotlineStub:
+    """What every tier asks of the orders it sees; only the handler takes, settles and returns."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> HotlineAsyncStub: ...
+    ListOrders: _grpc.UnaryUnaryMultiCallable[_hotline_pb2.ListOrdersRequest, _hotline_pb2.ListOrdersResponse]
+    ShowOrder: _grpc.UnaryUnaryMultiCallable[_hotline_pb2.ShowOrderRequest, _hotline_pb2.ShowOrderResponse]
+    """One order; at its handler and where it was imported, with the caller's contact."""
+    TakeOrder: _grpc.UnaryUnaryMultiCallable[_hotline_pb2.OrderStepRequest, _hotline_pb2.OrderStepResponse]
+    SettleOrder: _grpc.UnaryUnaryMultiCallable[_hotline_pb2.OrderStepRequest, _hotline_pb2.OrderStepResponse]
+    ReturnOrder: _grpc.UnaryUnaryMultiCallable[_hotline_pb2.OrderStepRequest, _hotline_pb2.OrderStepResponse]
+
+@_typing.type_check_only
+class HotlineAsyncStub(HotlineStub):
+    """What every tier asks of the orders it sees; only the handler takes, settles and returns."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    ListOrders: _aio.UnaryUnaryMultiCallable[_hotline_pb2.ListOrdersRequest, _hotline_pb2.ListOrdersResponse]  # type: ignore[assignment]
+    ShowOrder: _aio.UnaryUnaryMultiCallable[_hotline_pb2.ShowOrderRequest, _hotline_pb2.ShowOrderResponse]  # type: ignore[assignment]
+    """One order; at its handler and where it was imported, with the caller's contact."""
+    TakeOrder: _aio.UnaryUnaryMultiCallable[_hotline_pb2.OrderStepRequest, _hotline_pb2.OrderStepResponse]  # type: ignore[assignment]
+    SettleOrder: _aio.UnaryUnaryMultiCallable[_hotline_pb2.OrderStepRequest, _hotline_pb2.OrderStepResponse]  # type: ignore[assignment]
+    ReturnOrder: _aio.UnaryUnaryMultiCallable[_hotline_pb2.OrderStepRequest, _hotline_pb2.OrderStepResponse]  # type: ignore[assignment]
+
+class HotlineServicer(metaclass=_abc_1.ABCMeta):
+    """What every tier asks of the orders it sees; only the handler takes, settles and returns."""
+
+    @_abc_1.abstractmethod
+    def ListOrders(
+        self,
+        request: _hotline_pb2.ListOrdersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hotline_pb2.ListOrdersResponse, _abc.Awaitable[_hotline_pb2.ListOrdersResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ShowOrder(
+        self,
+        request: _hotline_pb2.ShowOrderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hotline_pb2.ShowOrderResponse, _abc.Awaitable[_hotline_pb2.ShowOrderResponse]]:
+        """One order; at its handler and where it was imported, with the caller's contact."""
+
+    @_abc_1.abstractmethod
+    def TakeOrder(
+        self,
+        request: _hotline_pb2.OrderStepRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hotline_pb2.OrderStepResponse, _abc.Awaitable[_hotline_pb2.OrderStepResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def SettleOrder(
+        self,
+        request: _hotline_pb2.OrderStepRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hotline_pb2.OrderStepResponse, _abc.Awaitable[_hotline_pb2.OrderStepResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ReturnOrder(
+        self,
+        request: _hotline_pb2.OrderStepRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hotline_pb2.OrderStepResponse, _abc.Awaitable[_hotline_pb2.OrderStepResponse]]: ...
+
+def add_HotlineServicer_to_server(servicer: HotlineServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class HotlineDeskStub:
+    """What a tier with children asks besides."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> HotlineDeskAsyncStub: ...
+    ListHandlers: _grpc.UnaryUnaryMultiCallable[_hotline_pb2.ListHandlersRequest, _hotline_pb2.ListHandlersResponse]
+    """Who may handle an order: the divisions below this node, by code and name."""
+    ImportOrders: _grpc.UnaryUnaryMultiCallable[_hotline_pb2.ImportOrdersRequest, _hotline_pb2.ImportOrdersResponse]
+    """Write what is new or changed; all in one transaction of at most 1,024 entries, or in several
+    where earlier orders are flagged besides.
+    """
+    AssignOrder: _grpc.UnaryUnaryMultiCallable[_hotline_pb2.AssignOrderRequest, _hotline_pb2.OrderStepResponse]
+
+@_typing.type_check_only
+class HotlineDeskAsyncStub(HotlineDeskStub):
+    """What a tier with children asks besides."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    ListHandlers: _aio.UnaryUnaryMultiCallable[_hotline_pb2.ListHandlersRequest, _hotline_pb2.ListHandlersResponse]  # type: ignore[assignment]
+    """Who may handle an order: the divisions below this node, by code and name."""
+    ImportOrders: _aio.UnaryUnaryMultiCallable[_hotline_pb2.ImportOrdersRequest, _hotline_pb2.ImportOrdersResponse]  # type: ignore[assignment]
+    """Write what is new or changed; all in one transaction of at most 1,024 entries, or in several
+    where earlier orders are flagged besides.
+    """
+    AssignOrder: _aio.UnaryUnaryMultiCallable[_hotline_pb2.AssignOrderRequest, _hotline_pb2.OrderStepResponse]  # type: ignore[assignment]
+
+class HotlineDeskServicer(metaclass=_abc_1.ABCMeta):
+    """What a tier with children asks besides."""
+
+    @_abc_1.abstractmethod
+    def ListHandlers(
+        self,
+        request: _hotline_pb2.ListHandlersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hotline_pb2.ListHandlersResponse, _abc.Awaitable[_hotline_pb2.ListHandlersResponse]]:
+        """Who may handle an order: the divisions below this node, by code and name."""
+
+    @_abc_1.abstractmethod
+    def ImportOrders(
+        self,
+        request: _hotline_pb2.ImportOrdersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hotline_pb2.ImportOrdersResponse, _abc.Awaitable[_hotline_pb2.ImportOrdersResponse]]:
+        """Write what is new or changed; all in one transaction of at most 1,024 entries, or in several
+        where earlier orders are flagged besides.
+        """
+
+    @_abc_1.abstractmethod
+    def AssignOrder(
+        self,
+        request: _hotline_pb2.AssignOrderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hotline_pb2.OrderStepResponse, _abc.Awaitable[_hotline_pb2.OrderStepResponse]]: ...
+
+def add_HotlineDeskServicer_to_server(servicer: HotlineDeskServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
