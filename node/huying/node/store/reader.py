@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, Select
 from huying.common.errors import Code, HuyingError
 from huying.node.store import database
 from huying.node.store.call_queries import CallQueries
+from huying.node.store.policy_queries import PolicyQueries
 from huying.node.store.queries import Page
 from huying.node.store.record_queries import RecordQueries
 from huying.node.store.schema import SCHEMA_REVISION
@@ -25,7 +26,7 @@ __all__ = ["FileReader", "Page", "Reader"]
 INTEGRITY_LINES_MAX: Final = 20
 
 
-class Reader(RecordQueries, CallQueries):
+class Reader(RecordQueries, CallQueries, PolicyQueries):
     """Every query there is. What a method returns is one consistent view; two calls may differ."""
 
     @contextlib.contextmanager
