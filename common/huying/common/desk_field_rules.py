@@ -28,7 +28,7 @@ from huying.common.field_checks import (
     short_text,
     upto,
 )
-from huying.common.limits import ENTRY_BYTES_MAX, INTEGER_MAX
+from huying.common.limits import CENSUS_RECORDS_MAX, ENTRY_BYTES_MAX, INTEGER_MAX
 
 __all__ = ["DESK_RULES"]
 
@@ -173,11 +173,15 @@ DESK_RULES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "rounding_base": Rule(upto(1000)),
         "small_count": Rule(upto(1000)),
         "template_sha256": Rule(_digest),
+        "universe": Rule(upto(CENSUS_RECORDS_MAX)),
+        "counted_origin": Rule(short_text),
+        "counted_size": Rule(upto(INTEGER_MAX)),
+        "repeats": Rule(short_text),
     },
     "TallyCell": {
         "key": required(short_text),
-        "count": Rule(upto(INTEGER_MAX)),
-        "suppressed": Rule(anything),
+        "count": Rule(upto(CENSUS_RECORDS_MAX)),
+        "word": required(anything),
     },
     "Order": {
         "source": required(short_text),

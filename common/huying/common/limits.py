@@ -111,6 +111,10 @@ RECEIPT_ERASURES_MAX: Final = 128  # confirmed by one entry
 RECEIPT_SECONDS: Final = 5.0  # how long erasures gather before they are confirmed together
 SCRUB_RETRY_SECONDS: Final = 1.0  # after somebody's reading kept the log from being emptied
 
+# Disclosure on request (docs/DISCLOSURE.md).
+PROVISION_SECONDS_MAX: Final = 30 * 86400.0  # from the request to the day the value is dropped
+PROVISION_KEPT_DAYS_MIN: Final = 1096  # three years, leap day included: the record that law asks
+
 # Fields of records.
 PROPOSAL_BYTES_MAX: Final = 12 * KIB  # the sequencer's took repeats it in one entry
 INTEGER_MAX: Final = 2**63 - 1  # what every database's signed 64-bit integer holds
@@ -134,3 +138,31 @@ SEALED_QUIET_SECONDS: Final = 30.0  # so long a few new entries wait for more
 SEALED_CHILD_BYTES_MAX: Final = 1024 * MIB  # of one child, at its parent
 SEALED_CHILD_COPIES_MAX: Final = 65_536  # of one child, at its parent
 SEALED_RANGES_MAX: Final = 4096  # named in one SealedHeld
+
+# Tables that people bring (docs/DUTY.md).
+SHEET_BYTES_MAX: Final = 64 * MIB  # the file; a year's orders of a county as CSV
+SHEET_ROWS_MAX: Final = 200_000
+SHEET_COLUMNS_MAX: Final = 256
+SHEET_CELL_CHARACTERS_MAX: Final = 32_767  # what a spreadsheet's cell can hold
+SHEET_LINE_CHARACTERS_MAX: Final = 1 * MIB  # of a text file, where quotes or line ends went wrong
+SHEET_TITLE_ROWS_MAX: Final = 10  # above the header
+SHEET_MEMBERS_MAX: Final = 1024  # files that a workbook packs; a report has twenty
+SHEET_UNPACKED_BYTES_MAX: Final = 256 * MIB  # of a workbook, all members together
+SHEET_READER_BYTES_MAX: Final = 1024 * MIB  # address space of the process that reads a workbook
+SHEET_READER_SECONDS_MAX: Final = 60  # of processor time, likewise
+ROW_ERRORS_MAX: Final = 100  # shown of one import
+
+# Ask (docs/ASK.md).
+ASK_MONTHS_MAX: Final = 24  # so far back a question is answered; bounds what anybody can have counted
+ASK_REFUSALS_MAX: Final = 64  # a home writes, whatever it is asked
+ASK_CELLS_MAX: Final = 40  # of one template; a tally is one entry
+CENSUS_RECORDS_MAX: Final = 200_000  # a home counts over; its memory while it does
+TEMPLATE_BYTES_MAX: Final = 16 * KIB
+TEMPLATE_NAME_CHARACTERS_MAX: Final = 64
+
+# Hotline orders (docs/HOTLINE.md).
+MAPPING_BYTES_MAX: Final = 256 * KIB  # a mapping file; most of it is a table of values
+ORDER_BATCH_BYTES_MAX: Final = 4 * MIB  # of orders in one request
+ORDER_NEAR_SECONDS: Final = 259_200.0  # three days between two tellings of one matter
+ORDER_COMPARISONS_MAX: Final = 16  # earlier orders of one caller, and of one place
+ORDER_CANDIDATES_MAX: Final = 4096  # earlier orders read again for one batch

@@ -34,6 +34,14 @@ class _TallyVerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TallyVer
     """the home does not answer this template"""
     TALLY_VERDICT_NOT_OVER: _TallyVerdict.ValueType  # 4
     """the month is not over"""
+    TALLY_VERDICT_OTHER_TEXT: _TallyVerdict.ValueType  # 5
+    """the home has another text of this template and version"""
+    TALLY_VERDICT_OTHER_VERSION: _TallyVerdict.ValueType  # 6
+    """another version was counted, and too little changed since"""
+    TALLY_VERDICT_TOO_OLD: _TallyVerdict.ValueType  # 7
+    """the month is longer ago than questions are answered"""
+    TALLY_VERDICT_TOO_MANY: _TallyVerdict.ValueType  # 8
+    """more records than a home counts"""
 
 class TallyVerdict(_TallyVerdict, metaclass=_TallyVerdictEnumTypeWrapper): ...
 
@@ -44,7 +52,92 @@ TALLY_VERDICT_REFUSED: TallyVerdict.ValueType  # 3
 """the home does not answer this template"""
 TALLY_VERDICT_NOT_OVER: TallyVerdict.ValueType  # 4
 """the month is not over"""
+TALLY_VERDICT_OTHER_TEXT: TallyVerdict.ValueType  # 5
+"""the home has another text of this template and version"""
+TALLY_VERDICT_OTHER_VERSION: TallyVerdict.ValueType  # 6
+"""another version was counted, and too little changed since"""
+TALLY_VERDICT_TOO_OLD: TallyVerdict.ValueType  # 7
+"""the month is longer ago than questions are answered"""
+TALLY_VERDICT_TOO_MANY: TallyVerdict.ValueType  # 8
+"""more records than a home counts"""
 Global___TallyVerdict: _TypeAlias = TallyVerdict  # noqa: Y015
+
+class _CellWord:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CellWordEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CellWord.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CELL_WORD_UNSPECIFIED: _CellWord.ValueType  # 0
+    CELL_WORD_SAID: _CellWord.ValueType  # 1
+    """`count` is the true count, rounded"""
+    CELL_WORD_SMALL: _CellWord.ValueType  # 2
+    """too few to say; 0 is one of what it may be"""
+    CELL_WORD_LARGE: _CellWord.ValueType  # 3
+    """nearly all of the universe: the rest would be too few to say"""
+    CELL_WORD_REMAINDER: _CellWord.ValueType  # 4
+    """left to the arithmetic: the universe less the other cells"""
+    CELL_WORD_UNSAID: _CellWord.ValueType  # 5
+    """nothing is said of any cell"""
+
+class CellWord(_CellWord, metaclass=_CellWordEnumTypeWrapper):
+    """What a home says of one cell."""
+
+CELL_WORD_UNSPECIFIED: CellWord.ValueType  # 0
+CELL_WORD_SAID: CellWord.ValueType  # 1
+"""`count` is the true count, rounded"""
+CELL_WORD_SMALL: CellWord.ValueType  # 2
+"""too few to say; 0 is one of what it may be"""
+CELL_WORD_LARGE: CellWord.ValueType  # 3
+"""nearly all of the universe: the rest would be too few to say"""
+CELL_WORD_REMAINDER: CellWord.ValueType  # 4
+"""left to the arithmetic: the universe less the other cells"""
+CELL_WORD_UNSAID: CellWord.ValueType  # 5
+"""nothing is said of any cell"""
+Global___CellWord: _TypeAlias = CellWord  # noqa: Y015
+
+class _AnswerState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AnswerStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AnswerState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ANSWER_STATE_UNSPECIFIED: _AnswerState.ValueType  # 0
+    ANSWER_STATE_COUNTED: _AnswerState.ValueType  # 1
+    ANSWER_STATE_AWAITED: _AnswerState.ValueType  # 2
+    """heard of lately, and has not answered"""
+    ANSWER_STATE_OFFLINE: _AnswerState.ValueType  # 3
+    ANSWER_STATE_REVOKED: _AnswerState.ValueType  # 4
+    """no key of it counts"""
+    ANSWER_STATE_UNKNOWN_TEMPLATE: _AnswerState.ValueType  # 5
+    ANSWER_STATE_REFUSED: _AnswerState.ValueType  # 6
+    ANSWER_STATE_NOT_OVER: _AnswerState.ValueType  # 7
+    ANSWER_STATE_OTHER_TEXT: _AnswerState.ValueType  # 8
+    ANSWER_STATE_OTHER_VERSION: _AnswerState.ValueType  # 9
+    ANSWER_STATE_TOO_OLD: _AnswerState.ValueType  # 10
+    ANSWER_STATE_TOO_MANY: _AnswerState.ValueType  # 11
+    ANSWER_STATE_IMPLAUSIBLE: _AnswerState.ValueType  # 12
+    """it answered what no home could: left out"""
+
+class AnswerState(_AnswerState, metaclass=_AnswerStateEnumTypeWrapper): ...
+
+ANSWER_STATE_UNSPECIFIED: AnswerState.ValueType  # 0
+ANSWER_STATE_COUNTED: AnswerState.ValueType  # 1
+ANSWER_STATE_AWAITED: AnswerState.ValueType  # 2
+"""heard of lately, and has not answered"""
+ANSWER_STATE_OFFLINE: AnswerState.ValueType  # 3
+ANSWER_STATE_REVOKED: AnswerState.ValueType  # 4
+"""no key of it counts"""
+ANSWER_STATE_UNKNOWN_TEMPLATE: AnswerState.ValueType  # 5
+ANSWER_STATE_REFUSED: AnswerState.ValueType  # 6
+ANSWER_STATE_NOT_OVER: AnswerState.ValueType  # 7
+ANSWER_STATE_OTHER_TEXT: AnswerState.ValueType  # 8
+ANSWER_STATE_OTHER_VERSION: AnswerState.ValueType  # 9
+ANSWER_STATE_TOO_OLD: AnswerState.ValueType  # 10
+ANSWER_STATE_TOO_MANY: AnswerState.ValueType  # 11
+ANSWER_STATE_IMPLAUSIBLE: AnswerState.ValueType  # 12
+"""it answered what no home could: left out"""
+Global___AnswerState: _TypeAlias = AnswerState  # noqa: Y015
 
 @_typing.final
 class Question(_message.Message):
@@ -94,22 +187,21 @@ class TallyCell(_message.Message):
 
     KEY_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
-    SUPPRESSED_FIELD_NUMBER: _builtins.int
+    WORD_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     count: _builtins.int
-    """a multiple of the template's rounding base"""
-    suppressed: _builtins.bool
-    """too small to say, or the complement of one; the count is 0"""
+    """a multiple of the template's rounding base; 0 where the word is not SAID"""
+    word: Global___CellWord.ValueType
     def __init__(
         self,
         *,
         key: _builtins.str = ...,
         count: _builtins.int = ...,
-        suppressed: _builtins.bool = ...,
+        word: Global___CellWord.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "key", b"key", "suppressed", b"suppressed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "key", b"key", "word", b"word"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -117,7 +209,7 @@ Global___TallyCell: _TypeAlias = TallyCell  # noqa: Y015
 
 @_typing.final
 class Tally(_message.Message):
-    """Written once by each village for a template, version and month: the answer is frozen."""
+    """Written once by each village for a template, version and month: a count is frozen."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -130,6 +222,10 @@ class Tally(_message.Message):
     ROUNDING_BASE_FIELD_NUMBER: _builtins.int
     SMALL_COUNT_FIELD_NUMBER: _builtins.int
     TEMPLATE_SHA256_FIELD_NUMBER: _builtins.int
+    UNIVERSE_FIELD_NUMBER: _builtins.int
+    COUNTED_ORIGIN_FIELD_NUMBER: _builtins.int
+    COUNTED_SIZE_FIELD_NUMBER: _builtins.int
+    REPEATS_FIELD_NUMBER: _builtins.int
     template: _builtins.str
     template_version: _builtins.int
     month: _builtins.str
@@ -140,6 +236,13 @@ class Tally(_message.Message):
     small_count: _builtins.int
     """counts below this are not said"""
     template_sha256: _builtins.bytes
+    universe: _builtins.int
+    """How many records were counted over: exact, since the readers of a tally see each record's head."""
+    counted_origin: _builtins.str
+    """The state that was counted: the feed, and its size then."""
+    counted_size: _builtins.int
+    repeats: _builtins.str
+    """The month whose count this repeats, since too little changed after it; empty for a new count."""
     @_builtins.property
     def cells(self) -> _containers.RepeatedCompositeFieldContainer[Global___TallyCell]: ...
     def __init__(
@@ -154,11 +257,291 @@ class Tally(_message.Message):
         rounding_base: _builtins.int = ...,
         small_count: _builtins.int = ...,
         template_sha256: _builtins.bytes = ...,
+        universe: _builtins.int = ...,
+        counted_origin: _builtins.str = ...,
+        counted_size: _builtins.int = ...,
+        repeats: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "cells", b"cells", "month", b"month", "rounding_base", b"rounding_base", "small_count", b"small_count", "template", b"template", "template_sha256", b"template_sha256", "template_version", b"template_version", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "cells", b"cells", "counted_origin", b"counted_origin", "counted_size", b"counted_size", "month", b"month", "repeats", b"repeats", "rounding_base", b"rounding_base", "small_count", b"small_count", "template", b"template", "template_sha256", b"template_sha256", "template_version", b"template_version", "universe", b"universe", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Tally: _TypeAlias = Tally  # noqa: Y015
+
+@_typing.final
+class AskRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    AREA_FIELD_NUMBER: _builtins.int
+    MONTH_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    template: _builtins.str
+    area: _builtins.str
+    """a division code: this node's own, or one below"""
+    month: _builtins.str
+    """2026-10; empty: the last that is over"""
+    purpose: _builtins.str
+    actor: _builtins.str
+    def __init__(
+        self,
+        *,
+        template: _builtins.str = ...,
+        area: _builtins.str = ...,
+        month: _builtins.str = ...,
+        purpose: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "area", b"area", "month", b"month", "purpose", b"purpose", "template", b"template"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AskRequest: _TypeAlias = AskRequest  # noqa: Y015
+
+@_typing.final
+class AskedCell(_message.Message):
+    """Of one cell, summed over the villages that answered: the true count lies within."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    ZH_FIELD_NUMBER: _builtins.int
+    EN_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    SAID_FIELD_NUMBER: _builtins.int
+    NOT_SAID_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    zh: _builtins.str
+    en: _builtins.str
+    low: _builtins.int
+    high: _builtins.int
+    said: _builtins.int
+    """villages that said a count"""
+    not_said: _builtins.int
+    """villages that did not"""
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        zh: _builtins.str = ...,
+        en: _builtins.str = ...,
+        low: _builtins.int = ...,
+        high: _builtins.int = ...,
+        said: _builtins.int = ...,
+        not_said: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["en", b"en", "high", b"high", "key", b"key", "low", b"low", "not_said", b"not_said", "said", b"said", "zh", b"zh"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AskedCell: _TypeAlias = AskedCell  # noqa: Y015
+
+@_typing.final
+class VillageAnswer(_message.Message):
+    """One village of the area."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    REPEATS_FIELD_NUMBER: _builtins.int
+    UNIVERSE_FIELD_NUMBER: _builtins.int
+    HEARD_MICROS_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    name: _builtins.str
+    state: Global___AnswerState.ValueType
+    detail: _builtins.str
+    """of IMPLAUSIBLE: what is wrong with it"""
+    origin: _builtins.str
+    """where the signed answer stands"""
+    index: _builtins.int
+    repeats: _builtins.str
+    universe: _builtins.int
+    heard_micros: _builtins.int
+    """when its feed was last heard of; 0: never"""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        name: _builtins.str = ...,
+        state: Global___AnswerState.ValueType = ...,
+        detail: _builtins.str = ...,
+        origin: _builtins.str = ...,
+        index: _builtins.int = ...,
+        repeats: _builtins.str = ...,
+        universe: _builtins.int = ...,
+        heard_micros: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "detail", b"detail", "heard_micros", b"heard_micros", "index", b"index", "name", b"name", "origin", b"origin", "repeats", b"repeats", "state", b"state", "universe", b"universe"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VillageAnswer: _TypeAlias = VillageAnswer  # noqa: Y015
+
+@_typing.final
+class AskResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    TEMPLATE_VERSION_FIELD_NUMBER: _builtins.int
+    TEMPLATE_SHA256_FIELD_NUMBER: _builtins.int
+    AREA_FIELD_NUMBER: _builtins.int
+    MONTH_FIELD_NUMBER: _builtins.int
+    QUESTION_ORIGIN_FIELD_NUMBER: _builtins.int
+    QUESTION_INDEX_FIELD_NUMBER: _builtins.int
+    QUESTION_REPEATED_FIELD_NUMBER: _builtins.int
+    ROUNDING_BASE_FIELD_NUMBER: _builtins.int
+    SMALL_COUNT_FIELD_NUMBER: _builtins.int
+    UNIVERSE_FIELD_NUMBER: _builtins.int
+    CELLS_FIELD_NUMBER: _builtins.int
+    VILLAGES_FIELD_NUMBER: _builtins.int
+    template: _builtins.str
+    template_version: _builtins.int
+    template_sha256: _builtins.bytes
+    area: _builtins.str
+    month: _builtins.str
+    question_origin: _builtins.str
+    question_index: _builtins.int
+    question_repeated: _builtins.bool
+    rounding_base: _builtins.int
+    small_count: _builtins.int
+    universe: _builtins.int
+    """of the villages that answered"""
+    @_builtins.property
+    def cells(self) -> _containers.RepeatedCompositeFieldContainer[Global___AskedCell]: ...
+    @_builtins.property
+    def villages(self) -> _containers.RepeatedCompositeFieldContainer[Global___VillageAnswer]: ...
+    def __init__(
+        self,
+        *,
+        template: _builtins.str = ...,
+        template_version: _builtins.int = ...,
+        template_sha256: _builtins.bytes = ...,
+        area: _builtins.str = ...,
+        month: _builtins.str = ...,
+        question_origin: _builtins.str = ...,
+        question_index: _builtins.int = ...,
+        question_repeated: _builtins.bool = ...,
+        rounding_base: _builtins.int = ...,
+        small_count: _builtins.int = ...,
+        universe: _builtins.int = ...,
+        cells: _abc.Iterable[Global___AskedCell] | None = ...,
+        villages: _abc.Iterable[Global___VillageAnswer] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "cells", b"cells", "month", b"month", "question_index", b"question_index", "question_origin", b"question_origin", "question_repeated", b"question_repeated", "rounding_base", b"rounding_base", "small_count", b"small_count", "template", b"template", "template_sha256", b"template_sha256", "template_version", b"template_version", "universe", b"universe", "villages", b"villages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AskResponse: _TypeAlias = AskResponse  # noqa: Y015
+
+@_typing.final
+class ListTemplatesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTemplatesRequest: _TypeAlias = ListTemplatesRequest  # noqa: Y015
+
+@_typing.final
+class TemplateView(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    TITLE_ZH_FIELD_NUMBER: _builtins.int
+    TITLE_EN_FIELD_NUMBER: _builtins.int
+    PURPOSE_ZH_FIELD_NUMBER: _builtins.int
+    PURPOSE_EN_FIELD_NUMBER: _builtins.int
+    REVIEWERS_FIELD_NUMBER: _builtins.int
+    UNIVERSE_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    OVERLAPPING_FIELD_NUMBER: _builtins.int
+    CELLS_FIELD_NUMBER: _builtins.int
+    ANSWERED_HERE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    version: _builtins.int
+    sha256: _builtins.bytes
+    title_zh: _builtins.str
+    title_en: _builtins.str
+    purpose_zh: _builtins.str
+    purpose_en: _builtins.str
+    universe: _builtins.str
+    counts: _builtins.str
+    overlapping: _builtins.bool
+    answered_here: _builtins.bool
+    """by this node's own configuration"""
+    text: _builtins.str
+    @_builtins.property
+    def reviewers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def cells(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.int = ...,
+        sha256: _builtins.bytes = ...,
+        title_zh: _builtins.str = ...,
+        title_en: _builtins.str = ...,
+        purpose_zh: _builtins.str = ...,
+        purpose_en: _builtins.str = ...,
+        reviewers: _abc.Iterable[_builtins.str] | None = ...,
+        universe: _builtins.str = ...,
+        counts: _builtins.str = ...,
+        overlapping: _builtins.bool = ...,
+        cells: _abc.Iterable[_builtins.str] | None = ...,
+        answered_here: _builtins.bool = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_here", b"answered_here", "cells", b"cells", "counts", b"counts", "name", b"name", "overlapping", b"overlapping", "purpose_en", b"purpose_en", "purpose_zh", b"purpose_zh", "reviewers", b"reviewers", "sha256", b"sha256", "text", b"text", "title_en", b"title_en", "title_zh", b"title_zh", "universe", b"universe", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TemplateView: _TypeAlias = TemplateView  # noqa: Y015
+
+@_typing.final
+class ListTemplatesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEMPLATES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def templates(self) -> _containers.RepeatedCompositeFieldContainer[Global___TemplateView]: ...
+    def __init__(
+        self,
+        *,
+        templates: _abc.Iterable[Global___TemplateView] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["templates", b"templates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTemplatesResponse: _TypeAlias = ListTemplatesResponse  # noqa: Y015

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from huying.wire.v1 import census_pb2 as huying_dot_wire_dot_v1_dot_census__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -22,3 +23,122 @@ if _version_not_supported:
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
+
+
+class CensusStub:
+    """Asking at a node that villages lie below.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Ask = channel.unary_unary(
+                '/huying.wire.v1.Census/Ask',
+                request_serializer=huying_dot_wire_dot_v1_dot_census__pb2.AskRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_census__pb2.AskResponse.FromString,
+                _registered_method=True)
+        self.ListTemplates = channel.unary_unary(
+                '/huying.wire.v1.Census/ListTemplates',
+                request_serializer=huying_dot_wire_dot_v1_dot_census__pb2.ListTemplatesRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_census__pb2.ListTemplatesResponse.FromString,
+                _registered_method=True)
+
+
+class CensusServicer:
+    """Asking at a node that villages lie below.
+    """
+
+    def Ask(self, request, context):
+        """Writes the question, once, and returns what is answered by now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTemplates(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_CensusServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Ask': grpc.unary_unary_rpc_method_handler(
+                    servicer.Ask,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_census__pb2.AskRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_census__pb2.AskResponse.SerializeToString,
+            ),
+            'ListTemplates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTemplates,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_census__pb2.ListTemplatesRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_census__pb2.ListTemplatesResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'huying.wire.v1.Census', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('huying.wire.v1.Census', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Census:
+    """Asking at a node that villages lie below.
+    """
+
+    @staticmethod
+    def Ask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Census/Ask',
+            huying_dot_wire_dot_v1_dot_census__pb2.AskRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_census__pb2.AskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTemplates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Census/ListTemplates',
+            huying_dot_wire_dot_v1_dot_census__pb2.ListTemplatesRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_census__pb2.ListTemplatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

@@ -7,9 +7,16 @@ question down and protected counts up.
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from huying.wire.v1 import census_pb2 as _census_pb2
 import abc as _abc_1
 import grpc as _grpc
+import sys
 import typing as _typing
+
+if sys.version_info >= (3, 11):
+    from typing import Self as _Self
+else:
+    from typing_extensions import Self as _Self
 
 _T = _typing.TypeVar("_T")
 
@@ -20,3 +27,43 @@ class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ig
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
+
+class CensusStub:
+    """Asking at a node that villages lie below."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> CensusAsyncStub: ...
+    Ask: _grpc.UnaryUnaryMultiCallable[_census_pb2.AskRequest, _census_pb2.AskResponse]
+    """Writes the question, once, and returns what is answered by now."""
+    ListTemplates: _grpc.UnaryUnaryMultiCallable[_census_pb2.ListTemplatesRequest, _census_pb2.ListTemplatesResponse]
+
+@_typing.type_check_only
+class CensusAsyncStub(CensusStub):
+    """Asking at a node that villages lie below."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Ask: _aio.UnaryUnaryMultiCallable[_census_pb2.AskRequest, _census_pb2.AskResponse]  # type: ignore[assignment]
+    """Writes the question, once, and returns what is answered by now."""
+    ListTemplates: _aio.UnaryUnaryMultiCallable[_census_pb2.ListTemplatesRequest, _census_pb2.ListTemplatesResponse]  # type: ignore[assignment]
+
+class CensusServicer(metaclass=_abc_1.ABCMeta):
+    """Asking at a node that villages lie below."""
+
+    @_abc_1.abstractmethod
+    def Ask(
+        self,
+        request: _census_pb2.AskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_census_pb2.AskResponse, _abc.Awaitable[_census_pb2.AskResponse]]:
+        """Writes the question, once, and returns what is answered by now."""
+
+    @_abc_1.abstractmethod
+    def ListTemplates(
+        self,
+        request: _census_pb2.ListTemplatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_census_pb2.ListTemplatesResponse, _abc.Awaitable[_census_pb2.ListTemplatesResponse]]: ...
+
+def add_CensusServicer_to_server(servicer: CensusServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
