@@ -28,7 +28,12 @@ from huying.common.field_checks import (
     short_text,
     upto,
 )
-from huying.common.limits import CENSUS_RECORDS_MAX, ENTRY_BYTES_MAX, INTEGER_MAX
+from huying.common.limits import (
+    CENSUS_RECORDS_MAX,
+    ENTRY_BYTES_MAX,
+    INTEGER_MAX,
+    PERIOD_AMOUNT_MAX,
+)
 
 __all__ = ["DESK_RULES"]
 
@@ -81,7 +86,7 @@ DESK_RULES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "accept": NESTED,
         "answer": REQUIRED_NESTED,
     },
-    "Period": {"amount": required(upto(10_000)), "unit": required(anything)},
+    "Period": {"amount": required(upto(PERIOD_AMOUNT_MAX)), "unit": required(anything)},
     "Calendar": {
         "version": required(_version),
         "title": Rule(short_text),

@@ -99,6 +99,7 @@ STRANDED_ENTRIES_MAX: Final = 4096  # listed, and written again, at once
 # Requests.
 LIST_ENTRIES_DEFAULT: Final = 100
 LIST_ENTRIES_MAX: Final = 1000
+CALL_EARLIER_MAX: Final = 100  # steps named to a party that joins late; they fit into its entry
 CALL_STEPS_MAX: Final = 1000  # shown of one call; an honest one has ten
 TEXT_CHARACTERS_MAX: Final = 4000
 NAME_CHARACTERS_MAX: Final = 200
@@ -124,6 +125,12 @@ SATISFACTION_STARS_MAX: Final = 5  # stars; 0 where not rated
 CO_HANDLERS_MAX: Final = 16  # departments that help one lead
 HOUSEHOLD_RESIDENTS_MAX: Final = 1000  # a dormitory is one household
 GRID_HOUSEHOLDS_MAX: Final = 100_000  # an exclusive grid may be a campus
+
+# Policies and calendars (docs/POLICY.md).
+PERIOD_AMOUNT_MAX: Final = 10_000  # days or hours; some forty years of working days
+CALENDAR_DATES_MAX: Final = 800  # holidays and workdays of one calendar; they fit into an entry
+DAY_PARTS_MAX: Final = 8  # of the working hours of a day
+VERSIONS_MAX: Final = 1000  # shown of one history
 
 # Backups and sealed copies (docs/BACKUP.md).
 BACKUP_HEADER_BYTES_MAX: Final = 8 * KIB  # most of it is the path of the key folder

@@ -37,12 +37,14 @@ from huying.wire.v1 import policy_pb2
 
 __all__ = [
     "DAY_MICROS",
+    "DAY_MINUTES",
     "HOUR_MICROS",
     "MINUTE_MICROS",
     "WORKING_UNITS",
     "WorkingTime",
     "after",
     "day_start",
+    "is_weekend",
     "parse_date",
     "period_end",
     "remaining",
@@ -193,8 +195,8 @@ def working_time(calendar: policy_pb2.Calendar) -> WorkingTime:
     return WorkingTime(
         offset_micros=max(-DAY_MICROS, min(offset, DAY_MICROS)),
         parts=tuple(parts) or ((0, DAY_MICROS),),
-        days_off=tuple(sorted(day for day in off if not _is_weekend(day))),
-        days_on=tuple(sorted(day for day in on if _is_weekend(day))),
+        days_off=tuple(sorted(day for day in off if not is_weekend(day))),
+        days_on=tuple(sorted(day for day in on if is_weekend(day))),
         version=calendar.version,
     )
 
@@ -204,5 +206,6 @@ def _days(texts: Iterable[str]) -> set[int]:
     return {day for day in found if day is not None}
 
 
-def _is_weekend(day: int) -> bool:
+def is_weekend(day: int) -> bool:
+    """Whether the day is a Saturday or a Sunday."""
     return (day + _UNIX_WEEKDAY) % _WEEK_DAYS >= _WORKED_DAYS
