@@ -720,7 +720,6 @@ class CallStepView(_message.Message):
     VOID_FIELD_NUMBER: _builtins.int
     VOID_REASON_FIELD_NUMBER: _builtins.int
     HOME_FIELD_NUMBER: _builtins.int
-    SLOTS_FIELD_NUMBER: _builtins.int
     origin: _builtins.str
     index: _builtins.int
     time_micros: _builtins.int
@@ -732,8 +731,6 @@ class CallStepView(_message.Message):
     """who wrote it"""
     @_builtins.property
     def step(self) -> _calls_pb2.CallStep: ...
-    @_builtins.property
-    def slots(self) -> _containers.RepeatedCompositeFieldContainer[Global___Slot]: ...
     def __init__(
         self,
         *,
@@ -745,11 +742,10 @@ class CallStepView(_message.Message):
         void: _builtins.bool = ...,
         void_reason: _calls_pb2.VoidReason.ValueType = ...,
         home: _builtins.str = ...,
-        slots: _abc.Iterable[Global___Slot] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["home", b"home", "index", b"index", "origin", b"origin", "pending", b"pending", "slots", b"slots", "step", b"step", "time_micros", b"time_micros", "void", b"void", "void_reason", b"void_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["home", b"home", "index", b"index", "origin", b"origin", "pending", b"pending", "step", b"step", "time_micros", b"time_micros", "void", b"void", "void_reason", b"void_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -795,6 +791,8 @@ class CallView(_message.Message):
     RESPONSE_FIELD_NUMBER: _builtins.int
     MANNER_FIELD_NUMBER: _builtins.int
     BREACHED_FIELD_NUMBER: _builtins.int
+    OVERDUE_FIELD_NUMBER: _builtins.int
+    LATE_FIELD_NUMBER: _builtins.int
     CO_HANDLERS_FIELD_NUMBER: _builtins.int
     REPLIED_FIELD_NUMBER: _builtins.int
     OBJECTED_FIELD_NUMBER: _builtins.int
@@ -837,9 +835,7 @@ class CallView(_message.Message):
     first_answered_micros: _builtins.int
     ended_micros: _builtins.int
     due_clock: _calls_pb2.Clock.ValueType
-    """The clock that the call waits for, and when it runs out; of a call whose answer clock is paused
-    that of the supplement.
-    """
+    """The clock that the call waits for, and when it runs, or ran, out; none where nothing is awaited."""
     due_micros: _builtins.int
     paused: _builtins.bool
     """the answer clock is"""
@@ -853,6 +849,10 @@ class CallView(_message.Message):
     """absent until the newest answer is confirmed"""
     response: _builtins.int
     manner: _builtins.int
+    overdue: _builtins.bool
+    """the answering side let the clock that is awaited run out"""
+    late: _builtins.bool
+    """known by a party step: this node joined late"""
     duty_item: _builtins.str
     off_list: _builtins.bool
     assigned: _builtins.bool
@@ -942,6 +942,8 @@ class CallView(_message.Message):
         response: _builtins.int = ...,
         manner: _builtins.int = ...,
         breached: _abc.Iterable[_calls_pb2.Clock.ValueType] | None = ...,
+        overdue: _builtins.bool = ...,
+        late: _builtins.bool = ...,
         co_handlers: _abc.Iterable[_builtins.str] | None = ...,
         replied: _abc.Iterable[_builtins.str] | None = ...,
         objected: _abc.Iterable[_builtins.str] | None = ...,
@@ -965,7 +967,7 @@ class CallView(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_resolved", b"_resolved", "content", b"content", "event", b"event", "resolved", b"resolved", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_resolved", b"_resolved", "accepted_micros", b"accepted_micros", "admitted_micros", b"admitted_micros", "allowed", b"allowed", "answered_micros", b"answered_micros", "assigned", b"assigned", "awaiting_supplement", b"awaiting_supplement", "breached", b"breached", "call", b"call", "caller", b"caller", "card", b"card", "clocks", b"clocks", "co_handlers", b"co_handlers", "confirmed_micros", b"confirmed_micros", "content", b"content", "deadline_micros", b"deadline_micros", "department", b"department", "dispatched_micros", b"dispatched_micros", "due_clock", b"due_clock", "due_micros", b"due_micros", "duty_item", b"duty_item", "ended_micros", b"ended_micros", "event", b"event", "extension_asked", b"extension_asked", "extensions", b"extensions", "first_answered_micros", b"first_answered_micros", "index", b"index", "joined", b"joined", "manner", b"manner", "merged_caller", b"merged_caller", "merged_into", b"merged_into", "missing_numbers", b"missing_numbers", "objected", b"objected", "objections", b"objections", "off_list", b"off_list", "open", b"open", "origin", b"origin", "paused", b"paused", "raised_micros", b"raised_micros", "received_micros", b"received_micros", "reopens", b"reopens", "replied", b"replied", "resolved", b"resolved", "response", b"response", "reworks", b"reworks", "satisfaction", b"satisfaction", "sequencer", b"sequencer", "slots", b"slots", "stage", b"stage", "step_count", b"step_count", "steps", b"steps", "supervision", b"supervision", "terms", b"terms", "turn", b"turn", "urgency", b"urgency", "urges", b"urges", "void_count", b"void_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_resolved", b"_resolved", "accepted_micros", b"accepted_micros", "admitted_micros", b"admitted_micros", "allowed", b"allowed", "answered_micros", b"answered_micros", "assigned", b"assigned", "awaiting_supplement", b"awaiting_supplement", "breached", b"breached", "call", b"call", "caller", b"caller", "card", b"card", "clocks", b"clocks", "co_handlers", b"co_handlers", "confirmed_micros", b"confirmed_micros", "content", b"content", "deadline_micros", b"deadline_micros", "department", b"department", "dispatched_micros", b"dispatched_micros", "due_clock", b"due_clock", "due_micros", b"due_micros", "duty_item", b"duty_item", "ended_micros", b"ended_micros", "event", b"event", "extension_asked", b"extension_asked", "extensions", b"extensions", "first_answered_micros", b"first_answered_micros", "index", b"index", "joined", b"joined", "late", b"late", "manner", b"manner", "merged_caller", b"merged_caller", "merged_into", b"merged_into", "missing_numbers", b"missing_numbers", "objected", b"objected", "objections", b"objections", "off_list", b"off_list", "open", b"open", "origin", b"origin", "overdue", b"overdue", "paused", b"paused", "raised_micros", b"raised_micros", "received_micros", b"received_micros", "reopens", b"reopens", "replied", b"replied", "resolved", b"resolved", "response", b"response", "reworks", b"reworks", "satisfaction", b"satisfaction", "sequencer", b"sequencer", "slots", b"slots", "stage", b"stage", "step_count", b"step_count", "steps", b"steps", "supervision", b"supervision", "terms", b"terms", "turn", b"turn", "urgency", b"urgency", "urges", b"urges", "void_count", b"void_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__resolved: _TypeAlias = _typing.Literal["resolved"]  # noqa: Y015
     _WhichOneofArgType__resolved: _TypeAlias = _typing.Literal["_resolved", b"_resolved"]  # noqa: Y015
