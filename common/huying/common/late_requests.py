@@ -110,7 +110,7 @@ class EraseRecord:
 
 @dataclass(frozen=True, slots=True)
 class EraseSpans:
-    """Delete whole entries of this node, all but their heads; for what is past its retention."""
+    """Delete entries of this node, all but their heads, or the slots that a span names of them."""
 
     spans: tuple[Span, ...]
     reason: str = ""
@@ -131,6 +131,7 @@ class EraseSpans:
                 if head is None or entry.leaf is None:
                     continue
                 mine = erasable(head.type, leaf_slots(entry.leaf))
+                mine = bytes(slot for slot in mine if slot in (span.slots or mine))
                 held = sum(o[0] in mine for o in unpack_openings(entry.openings))
                 if held:
                     targets.append(_Target(span.origin, index, mine, held, tuple(head.to)))
