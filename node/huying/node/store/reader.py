@@ -16,7 +16,11 @@ from sqlalchemy import Connection, Row, Select
 from huying.common.errors import Code, HuyingError
 from huying.node.store import database
 from huying.node.store.call_queries import CallQueries
+from huying.node.store.census_queries import CensusQueries
+from huying.node.store.duty_queries import DutyQueries
+from huying.node.store.order_queries import OrderQueries
 from huying.node.store.policy_queries import PolicyQueries
+from huying.node.store.provision_queries import ProvisionQueries
 from huying.node.store.queries import Page
 from huying.node.store.record_queries import RecordQueries
 from huying.node.store.schema import SCHEMA_REVISION
@@ -26,7 +30,15 @@ __all__ = ["FileReader", "Page", "Reader"]
 INTEGRITY_LINES_MAX: Final = 20
 
 
-class Reader(RecordQueries, CallQueries, PolicyQueries):
+class Reader(
+    ProvisionQueries,
+    RecordQueries,
+    CallQueries,
+    DutyQueries,
+    PolicyQueries,
+    OrderQueries,
+    CensusQueries,
+):
     """Every query there is. What a method returns is one consistent view; two calls may differ."""
 
     @contextlib.contextmanager
