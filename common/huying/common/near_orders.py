@@ -1,4 +1,4 @@
-"""Near-duplicates among hotline orders: the same matter told twice, by a rule that can be explained.
+"""Near-duplicates among hotline orders: one matter told twice, by a rule that can be explained.
 
 An order is a near-duplicate of an earlier one when all of this holds:
 
@@ -20,6 +20,7 @@ import re
 from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from huying.common.limits import ORDER_COMPARISONS_MAX, ORDER_NEAR_SECONDS
@@ -71,7 +72,7 @@ def are_alike(one: str, other: str) -> bool:
     """Whether two texts say much the same."""
     if one == other:
         return True
-    pairs, others = (set(zip(text, text[1:], strict=False)) for text in (one, other))
+    pairs, others = (set(pairwise(text)) for text in (one, other))
     return bool(pairs and others) and len(pairs & others) >= _ALIKE * len(pairs | others)
 
 

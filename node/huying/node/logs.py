@@ -24,7 +24,7 @@ import structlog  # noqa: E402
 if _RICH is None:
     del sys.modules["rich"]
 
-__all__ = ["MESSAGES", "configure", "hushed", "logger", "say"]
+__all__ = ["MESSAGES", "configure", "hushed", "is_kept", "logger", "say"]
 
 _HUSHED: Final[contextvars.ContextVar[bool]] = contextvars.ContextVar("hushed", default=False)
 
@@ -66,6 +66,8 @@ MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
     "capture_on": ("warning", "正在抄录所有数据帧,仅供测试", "capturing every frame: tests only"),
     "alarm": ("warning", "告警", "alarm"),
     "engine_defect": ("error", "程序缺陷,节点将退出", "a defect; the node will exit"),
+    "order_assigned": ("info", "工单已改派", "an order was given to another handler"),
+    "contact_shown": ("info", "已显示来电人联系方式", "a caller's contact was shown"),
     "not_introduced": ("warning", "本节点的区划记录未写入", "own division record not written"),
 }
 
@@ -108,6 +110,11 @@ def hushed() -> Iterator[None]:
         yield
     finally:
         _HUSHED.reset(token)
+
+
+def is_kept() -> bool:
+    """Whether what is said reaches a log: not from within an operator's own command."""
+    return not _HUSHED.get()
 
 
 def say(event: str, **values: object) -> None:

@@ -8,4 +8,6 @@ from huying.node.desk import Topic
 
 __all__ = ["HUB_TOPICS"]
 
-HUB_TOPICS: Final[tuple[Topic, ...]] = ()
+HUB_TOPICS: Final[tuple[Topic, ...]] = (
+    Topic("HotlineDesk", "hotline", "huying.hub.desk.hotline"),
+)

@@ -55,4 +55,6 @@ class Topic:
 
 
 # What every node serves; a hub adds its own.
-NODE_TOPICS: Final[tuple[Topic, ...]] = ()
+NODE_TOPICS: Final[tuple[Topic, ...]] = (
+    Topic("Hotline", "hotline", "huying.node.desk.hotline"),
+)
