@@ -31,6 +31,7 @@ from huying.node.services import (
     Component,
     Node,
     api_component,
+    census_component,
     introduction_component,
     metrics_component,
     retention_component,
@@ -72,6 +73,7 @@ class Additions:
 
 SERVICES: Final[tuple[ComponentFactory, ...]] = (
     retention_component,
+    census_component,
     introduction_component,
     api_component,
     metrics_component,

@@ -19,8 +19,10 @@ from huying.common.errors import Code, HuyingError
 from huying.node.settings import (
     SECTIONS,
     ApiSection,
+    AskSection,
     BackupSection,
     DebugSection,
+    DisclosureSection,
     LogSection,
     MetricsSection,
     NodeSection,
@@ -54,6 +56,8 @@ class Config:
     timing: TimingSection
     trust: TrustSection
     retention: RetentionSection
+    disclosure: DisclosureSection
+    ask: AskSection
     backup: BackupSection
     log: LogSection
     debug: DebugSection

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from huying.common.codes import Level, level
 from huying.common.ports import Clock
 from huying.node.api.ports import Facts
 from huying.node.config import Config, split_address
@@ -24,6 +25,7 @@ __all__ = [
     "Component",
     "Node",
     "api_component",
+    "census_component",
     "introduction_component",
     "metrics_component",
     "retention_component",
@@ -106,7 +108,7 @@ def api_component(node: Node) -> Component:
         facts=node.facts,
         runtime=node.runtime,
         reads=reads,
-        calls=Calls(node.facts.code, node.clock, reads.call),
+        calls=Calls(node.facts.code, node.clock, reads),
         clock=node.clock,
         retry_next=node.retry_next,
         observe_append=node.observe_append,
@@ -167,6 +169,15 @@ def retention_component(node: Node) -> Component | None:
     from huying.node.retention import Retention, days_by_type
 
     return Retention(node) if days_by_type(node.config.retention) else None
+
+
+def census_component(node: Node) -> Component | None:
+    """A village's answers to what it is asked, or None at the tiers that ask."""
+    if level(node.config.node.code) != Level.VILLAGE:
+        return None
+    from huying.node.census_answers import CensusAnswers
+
+    return CensusAnswers(node)
 
 
 def introduction_component(node: Node) -> Component:

@@ -16,12 +16,17 @@ from typing import Any, Final
 from huying.common import codes, limits
 from huying.common.errors import HuyingError
 from huying.node.offline_window import OfflineWindow
+from huying.node.provision_rules import ProvisionRule, parse_rules
 
 __all__ = [
+    "ALL_TEMPLATES",
+    "NO_TEMPLATES",
     "SECTIONS",
     "ApiSection",
+    "AskSection",
     "BackupSection",
     "DebugSection",
+    "DisclosureSection",
     "LogSection",
     "MetricsSection",
     "NodeSection",
@@ -291,6 +296,16 @@ def _days(value: object) -> int:
     return number
 
 
+def _provision_days(value: object) -> int:
+    number = _days(value)
+    if 0 < number < limits.PROVISION_KEPT_DAYS_MIN:
+        raise ValueError(
+            f"must be 0 or at least {limits.PROVISION_KEPT_DAYS_MIN} days:"
+            " what was provided to whom is kept for three years"
+        )
+    return number
+
+
 def _hour(value: object) -> int:
     number = value if isinstance(value, int) and not isinstance(value, bool) else -1
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,2}", value):
@@ -312,6 +327,45 @@ class RetentionSection:
     call_days: int = _setting(
         _days, "Days that the contacts and notes of calls are kept; 0: for ever.", 0
     )
+    provision_days: int = _setting(
+        _provision_days,
+        "Days that the ledger of provisions is kept, at least 1096; 0: for ever.",
+        0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DisclosureSection:
+    """What this node gives, when a department asks, without asking a person."""
+
+    rule: tuple[ProvisionRule, ...] | None = _setting(
+        parse_rules,
+        "Rules, each a [[disclosure.rule]] of the file; absent: a person decides.",
+        None,
+    )
+
+
+ALL_TEMPLATES: Final = "all"
+NO_TEMPLATES: Final = "none"
+_TEMPLATE_NAMES: Final = re.compile(r"[a-z0-9][a-z0-9-]*(,[a-z0-9][a-z0-9-]*)*")
+
+
+def _template_names(value: object) -> str:
+    text = _text(value).replace(" ", "")
+    if not _TEMPLATE_NAMES.fullmatch(text):
+        raise ValueError("must be all, none, or names of templates with commas between them")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class AskSection:
+    """Which questions a village answers by counting."""
+
+    answers: str = _setting(
+        _template_names,
+        "Templates that a village answers: all, none, or names with commas between.",
+        ALL_TEMPLATES,
+    )
 
 
 Section = (
@@ -323,6 +377,7 @@ Section = (
     | TimingSection
     | TrustSection
     | RetentionSection
+    | AskSection
     | BackupSection
     | LogSection
     | DebugSection
@@ -337,6 +392,8 @@ SECTIONS: Final[dict[str, type[Section]]] = {
     "timing": TimingSection,
     "trust": TrustSection,
     "retention": RetentionSection,
+    "disclosure": DisclosureSection,
+    "ask": AskSection,
     "backup": BackupSection,
     "log": LogSection,
     "debug": DebugSection,

@@ -16,6 +16,7 @@ import typer
 
 from huying.common.errors import EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, Code, HuyingError
 from huying.node.cli import (
+    ask,
     backup,
     bundle,
     call,
@@ -66,6 +67,7 @@ _COMMANDS: Final = (
     restore,
     rebuild,
     erase,
+    ask,
 )
 _GROUPS: Final = {
     "record": record,

@@ -56,5 +56,6 @@ class Topic:
 
 # What every node serves; a hub adds its own.
 NODE_TOPICS: Final[tuple[Topic, ...]] = (
+    Topic("Census", "census", "huying.node.desk.census"),
     Topic("Hotline", "hotline", "huying.node.desk.hotline"),
 )

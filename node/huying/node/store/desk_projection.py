@@ -37,6 +37,7 @@ DESK_COLUMNS: Final[dict[int, Callable[[Any], tuple[Any, ...]]]] = {
     feed_pb2.RECORD_TYPE_QUESTION: lambda m: (
         text(m.template),
         m.template_version,
+        m.template_sha256,
         text(m.area),
         text(m.month),
     ),

@@ -73,6 +73,7 @@ QUESTIONS: Final = record_table(
     "questions",
     text_column("template"),
     integer("template_version"),
+    blob("template_sha256"),
     text_column("area"),
     text_column("month"),
 )
@@ -82,7 +83,6 @@ TALLIES: Final = record_table(
     integer("template_version"),
     text_column("month"),
     integer("verdict", SmallInteger),
-    Index(None, "template", "template_version", "month"),
 )
 ORDERS: Final = record_table(
     "orders",

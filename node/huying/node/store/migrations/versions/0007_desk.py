@@ -108,6 +108,7 @@ def upgrade() -> None:
         "questions",
         _text("template"),
         _number("template_version"),
+        _blob("template_sha256"),
         _text("area"),
         _text("month"),
     )
@@ -118,7 +119,6 @@ def upgrade() -> None:
         _text("month"),
         _number("verdict", small),
     )
-    _index("tallies", "template", "template_version", "month")
     _record_table(
         "orders",
         _text("handler"),
@@ -138,7 +138,7 @@ def upgrade() -> None:
 
 
 def _calls() -> None:
-    """A projection: made anew from the entries."""
+    """Projections: made anew from the entries when the store has been brought up to date."""
     op.drop_table("calls")
     small = sa.SmallInteger
     _rowless(
@@ -147,8 +147,8 @@ def _calls() -> None:
         _blob("record"),
         _text("home"),
         *_place_of_record(),
-        *(_text(name) for name in ("sequencer", "category", "grid", "village")),
-        _number("raised_micros"),
+        _number("late", small),
+        *_content_of_call(),
         _number("stage", small),
         _number("open", small),
         _text("department"),
@@ -162,7 +162,7 @@ def _calls() -> None:
         ),
         _number("due_clock", small),
         _number("due_micros"),
-        _number("paused", small),
+        *(_number(name, small) for name in ("overdue", "paused")),
         _number("timer_micros"),
         _number("breaches", small),
         _number("accept_due_micros"),
@@ -174,12 +174,49 @@ def _calls() -> None:
         _number("missing", sa.Integer),
     )
     _index("calls", "time_micros", "record")
-    for first in ("open", "stage"):
+    for first in ("stage", "department", "home", "category"):
         _index("calls", first, "time_micros", "record")
-    _index("calls", "department", "open", "due_micros", "record")
-    _index("calls", "open", "due_micros", "record")
-    _index("calls", "timer_micros")
-    _index("calls", "received_micros")
+    _index("calls", "received_micros", "home", "stage")
+    for name, columns in (
+        ("newest", ("time_micros", "record")),
+        ("due", ("due_micros", "record")),
+        ("department_due", ("department", "due_micros", "record")),
+        ("loads", ("department", "stage", "overdue")),
+    ):
+        _part("calls", f"open_{name}", columns, "open = 1")
+    _part("calls", "timer", ("timer_micros",), "timer_micros > 0")
+    _rowless(
+        "call_turns",
+        ("call", "caller", "number"),
+        _blob("call"),
+        _text("caller"),
+        _number("number", sa.Integer),
+        *(_number(name, small) for name in ("kind", "cause")),
+        _text("department"),
+        *(_number(f"{name}_micros") for name in ("begun", "ended", "due")),
+        _number("outcome", small),
+        _number("accept_due_micros"),
+        *(_number(name, small) for name in ("accept_outcome", "objection", "reworks")),
+        *(_number(f"{name}_micros") for name in ("yellow", "red")),
+        *(_number(name, small) for name in ("resolved", "sequel")),
+        *(_number(name, small) for name in ("satisfaction", "response", "manner")),
+    )
+
+
+def _content_of_call() -> tuple[sa.Column[Any], ...]:
+    texts = (_text(name) for name in ("sequencer", "category", "grid", "village"))
+    return (*texts, _number("raised_micros"))
+
+
+def _part(table: str, name: str, columns: tuple[str, ...], condition: str) -> None:
+    """An index over some of the rows."""
+    op.create_index(
+        op.f(f"ix_{table}_{name}"),
+        table,
+        list(columns),
+        sqlite_where=sa.text(condition),
+        postgresql_where=sa.text(condition),
+    )
 
 
 _TABLES = (
@@ -190,5 +227,20 @@ _TABLES = (
 
 
 def downgrade() -> None:
-    for name in _TABLES:
+    for name in (*_TABLES, "call_turns", "calls"):
         op.drop_table(name)
+    small = sa.SmallInteger
+    _rowless(
+        "calls",
+        ("record", "home"),
+        _blob("record"),
+        _text("home"),
+        *_place_of_record(),
+        *_content_of_call(),
+        *(_number(name, small) for name in ("stage", "open")),
+        _text("department"),
+        *(_number(f"{name}_micros") for name in ("received", "deadline", "answered", "confirmed")),
+        _number("satisfaction"),
+    )
+    for first in ([], ["open"], ["stage"], ["department"]):
+        _index("calls", *first, "time_micros", "record")
