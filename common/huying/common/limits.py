@@ -131,6 +131,7 @@ PERIOD_AMOUNT_MAX: Final = 10_000  # days or hours; some forty years of working 
 CALENDAR_DATES_MAX: Final = 800  # holidays and workdays of one calendar; they fit into an entry
 DAY_PARTS_MAX: Final = 8  # of the working hours of a day
 VERSIONS_MAX: Final = 1000  # shown of one history
+POLICY_FILE_BYTES_MAX: Final = 64 * KIB  # four times what an entry holds, for comments
 
 # Backups and sealed copies (docs/BACKUP.md).
 BACKUP_HEADER_BYTES_MAX: Final = 8 * KIB  # most of it is the path of the key folder

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from huying.hub.cli import call_centre, call_department
+from huying.hub.cli import call_centre, call_department, policy
 from huying.node.cli.main import build_app, execute
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def app() -> typer.Typer:
         commands={"call": (*call_centre.COMMANDS, *call_department.COMMANDS)},
         find_additions=_additions,
     )
+    whole.add_typer(policy.policy_group(), name="policy")
+    whole.add_typer(policy.calendar_group(), name="calendar")
     passed_on = {"allow_extra_args": True, "ignore_unknown_options": True}
     whole.command(context_settings=passed_on, add_help_option=False)(demo)
     whole.command(context_settings=passed_on, add_help_option=False)(bench)

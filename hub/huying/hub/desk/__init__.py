@@ -6,8 +6,11 @@ from typing import Final
 
 from huying.node.desk import Topic
 
-__all__ = ["HUB_TOPICS"]
+__all__ = ["HUB_TOPICS", "POLICIES"]
+
+POLICIES: Final = Topic("Policies", "policy_desk", "huying.hub.desk.policies")
 
 HUB_TOPICS: Final[tuple[Topic, ...]] = (
+    POLICIES,
     Topic("HotlineDesk", "hotline", "huying.hub.desk.hotline"),
 )
