@@ -159,6 +159,7 @@ SHEET_UNPACKED_BYTES_MAX: Final = 256 * MIB  # of a workbook, all members togeth
 SHEET_READER_BYTES_MAX: Final = 1024 * MIB  # address space of the process that reads a workbook
 SHEET_READER_SECONDS_MAX: Final = 60  # of processor time, likewise
 ROW_ERRORS_MAX: Final = 100  # shown of one import
+SUGGESTIONS_MAX: Final = 20  # items of a duty list for one call
 
 # Ask (docs/ASK.md).
 ASK_MONTHS_MAX: Final = 24  # so far back a question is answered; bounds what anybody can have counted

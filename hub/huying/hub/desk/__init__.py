@@ -6,11 +6,13 @@ from typing import Final
 
 from huying.node.desk import Topic
 
-__all__ = ["HUB_TOPICS", "POLICIES"]
+__all__ = ["DUTY", "HUB_TOPICS", "POLICIES"]
 
+DUTY: Final = Topic("Duty", "duty", "huying.hub.desk.duty")
 POLICIES: Final = Topic("Policies", "policy_desk", "huying.hub.desk.policies")
 
 HUB_TOPICS: Final[tuple[Topic, ...]] = (
+    DUTY,
     POLICIES,
     Topic("HotlineDesk", "hotline", "huying.hub.desk.hotline"),
 )
