@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from huying.common.audience import fields_by_slot, slot_of
 from huying.common.codes import is_within, level, parse_origin
@@ -21,6 +21,7 @@ from huying.common.limits import (
     COMMIT_ENTRIES_MAX,
     LATE_RANGES_MAX,
     LATE_SPAN_ENTRIES_MAX,
+    PROVISION_KEPT_DAYS_MIN,
     SELECTORS_MAX,
 )
 from huying.common.records import REGISTRY
@@ -33,6 +34,15 @@ if TYPE_CHECKING:
     from huying.common.engine import Engine
 
 __all__ = ["DiscloseRecord", "EraseRecord", "EraseSpans", "Erased", "chosen_slots"]
+
+
+_LEDGER: Final = frozenset(
+    {
+        int(feed_pb2.RECORD_TYPE_PROVISION_REQUEST),
+        int(feed_pb2.RECORD_TYPE_PROVISION_DECISION),
+        int(feed_pb2.RECORD_TYPE_PROVISION_RECEIPT),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,7 @@ class EraseRecord:
         targets = []
         for origin, index, entry, head in _own_entries(engine, self.record):
             assert entry.leaf is not None
+            _refuse_ledger(head, engine.clock.now())
             slots = leaf_slots(entry.leaf)
             mine = erasable(head.type, slots)
             if self.fields:
@@ -222,6 +233,17 @@ def _refuse_standing(record_type: int, chosen: bytes, slots: bytes, mine: bytes)
         name = REGISTRY[record_type].name
         raise HuyingError(
             Code.INVALID_ARGUMENT, f"fields: what all parties share of a {name} stands"
+        )
+
+
+def _refuse_ledger(head: feed_pb2.Head, now: float) -> None:
+    """Raises HuyingError(INVALID_ARGUMENT): what was provided to whom is kept for three years."""
+    age_days = (now - head.time_micros / 1e6) / 86400
+    if head.type in _LEDGER and age_days < PROVISION_KEPT_DAYS_MIN:
+        raise HuyingError(
+            Code.INVALID_ARGUMENT,
+            f"record: of the ledger of provisions, which is kept {PROVISION_KEPT_DAYS_MIN} days;"
+            " to end one now: huying disclosure withdraw",
         )
 
 

@@ -51,6 +51,9 @@ def days_by_type(section: RetentionSection) -> dict[int, int]:
         feed_pb2.RECORD_TYPE_GRID_WORKER: section.grid_worker_days,
         feed_pb2.RECORD_TYPE_CALL: section.call_days,
         feed_pb2.RECORD_TYPE_CALL_STEP: section.call_days,
+        feed_pb2.RECORD_TYPE_PROVISION_REQUEST: section.provision_days,
+        feed_pb2.RECORD_TYPE_PROVISION_DECISION: section.provision_days,
+        feed_pb2.RECORD_TYPE_PROVISION_RECEIPT: section.provision_days,
     }
     return {int(kind): kept for kind, kept in days.items() if kept}
 

@@ -377,6 +377,7 @@ Section = (
     | TimingSection
     | TrustSection
     | RetentionSection
+    | DisclosureSection
     | AskSection
     | BackupSection
     | LogSection
