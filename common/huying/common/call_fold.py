@@ -76,6 +76,11 @@ class Folding:
             self._state = replace(self._state, taken=frozenset(self._taken))
         return self._state
 
+    @property
+    def latest(self) -> CallState:
+        """The same at no cost, but that `taken` may lack what was taken since `state` was asked."""
+        return self._state
+
     def add(self, step: SequencedStep) -> None:
         """Take the sequencer's next entry."""
         message, state = step.call_step, self._state

@@ -1,10 +1,10 @@
-"""Calls: the steps as they arrive, and the state folded from those of the sequencer.
+"""Calls: the steps as they arrive, and what is derived from those of the sequencer.
 
 A call's entries come over several feeds in any order: a took may be here before its proposal, a
 step before its call. So every entry that speaks of a call becomes a row of `call_steps`, and the
-rest is derived anew each time one arrives: which proposals were taken, and, where the sequencer
-spoke, the call's state by `huying.common.calls.fold`. The result depends on what is here, never on
-the order in which it came.
+rest follows from those rows: what the call stands on, which proposals were taken
+(`huying.node.store.call_marks`), the call's state and turns (`huying.node.store.call_fold`). The
+result depends on what is here, never on the order in which it came.
 
 Calls are few beside events, so this runs plain SQLAlchemy Core; but its statements are built once,
 which costs more than to run them.
@@ -12,76 +12,61 @@ which costs more than to run them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, bindparam, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, select, tuple_, update
 
+from huying.common.calls import Place, SequencedStep
 from huying.common.state import Applied
-from huying.node.store.call_fold import folded_columns, steps_of_sequencer
-from huying.node.store.content import slot_states
-from huying.node.store.schema import (
+from huying.node.store.call_fold import (
+    FOLDED_NAMES,
+    UNFOLDED,
+    FoldedCall,
+    fold_call,
+    folded_columns,
+    turn_row,
+)
+from huying.node.store.call_marks import PARTY, PROPOSALS, CallMarks, standing_party
+from huying.node.store.call_schema import (
     CALL_STEPS,
+    CALL_TURNS,
     CALLS,
-    FEEDS,
     PROPOSAL_ACCEPTED,
     PROPOSAL_NONE,
     PROPOSAL_ORPHAN,
-    PROPOSAL_PENDING,
     PROPOSAL_VOID,
     STEP_RAISE,
 )
+from huying.node.store.content import slot_states
 from huying.node.store.statements import upsert_sql
 from huying.node.store.values import number, text
-from huying.wire.v1 import api_pb2, feed_pb2
+from huying.wire.v1 import calls_pb2, feed_pb2
 
 __all__ = ["CallProjection", "raised_row"]
 
-# The columns of `calls` that the fold writes, as they stand before the sequencer has spoken.
-_UNRECEIVED: Final[dict[str, Any]] = {
-    **{column.name: 0 for column in list(CALLS.c)[list(CALLS.c).index(CALLS.c.stage) :]},
-    "stage": int(api_pb2.CALL_STAGE_RAISED),
-    "open": 1,
-    "department": "",
-}
+FOLDED_KEPT_MAX: Final = 1024  # calls whose state is kept, for their next step
+_KEYS: Final = 512  # calls settled between two looks at the list of all
 
-_PROPOSALS: Final = (STEP_RAISE, "confirm")
-
-_OF_CALL: Final = and_(
-    CALL_STEPS.c.call == bindparam("of_call"), CALL_STEPS.c.caller == bindparam("of_caller")
-)
 _THE_CALL: Final = and_(
     CALLS.c.record == bindparam("of_call"), CALLS.c.home == bindparam("of_caller")
 )
-_ADOPT: Final = (
-    update(CALL_STEPS)
-    .where(_OF_CALL, CALL_STEPS.c.state == PROPOSAL_ORPHAN)
-    .values(state=PROPOSAL_PENDING)
-)
-_SEQUENCER: Final = select(CALLS.c.sequencer).where(_THE_CALL)
+_ROW: Final = select(CALLS.c.sequencer, CALLS.c.late).where(_THE_CALL)
 _SET_FOLDED: Final = (
-    update(CALLS).where(_THE_CALL).values({name: bindparam(name) for name in _UNRECEIVED})
+    update(CALLS).where(_THE_CALL).values({name: bindparam(name) for name in FOLDED_NAMES})
 )
-_TAKEN: Final = (
-    select(
-        CALL_STEPS.c.took_origin,
-        CALL_STEPS.c.took_idx,
-        CALL_STEPS.c.state,
-        CALL_STEPS.c.void_reason,
-    )
-    .where(steps_of_sequencer(), CALL_STEPS.c.step == "took")
-    .order_by(CALL_STEPS.c.epoch, CALL_STEPS.c.idx)
+_DELETE: Final = delete(CALLS).where(_THE_CALL)
+_DELETE_TURNS: Final = delete(CALL_TURNS).where(
+    CALL_TURNS.c.call == bindparam("of_call"), CALL_TURNS.c.caller == bindparam("of_caller")
 )
-_DECIDE: Final = (
-    update(CALL_STEPS)
-    .where(
-        _OF_CALL,
-        CALL_STEPS.c.feed_id
-        == select(FEEDS.c.feed_id).where(FEEDS.c.origin == bindparam("origin")).scalar_subquery(),
-        CALL_STEPS.c.idx == bindparam("index"),
-        CALL_STEPS.c.step.in_(_PROPOSALS),
-    )
-    .values(state=bindparam("decided"), void_reason=bindparam("reason"))
+_STEP_KEY: Final = CALL_STEPS.c.call, CALL_STEPS.c.caller
+_NEXT_KEYS: Final = (
+    select(*_STEP_KEY)
+    .where(tuple_(*_STEP_KEY) > tuple_(bindparam("of_call"), bindparam("of_caller")))
+    .distinct()
+    .order_by(*_STEP_KEY)
+    .limit(_KEYS)
 )
 
 # (call, caller): whoever copies another's call id gets a call of its own.
@@ -101,6 +86,7 @@ def raised_row(entry: Applied) -> tuple[Any, ...]:
         number(head.time_micros),
         head.kind,
         slot_states(entry.slots, entry.present, entry.erased),
+        0,  # not late
         text(message.sequencer),
         text(message.category),
         text(message.grid),
@@ -110,17 +96,30 @@ def raised_row(entry: Applied) -> tuple[Any, ...]:
 
 
 class CallProjection:
-    """Writes `calls` and `call_steps` over the store's connection, inside its transaction."""
+    """Writes the tables of calls over the store's connection, inside its transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         dialect = connection.dialect.name
-        self._put_call = upsert_sql(CALLS, dialect, newer=True, keep=tuple(_UNRECEIVED))
+        # The call's own entry takes the place of a party step, whatever their numbers.
+        self._put_call = upsert_sql(CALLS, dialect, newer=True, keep=FOLDED_NAMES, unless="late")
+        self._put_late = upsert_sql(CALLS, dialect, keep=FOLDED_NAMES)
         self._put_step = upsert_sql(CALL_STEPS, dialect)
+        self._put_turn = upsert_sql(CALL_TURNS, dialect)
+        self._marks = CallMarks(connection)
+        self._kept: OrderedDict[_CallKey, tuple[str, FoldedCall]] = OrderedDict()
 
-    def apply(self, applied: Sequence[Applied]) -> None:
-        """Bring both tables up to date. Entries of other types are passed over."""
-        touched: dict[_CallKey, set[str]] = {}  # and who wrote the entries
+    def forget(self) -> None:
+        """Fold each call anew at its next step: what was written has been undone, or changed."""
+        self._kept.clear()
+
+    def apply(self, applied: Sequence[Applied], *, settle: bool = True) -> None:
+        """Bring the tables up to date. Entries of other types are passed over.
+
+        Without `settle`, just `call_steps` and what the calls' own entries say: for many entries,
+        after which `settle_all` does the rest.
+        """
+        touched: dict[_CallKey, list[Applied]] = {}
         for entry in applied:
             if entry.head.type == feed_pb2.RECORD_TYPE_CALL:
                 key = self._raise(entry)
@@ -128,18 +127,30 @@ class CallProjection:
                 key = self._step(entry)
             else:
                 continue
-            touched.setdefault(key, set()).add(entry.home)
-        for key, homes in touched.items():
-            self._settle(key, homes)
+            touched.setdefault(key, []).append(entry)
+        if settle:
+            for key, entries in touched.items():
+                self._settle(key, entries)
+
+    def settle_all(self) -> None:
+        """Derive everything about every call from `call_steps`."""
+        last: _CallKey = b"", ""
+        while True:
+            parameters = {"of_call": last[0], "of_caller": last[1]}
+            keys = self._connection.execute(_NEXT_KEYS, parameters).fetchall()
+            if not keys:
+                return
+            for call, caller in keys:
+                self._derive((call, caller))
+            last = keys[-1][0], keys[-1][1]
 
     def _raise(self, entry: Applied) -> _CallKey:
         """The call itself, which is also the first proposal."""
         head = entry.head
-        row = (*raised_row(entry), *_UNRECEIVED.values())
+        row = (*raised_row(entry), *UNFOLDED.values())
         self._connection.exec_driver_sql(self._put_call, row)
         key = head.record, entry.home
-        self._put(key, entry, STEP_RAISE, PROPOSAL_PENDING)
-        self._connection.execute(_ADOPT, {"of_call": key[0], "of_caller": key[1]})
+        self._put(key, entry, STEP_RAISE, PROPOSAL_ORPHAN)
         return key
 
     def _step(self, entry: Applied) -> _CallKey:
@@ -150,11 +161,8 @@ class CallProjection:
             took = message.took
             state = PROPOSAL_ACCEPTED if took.accepted else PROPOSAL_VOID
             self._put(key, entry, step, state, took)
-        elif step == "confirm":
-            known = self._sequencer(key) is not None
-            self._put(key, entry, step, PROPOSAL_PENDING if known else PROPOSAL_ORPHAN)
         else:
-            self._put(key, entry, step, PROPOSAL_NONE)
+            self._put(key, entry, step, PROPOSAL_ORPHAN if step in PROPOSALS else PROPOSAL_NONE)
         return key
 
     def _put(self, key: _CallKey, entry: Applied, step: str, state: int, took: Any = None) -> None:
@@ -175,30 +183,99 @@ class CallProjection:
             ),
         )
 
-    def _sequencer(self, key: _CallKey) -> str | None:
-        parameters = {"of_call": key[0], "of_caller": key[1]}
-        return self._connection.execute(_SEQUENCER, parameters).scalar()
+    def _row(self, key: _CallKey) -> tuple[str, bool] | None:
+        """The call's sequencer, and whether it stands on a party step; None where not here."""
+        found = self._connection.execute(_ROW, _of(key)).first()
+        return None if found is None else (found[0], bool(found[1]))
 
-    def _settle(self, key: _CallKey, homes: set[str]) -> None:
-        """Mark what was taken; fold again where the sequencer spoke or the call came late."""
-        sequencer = self._sequencer(key)
-        if sequencer is None:
+    def _settle(self, key: _CallKey, entries: Sequence[Applied]) -> None:
+        """Derive what these new entries change."""
+        row = self._row(key)
+        late = row is None or row[1]
+        if any(_is_raise(entry) or (late and _may_be_party(entry)) for entry in entries):
+            self._derive(key)
             return
-        self._mark_taken(key, sequencer)
-        if sequencer in homes or key[1] in homes:
-            columns = folded_columns(self._connection, *key, sequencer)
-            self._connection.execute(
-                _SET_FOLDED, {"of_call": key[0], "of_caller": key[1], **columns}
-            )
+        if row is None:
+            return  # its proposals are orphans, as they were put
+        sequencer = row[0]
+        self._marks.mark(key, sequencer, entries)
+        steps = [entry for entry in entries if entry.home == sequencer]
+        if steps:
+            self._fold(key, sequencer, steps)
 
-    def _mark_taken(self, key: _CallKey, sequencer: str) -> None:
-        """The first took of a proposal, in the sequencer's order, decides it."""
-        of_call = {"of_call": key[0], "of_caller": key[1]}
-        taken = self._connection.execute(_TAKEN, {**of_call, "of_sequencer": sequencer})
-        decided: dict[tuple[str, int], tuple[int, int]] = {}
-        for origin, index, state, reason in taken.fetchall():
-            decided.setdefault((origin, index), (state, reason))
-        # An earlier took may become readable after a later one, so a decision can still change.
-        for (origin, index), (state, reason) in decided.items():
-            decision = {"origin": origin, "index": index, "decided": state, "reason": reason}
-            self._connection.execute(_DECIDE, {**of_call, **decision})
+    def _derive(self, key: _CallKey) -> None:
+        """Derive everything about a call anew."""
+        row = self._row(key)
+        if row is None or row[1]:
+            row = self._stand_on_party(key, known=row is not None)
+        self._marks.mark_all(key, None if row is None else row[0])
+        if row is None:
+            self._kept.pop(key, None)
+        else:
+            self._refold(key, row[0])
+
+    def _stand_on_party(self, key: _CallKey, *, known: bool) -> tuple[str, bool] | None:
+        """Let a call whose own entry is not here stand on the party step that sums it up."""
+        party = standing_party(self._connection, *key)
+        if party is not None:
+            self._connection.exec_driver_sql(self._put_late, (*party, *UNFOLDED.values()))
+            return party[_SEQUENCER_AT], True
+        if known:
+            self._connection.execute(_DELETE, _of(key))
+            self._connection.execute(_DELETE_TURNS, _of(key))
+        return None
+
+    def _fold(self, key: _CallKey, sequencer: str, entries: Iterable[Applied]) -> None:
+        """Move the call on by its sequencer's new steps, or fold it anew where one comes late."""
+        kept = self._kept.get(key)
+        steps = {Place(entry.epoch, entry.index): entry for entry in entries}
+        if kept is None or kept[0] != sequencer or not kept[1].precedes(min(steps)):
+            self._refold(key, sequencer)
+            return
+        folded = kept[1]
+        before = folded.turns
+        for place in sorted(steps):
+            entry = steps[place]
+            step = SequencedStep(entry.index, _message(entry), entry.epoch)
+            folded.add(step, number(entry.head.time_micros))
+        self._write(key, sequencer, folded)
+        self._put_turns(key, [turn for turn in folded.turns if turn not in before])
+
+    def _refold(self, key: _CallKey, sequencer: str) -> None:
+        folded = fold_call(self._connection, *key, sequencer)
+        self._write(key, sequencer, folded)
+        self._connection.execute(_DELETE_TURNS, _of(key))
+        self._put_turns(key, folded.turns)
+
+    def _write(self, key: _CallKey, sequencer: str, folded: FoldedCall) -> None:
+        self._connection.execute(_SET_FOLDED, {**_of(key), **folded_columns(folded)})
+        self._kept[key] = sequencer, folded
+        self._kept.move_to_end(key)
+        if len(self._kept) > FOLDED_KEPT_MAX:
+            self._kept.popitem(last=False)
+
+    def _put_turns(self, key: _CallKey, turns: Iterable[Any]) -> None:
+        rows = [turn_row(*key, turn) for turn in turns]
+        if rows:
+            self._connection.exec_driver_sql(self._put_turn, rows)
+
+
+_SEQUENCER_AT: Final = [column.name for column in CALLS.c].index("sequencer")
+
+
+def _of(key: _CallKey) -> dict[str, Any]:
+    return {"of_call": key[0], "of_caller": key[1]}
+
+
+def _is_raise(entry: Applied) -> bool:
+    return entry.head.type == feed_pb2.RECORD_TYPE_CALL
+
+
+def _may_be_party(entry: Applied) -> bool:
+    """A party step, or an entry that may have been one before a part of it was erased."""
+    return not _is_raise(entry) and _message(entry).WhichOneof("step") in (PARTY, None)
+
+
+def _message(entry: Applied) -> calls_pb2.CallStep:
+    assert isinstance(entry.message, calls_pb2.CallStep)
+    return entry.message

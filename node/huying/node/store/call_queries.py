@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple
 
 from google.protobuf.message import DecodeError
 from sqlalchemy import (
@@ -18,32 +18,38 @@ from sqlalchemy import (
     tuple_,
 )
 
-from huying.common.calls import CallStage, Proposal, SequencedStep
+from huying.common.call_state import CallStage, ClockKind
+from huying.common.calls import Proposal, SequencedStep
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import CALL_STEPS_MAX
 from huying.node.store.call_fold import sequencer_steps
-from huying.node.store.content import message_bytes
-from huying.node.store.queries import Page, Queries, pack_token, page_limit, unpack_token
-from huying.node.store.schema import (
+from huying.node.store.call_schema import (
     CALL_STEPS,
     CALLS,
-    ENTRIES,
-    FEEDS,
+    IS_OPEN,
+    NOTHING_DUE,
     PROPOSAL_PENDING,
     STEP_RAISE,
-    stands_at,
 )
+from huying.node.store.content import message_bytes
+from huying.node.store.queries import Page, Queries, pack_token, page_limit, unpack_token
+from huying.node.store.schema import ENTRIES, FEEDS, stands_at
 from huying.wire.v1 import calls_pb2
 
-__all__ = ["CallCounts", "CallQueries", "CallRow", "CallStepRow"]
+__all__ = ["CallCounts", "CallLoad", "CallQueries", "CallRow", "CallStepRow"]
 
 # Spelt out in the SQL, as in the index's own condition: a bound value would not use it.
 _PENDING: ColumnElement[int] = literal_column(str(PROPOSAL_PENDING))
+# The clocks that the answering side lets run out.
+_OURS: Final = (ClockKind.ADMIT, ClockKind.ACCEPT, ClockKind.ANSWER)
 
 
 @dataclass(frozen=True, slots=True)
 class CallRow:
-    """A call as it stands here. Times are unix microseconds, 0 where it has not happened."""
+    """A call as it stands here. Times are unix microseconds, 0 where it has not happened.
+
+    The columns of `huying.node.store.call_schema.CALLS`, which explains them.
+    """
 
     call: bytes
     caller: str
@@ -52,15 +58,43 @@ class CallRow:
     time_micros: int
     kind: int
     slots: bytes
+    late: int  # 1: the content is the summary of a party step; the call itself is not here
     sequencer: str
+    category: str
+    grid: str
+    village: str
     raised_micros: int
     stage: int  # huying.common.calls.CallStage
+    open: int
     department: str
+    urgency: int
     received_micros: int
-    deadline_micros: int
+    admitted_micros: int
+    dispatched_micros: int
+    accepted_micros: int
     answered_micros: int
+    first_answered_micros: int
     confirmed_micros: int
+    ended_micros: int
+    deadline_micros: int
+    due_clock: int  # huying.common.call_state.ClockKind; 0: nothing is due
+    due_micros: int  # 0: nothing is due
+    overdue: int
+    paused: int
+    timer_micros: int
+    breaches: int
+    accept_due_micros: int
+    objections: int
+    reopens: int
+    reworks: int
+    urges: int
+    supervision: int
+    card: int
+    resolved: int
     satisfaction: int
+    response: int
+    manner: int
+    missing: int
     message: bytes  # calls_pb2.Call, as far as it is visible
 
 
@@ -72,10 +106,19 @@ class CallStepRow:
     index: int
     home: str
     time_micros: int
-    step: str  # raise, took, dispatch, answer, confirm; empty for an internal note
+    step: str  # raise, or the field of CallStep's oneof; empty for an internal note
     state: int  # huying.node.store.schema.PROPOSAL_…
     void_reason: int
     message: bytes  # calls_pb2.CallStep; for the raise, calls_pb2.Call
+
+
+class CallLoad(NamedTuple):
+    """How many open calls a department has in a stage, and how many of them are overdue."""
+
+    department: str  # empty before the first dispatch
+    stage: int
+    open: int
+    overdue: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +131,7 @@ class CallCounts:
 
 
 class CallQueries(Queries):
-    """Lists go from the newest call to the oldest."""
+    """What is asked about calls; every list goes by an index."""
 
     def get_call(self, call: bytes, caller: str = "") -> tuple[CallRow, list[CallStepRow]] | None:
         """A call and its first CALL_STEPS_MAX steps, feed by feed; None where it is unknown.
@@ -122,31 +165,60 @@ class CallQueries(Queries):
         department: str = "",
         open_only: bool = False,
         stage: int = 0,
+        caller: str = "",
+        category: str = "",
+        overdue_before_micros: int = 0,
+        order: Literal["newest", "deadline"] = "newest",
         limit: int = 0,
         page_token: bytes = b"",
     ) -> Page[CallRow]:
-        """Calls, newest first; `department`, `open_only` and `stage` narrow.
+        """Calls from the newest to the oldest; or, by deadline, open ones as they are due.
 
-        Raises HuyingError(INVALID_ARGUMENT) for a token that is not ours.
+        What waits for no clock comes last. `overdue_before_micros`: just open calls for which the
+        answering side's own clock was due before that instant. The others narrow, too. Raises
+        HuyingError(INVALID_ARGUMENT) for a token that is not ours, or of the other order.
         """
         wanted = page_limit(limit)
-        key = (CALLS.c.time_micros, CALLS.c.record, CALLS.c.home)
-        query = _calls().order_by(*(column.desc() for column in key)).limit(wanted + 1)
-        if department:
-            query = query.where(CALLS.c.department == department)
-        if open_only:
-            query = query.where(CALLS.c.open == 1)
-        if stage:
-            query = query.where(CALLS.c.stage == stage)
+        due = order == "deadline"
+        key = (CALLS.c.due_micros if due else CALLS.c.time_micros, CALLS.c.record, CALLS.c.home)
+        query = _calls().order_by(*(column if due else column.desc() for column in key))
+        for column, value in (
+            (CALLS.c.department, department),
+            (CALLS.c.stage, stage),
+            (CALLS.c.home, caller),
+            (CALLS.c.category, category),
+        ):
+            if value:
+                query = query.where(column == value)
+        if due or open_only or overdue_before_micros:
+            query = query.where(IS_OPEN)
+        if overdue_before_micros:
+            query = query.where(
+                CALLS.c.due_micros < overdue_before_micros, CALLS.c.due_clock.in_(_OURS)
+            )
         if page_token:
-            place, home, record = unpack_token(page_token)
-            query = query.where(tuple_(*key) < tuple_(place, record, home))
+            place, home, record = unpack_token(page_token, ascending=due)
+            last = tuple_(place, record, home)
+            query = query.where(tuple_(*key) > last if due else tuple_(*key) < last)
         with self._reading() as connection:
-            found = connection.execute(query).fetchall()
+            found = connection.execute(query.limit(wanted + 1)).fetchall()
         rows = tuple(_call_row(row) for row in found[:wanted])
         if len(found) <= wanted:
             return Page(rows, b"")
-        return Page(rows, pack_token(rows[-1].time_micros, rows[-1].caller, rows[-1].call))
+        newest = rows[-1]
+        place = newest.due_micros or NOTHING_DUE if due else newest.time_micros
+        return Page(rows, pack_token(place, newest.caller, newest.call, ascending=due))
+
+    def due_timers(self, sequencer: str, now_micros: int, limit: int) -> list[tuple[str, bytes]]:
+        """(caller, call) of the calls of `sequencer` one of whose clocks is due, oldest first."""
+        parameters = {"of_sequencer": sequencer, "now": now_micros, "most": limit}
+        with self._reading() as connection:
+            return [(row[0], row[1]) for row in connection.execute(_DUE_TIMERS, parameters)]
+
+    def call_loads(self) -> list[CallLoad]:
+        """The open calls by department and stage; reads one entry of an index for each of them."""
+        with self._reading() as connection:
+            return [CallLoad(*row) for row in connection.execute(_LOADS)]
 
     def pending_proposals(self, sequencer: str, limit: int) -> list[Proposal]:
         """The oldest proposals to `sequencer` that it has not taken, in feed order."""
@@ -190,8 +262,34 @@ def _calls() -> Select[Any]:
 
 def _call_row(row: Any) -> CallRow:
     *columns, openings = row
-    columns.append(message_bytes(openings))
-    return CallRow(*columns)
+    message = message_bytes(openings)
+    if columns[_LATE_AT]:
+        message = _summary(message, columns[_SEQUENCER_AT])
+    if columns[_DUE_AT] == NOTHING_DUE:
+        columns[_DUE_AT] = 0
+    return CallRow(*columns, message)
+
+
+_NAMES: Final = [field.name for field in fields(CallRow)]
+_LATE_AT, _SEQUENCER_AT, _DUE_AT = map(_NAMES.index, ("late", "sequencer", "due_micros"))
+
+
+def _summary(step: bytes, sequencer: str) -> bytes:
+    """What a party step says of a call, as the call."""
+    try:
+        party = calls_pb2.CallStep.FromString(step).party
+    except DecodeError:
+        raise HuyingError(Code.CORRUPT, "a stored party step does not parse") from None
+    call = calls_pb2.Call(
+        sequencer=sequencer,
+        category=party.category,
+        title=party.title,
+        description=party.description,
+        grid=party.grid,
+        village=party.village,
+        raised_micros=party.raised_micros,
+    )
+    return call.SerializeToString()
 
 
 def _steps() -> Select[Any]:
@@ -208,6 +306,23 @@ def _step_row(row: Any) -> CallStepRow:
     *columns, openings = row
     columns.append(message_bytes(openings))
     return CallStepRow(*columns)
+
+
+_DUE_TIMERS: Final = (
+    select(CALLS.c.home, CALLS.c.record)
+    .where(
+        CALLS.c.timer_micros > literal_column("0"),
+        CALLS.c.timer_micros <= bindparam("now"),
+        CALLS.c.sequencer == bindparam("of_sequencer"),
+    )
+    .order_by(CALLS.c.timer_micros)
+    .limit(bindparam("most"))
+)
+_LOADS: Final = (
+    select(CALLS.c.department, CALLS.c.stage, func.count(), func.sum(CALLS.c.overdue))
+    .where(IS_OPEN)
+    .group_by(CALLS.c.department, CALLS.c.stage)
+)
 
 
 def _call_of_step() -> Any:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Table, select
 from huying.common.errors import HuyingError
 from huying.node.store.projection_rebuild import PROJECTED, fill, scratch
 from huying.node.store.reader import Reader
-from huying.node.store.schema import CALLS, STATEMENTS
+from huying.node.store.schema import CALL_TURNS, CALLS, STATEMENTS
 
 __all__ = ["check_projections"]
 
@@ -113,6 +113,9 @@ def _place(
 ) -> tuple[str, str]:
     assert row is not None
     at = dict(zip(names, row, strict=True))
+    if table is CALL_TURNS:
+        call = at["call"].hex() if isinstance(at["call"], bytes) else "?"
+        return f"call {call} turn {at['number']}", f"{table.name} {what}"
     where = f"{origins.get(at['feed_id'], 'no feed')} entry {at['idx']}"
     if table is CALLS:
         where += f", call {at['record'].hex() if isinstance(at['record'], bytes) else '?'}"

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, create_engine, delete, event, insert, select
+from sqlalchemy import Connection, Table, create_engine, delete, event, select
 from sqlalchemy.pool import StaticPool
 
 from huying.common.codes import parse_origin
@@ -24,6 +24,7 @@ from huying.node.store.replay import replay
 from huying.node.store.rows import feed_row
 from huying.node.store.schema import (
     CALL_STEPS,
+    CALL_TURNS,
     CALLS,
     ENTRIES,
     FEEDS,
@@ -43,7 +44,13 @@ __all__ = ["PROJECTED", "fill", "rebuild", "scratch"]
 Known = Callable[[Applied], bool]
 
 # Every table that follows from the entries.
-PROJECTED: Final[tuple[Table, ...]] = (*RECORDS.values(), CALLS, CALL_STEPS, STATEMENTS)
+PROJECTED: Final[tuple[Table, ...]] = (
+    *RECORDS.values(),
+    CALLS,
+    CALL_STEPS,
+    CALL_TURNS,
+    STATEMENTS,
+)
 
 _STATEMENT_PLACE: Final = STATEMENTS.c.feed_id, STATEMENTS.c.idx
 _CALL_TYPES: Final = (feed_pb2.RECORD_TYPE_CALL, feed_pb2.RECORD_TYPE_CALL_STEP)
@@ -95,8 +102,9 @@ def fill(connection: Connection, reader: Reader, known: Known | None = None) -> 
             applied = [one.applied for one in page if not one.doubtful or known(one.applied)]
             if copy_log:
                 _copy_calls(connection, reader, feed, applied)
-            projections.apply(applied)
+            projections.apply(applied, settle=False)
             count += len(applied)
+    projections.settle_calls()
     return count
 
 
@@ -129,11 +137,13 @@ def _copy_calls(
     connection: Connection, reader: Reader, feed: FeedState, applied: Iterable[Applied]
 ) -> None:
     """The fold of a call reads its steps' entries."""
-    for entry in applied:
-        if entry.head.type == feed_pb2.RECORD_TYPE_CALL_STEP:
-            (stored,) = reader.entries(feed.feed_id, entry.index, entry.index + 1)
-            place = entry_place(feed.feed_id, entry.index)
-            connection.execute(insert(ENTRIES).values(place=place, **stored._asdict()))
+    wanted = {e.index for e in applied if e.head.type == feed_pb2.RECORD_TYPE_CALL_STEP}
+    if not wanted:
+        return
+    first = min(wanted)
+    entries = enumerate(reader.entries(feed.feed_id, first, max(wanted) + 1), first)
+    rows = [(entry_place(feed.feed_id, at), *stored) for at, stored in entries if at in wanted]
+    connection.exec_driver_sql(insert_sql(ENTRIES, connection.dialect.name), rows)
 
 
 def rebuild(store: SqlStore) -> int:

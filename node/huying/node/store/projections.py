@@ -76,8 +76,19 @@ class Projections:
         self._calls = CallProjection(connection)
         self._journal = insert_sql(STATEMENTS, dialect, ignore=True)
 
-    def apply(self, applied: Sequence[Applied]) -> None:
-        """Bring every table up to date. Entries of a type without a table are passed over."""
+    def forget(self) -> None:
+        """Keep nothing in memory of what the tables say: see `CallProjection.forget`."""
+        self._calls.forget()
+
+    def settle_calls(self) -> None:
+        """What `apply` without `settle` left to do."""
+        self._calls.settle_all()
+
+    def apply(self, applied: Sequence[Applied], *, settle: bool = True) -> None:
+        """Bring every table up to date. Entries of a type without a table are passed over.
+
+        Without `settle`, what is derived of calls waits for `settle_calls`.
+        """
         rows: dict[int, list[tuple[Any, ...]]] = {}
         calls: list[Applied] = []
         statements: list[Applied] = []
@@ -96,7 +107,7 @@ class Projections:
         for kind, batch in rows.items():
             self._connection.exec_driver_sql(self._upsert[kind], batch)
         if calls:
-            self._calls.apply(calls)
+            self._calls.apply(calls, settle=settle)
         if statements:
             self._write_journal(statements)
 

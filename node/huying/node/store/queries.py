@@ -20,6 +20,7 @@ T = TypeVar("T")
 Reading = Callable[[], AbstractContextManager[Connection]]
 
 _TOKEN_VERSION: Final = 1
+_ASCENDING_VERSION: Final = 2
 _PLACE_BYTES: Final = 8
 
 
@@ -45,11 +46,14 @@ def page_limit(limit: int) -> int:
     return min(limit or LIST_ENTRIES_DEFAULT, LIST_ENTRIES_MAX)
 
 
-def pack_token(place: int, home: str, record: bytes) -> bytes:
-    """The key of the last row given: u8 version, u64 place, u8 len(home), home, record."""
+def pack_token(place: int, home: str, record: bytes, *, ascending: bool = False) -> bytes:
+    """The key of the last row given: u8 version, u64 place, u8 len(home), home, record.
+
+    A list that may go both ways has a version for each.
+    """
     name = home.encode("ascii")
     return (
-        bytes((_TOKEN_VERSION,))
+        bytes((_ASCENDING_VERSION if ascending else _TOKEN_VERSION,))
         + place.to_bytes(_PLACE_BYTES, "big")
         + bytes((len(name),))
         + name
@@ -57,7 +61,7 @@ def pack_token(place: int, home: str, record: bytes) -> bytes:
     )
 
 
-def unpack_token(token: bytes) -> tuple[int, str, bytes]:
+def unpack_token(token: bytes, *, ascending: bool = False) -> tuple[int, str, bytes]:
     """Reverse of `pack_token`. Raises HuyingError(INVALID_ARGUMENT)."""
     start = 2 + _PLACE_BYTES
     try:
@@ -67,6 +71,7 @@ def unpack_token(token: bytes) -> tuple[int, str, bytes]:
         raise HuyingError(Code.INVALID_ARGUMENT, "page_token is not one of ours") from None
     place = int.from_bytes(token[1 : start - 1], "big")
     record = token[start + length :]
-    if version != _TOKEN_VERSION or len(home) != length or not record or place >= 2**63:
+    expected = _ASCENDING_VERSION if ascending else _TOKEN_VERSION
+    if version != expected or len(home) != length or not record or place >= 2**63:
         raise HuyingError(Code.INVALID_ARGUMENT, "page_token is not one of ours")
     return place, home, record

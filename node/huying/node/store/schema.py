@@ -26,11 +26,21 @@ from sqlalchemy import (
     String,
     Table,
     literal_column,
-    text,
 )
 
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import CLASSES_MAX
+from huying.node.store.call_schema import (
+    CALL_STEPS,
+    CALL_TURNS,
+    CALLS,
+    PROPOSAL_ACCEPTED,
+    PROPOSAL_NONE,
+    PROPOSAL_ORPHAN,
+    PROPOSAL_PENDING,
+    PROPOSAL_VOID,
+    STEP_RAISE,
+)
 from huying.node.store.desk_schema import DESK_RECORDS
 from huying.node.store.tables import METADATA, blob, integer, key, record_table, text_column
 from huying.wire.v1 import feed_pb2
@@ -41,6 +51,7 @@ __all__ = [
     "BUNDLE_PEERS",
     "CALLS",
     "CALL_STEPS",
+    "CALL_TURNS",
     "CHECKPOINTS",
     "ENTRIES",
     "ERASED",
@@ -67,14 +78,6 @@ __all__ = [
 
 # The alembic revision this program needs; compared by a plain query at every start.
 SCHEMA_REVISION: Final = "0007"
-
-# Where a call step stands with the call's sequencer.
-STEP_RAISE: Final = "raise"
-PROPOSAL_NONE: Final = 0  # not a proposal: the sequencer's own step, or a note
-PROPOSAL_PENDING: Final = 1  # not taken yet, as far as this node knows
-PROPOSAL_ACCEPTED: Final = 2
-PROPOSAL_VOID: Final = 3
-PROPOSAL_ORPHAN: Final = 4  # speaks of a call that is not here (yet)
 
 
 FEEDS: Final = Table(
@@ -309,95 +312,5 @@ RECORDS: Final[dict[int, Table]] = {
     feed_pb2.RECORD_TYPE_MEMBER: MEMBERS,
     **DESK_RECORDS,
 }
-
-# `record` is the call's id and `home` its caller. The id comes first in the key, because a call is
-# looked up by its id alone.
-CALLS: Final = Table(
-    "calls",
-    METADATA,
-    key("record", LargeBinary),
-    text_column("home", primary_key=True),
-    integer("feed_id", Integer),
-    integer("epoch"),
-    integer("idx"),
-    integer("time_micros"),
-    integer("kind", Integer),
-    blob("slots"),
-    text_column("sequencer"),
-    text_column("category"),
-    text_column("grid"),
-    text_column("village"),
-    integer("raised_micros"),
-    # Below: folded from the sequencer's steps. Times are 0 where it has not happened.
-    integer("stage", SmallInteger),  # huying.common.call_state.CallStage
-    integer("open", SmallInteger),  # 0 once its stage is one of ENDED_STAGES
-    text_column("department"),
-    integer("urgency", SmallInteger),
-    integer("received_micros"),
-    integer("admitted_micros"),
-    integer("dispatched_micros"),
-    integer("accepted_micros"),
-    integer("answered_micros"),  # the newest answer that was sent
-    integer("first_answered_micros"),
-    integer("confirmed_micros"),
-    integer("ended_micros"),
-    integer("deadline_micros"),  # to answer, as printed on the call
-    # The clock that the call waits for: the running one of ADMIT … REOPEN that is due first.
-    integer("due_clock", SmallInteger),  # 0: none runs
-    integer("due_micros"),
-    integer("paused", SmallInteger),  # 1: the answer clock is
-    # When the sequencer has to look at the call again: the running clock, YELLOW and RED included,
-    # that is due first; 0: none.
-    integer("timer_micros"),
-    integer("breaches", SmallInteger),  # bit n: clock n ran out at some time
-    integer("accept_due_micros"),
-    integer("objections", SmallInteger),
-    integer("reopens", SmallInteger),
-    integer("reworks", SmallInteger),
-    integer("urges", Integer),
-    integer("supervision", SmallInteger),
-    integer("card", SmallInteger),
-    integer("resolved", SmallInteger),  # 0 not followed up, 1 resolved, 2 not
-    integer("satisfaction"),
-    integer("response", SmallInteger),
-    integer("manner", SmallInteger),
-    integer("missing", Integer),  # steps of the sequencer that are not here
-    Index(None, "time_micros", "record"),
-    Index(None, "open", "time_micros", "record"),
-    Index(None, "stage", "time_micros", "record"),
-    Index(None, "department", "open", "due_micros", "record"),
-    Index(None, "open", "due_micros", "record"),
-    Index(None, "timer_micros"),
-    Index(None, "received_micros"),
-    sqlite_with_rowid=False,
-)
-
-# Every entry that speaks of a call: its raise, the proposals, the sequencer's steps.
-CALL_STEPS: Final = Table(
-    "call_steps",
-    METADATA,
-    key("call", LargeBinary),
-    text_column("caller", primary_key=True),
-    key("feed_id", Integer),
-    key("idx", BigInteger),
-    text_column("home"),  # of the writer
-    integer("epoch"),
-    integer("time_micros"),
-    text_column("step"),  # raise, took, dispatch, answer, confirm, or empty
-    # Of a took: the proposal it speaks of.
-    text_column("took_origin"),
-    integer("took_idx"),
-    # Of a proposal, what became of it; of a took, what it says.
-    integer("state", SmallInteger),
-    integer("void_reason", Integer),
-    Index(
-        "ix_call_steps_pending",
-        "feed_id",
-        "idx",
-        sqlite_where=text(f"state = {PROPOSAL_PENDING}"),
-        postgresql_where=text(f"state = {PROPOSAL_PENDING}"),
-    ),
-    sqlite_with_rowid=False,
-)
 
 assert CLASSES_MAX < 256, "the classes blob counts its names in one byte"

@@ -11,7 +11,18 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import ClauseElement, Column, Dialect, Table, bindparam, delete, tuple_
+from sqlalchemy import (
+    ClauseElement,
+    Column,
+    ColumnElement,
+    Dialect,
+    Table,
+    bindparam,
+    delete,
+    literal_column,
+    or_,
+    tuple_,
+)
 from sqlalchemy.dialects import sqlite
 
 __all__ = ["compile_sql", "delete_sql", "insert_sql", "upsert_sql"]
@@ -57,25 +68,28 @@ def insert_sql(table: Table, name: str, *, ignore: bool = False) -> str:
 
 
 @cache
-def upsert_sql(table: Table, name: str, *, newer: bool = False, keep: tuple[str, ...] = ()) -> str:
+def upsert_sql(
+    table: Table, name: str, *, newer: bool = False, keep: tuple[str, ...] = (), unless: str = ""
+) -> str:
     """INSERT of a whole row that replaces the row of the same key.
 
-    `newer`: a lower (epoch, idx) than the row's changes nothing. `keep`: columns that only the
-    first insert sets.
+    `newer`: a lower (epoch, idx) than the row's changes nothing, `unless` the row's column of that
+    name is 1. `keep`: columns that only the first insert sets.
     """
     statement = _insert(table, name)
     excluded = statement.excluded
     replaced: list[Column[Any]] = [
         column for column in table.c if not column.primary_key and column.name not in keep
     ]
+    where: ColumnElement[bool] | None = None
+    if newer:
+        where = tuple_(excluded.epoch, excluded.idx) >= tuple_(table.c.epoch, table.c.idx)
+    if where is not None and unless:
+        where = or_(where, table.c[unless] == literal_column("1"))
     statement = statement.on_conflict_do_update(
         index_elements=list(table.primary_key.columns),
         set_={column.name: excluded[column.name] for column in replaced},
-        where=(
-            tuple_(excluded.epoch, excluded.idx) >= tuple_(table.c.epoch, table.c.idx)
-            if newer
-            else None
-        ),
+        where=where,
     )
     return compile_sql(statement, name, [column.name for column in table.c])
 

@@ -139,12 +139,16 @@ class SqlStore(Reader):
         """See `ports.Store`. Not nested."""
         assert not self._writing, "a transaction inside a transaction"
         assert os.getpid() == self._process, "the store was carried over a fork"
-        with translated(), self._connection.begin():
-            self._writing = True
-            try:
-                yield
-            finally:
-                self._writing = False
+        try:
+            with translated(), self._connection.begin():
+                self._writing = True
+                try:
+                    yield
+                finally:
+                    self._writing = False
+        except BaseException:
+            self._projections.forget()
+            raise
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -195,6 +199,7 @@ class SqlStore(Reader):
 
     def set_entry(self, feed_id: int, index: int, entry: StoredEntry) -> None:
         """See `ports.Store`."""
+        self._projections.forget()
         self.write(self._sql.set_entry, [(entry_place(feed_id, index), *entry)])
 
     def add_subtrees(self, feed_id: int, subtrees: Iterable[tuple[int, int, bytes]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["TEXT_CHARACTERS_KEPT", "number", "text"]
+__all__ = ["NUMBER_MAX", "TEXT_CHARACTERS_KEPT", "number", "text"]
 
 NUMBER_MAX: Final = 2**63 - 1  # protobuf's uint64 goes to twice that, no database's integer does
 TEXT_CHARACTERS_KEPT: Final = 400  # of a filter column; the whole value stays in the entry
