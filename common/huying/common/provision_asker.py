@@ -206,17 +206,18 @@ class DropProvision:
     """
 
     place: Place  # of the request
-    decision: Place  # the approval
-    actor: str = "expired"
+    decision: Place | None  # the approval; None where it never came here
+    actor: str = "node"
 
     def run(self, engine: Engine) -> None:
         """Writes the receipt once, however often it is called. Raises as `check_may_write`."""
         check_may_write(engine)
         engine.replica.flush()
         asked = read_request(engine, self.place)
-        decided = read_entry(engine, self.decision)
-        if decided is not None and parse_origin(decided.origin).code == asked.message.home:
+        if self.decision is not None:
             origin, index = self.decision
+            if parse_origin(origin).code != asked.message.home:
+                raise HuyingError(Code.NOT_FOUND, f"no decision of {asked.message.home}: {origin}")
             slot = sealed_slot(asked.message.home)
             engine.replica.erasures.adopt([Span(origin, index, index + 1, bytes((slot,)))])
         _receive(engine, asked, wire.PROVISION_USE_DROPPED, self.actor, once("drop", asked))

@@ -34,6 +34,7 @@ from huying.node.services import (
     census_component,
     introduction_component,
     metrics_component,
+    provision_component,
     retention_component,
 )
 from huying.node.steward import ParentTrust, Shown, Steward
@@ -73,6 +74,7 @@ class Additions:
 
 SERVICES: Final[tuple[ComponentFactory, ...]] = (
     retention_component,
+    provision_component,
     census_component,
     introduction_component,
     api_component,

@@ -88,6 +88,10 @@ _GAUGES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         "Unix time of the oldest erasure of which a receipt is outstanding; absent: none.",
         (),
     ),
+    "provisions_waiting": (
+        "Requests for fields kept here that this node has to decide; absent: not counted yet.",
+        (),
+    ),
     "disk_free_bytes": ("Bytes free where the database lies.", ()),
     "offline_window_start_timestamp_seconds": (
         "Unix time when the planned offline window that is open, or the next, begins.",
@@ -146,6 +150,7 @@ class Observed:
     disk_free_bytes: int | None = None  # None: the folder can't be asked
     offline_window: tuple[float, float] | None = None  # start and end, unix seconds
     refused_attempts: int = 0  # to join, since the start
+    provisions_waiting: int | None = None  # None: not counted yet
 
 
 def feed_label(origin: str) -> str:
@@ -269,6 +274,8 @@ def _add_node(gauges: Mapping[str, GaugeMetricFamily], observed: Observed) -> No
     gauges["erasures_pending"].add_metric([], status.erasures_pending)
     if status.erasure_oldest is not None:
         gauges["erasures_pending_oldest_timestamp_seconds"].add_metric([], status.erasure_oldest)
+    if observed.provisions_waiting is not None:
+        gauges["provisions_waiting"].add_metric([], observed.provisions_waiting)
     if observed.disk_free_bytes is not None:
         gauges["disk_free_bytes"].add_metric([], observed.disk_free_bytes)
     if observed.offline_window is not None:

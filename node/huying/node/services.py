@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -28,6 +28,7 @@ __all__ = [
     "census_component",
     "introduction_component",
     "metrics_component",
+    "provision_component",
     "retention_component",
 ]
 
@@ -58,6 +59,7 @@ class Node:
     retry_next: Callable[[], Mapping[str, float]]  # unix seconds, by peer; safe on any thread
     observers: list[Callable[[float], None]]  # told the seconds each append took
     topics: tuple[Topic, ...] = ()  # that the API serves beside the node's own
+    counts: dict[str, int] = field(default_factory=dict)  # by components, for the metrics
 
     def observe_append(self, seconds: float) -> None:
         """One append was acknowledged."""
@@ -147,6 +149,7 @@ def metrics_component(node: Node) -> Component | None:
             disk_free_bytes=_disk_free_bytes(node.config.data_dir),
             offline_window=None if window is None else window.around(node.clock.now()),
             refused_attempts=node.enrolment.refused_attempts,
+            provisions_waiting=node.counts.get("provisions_waiting"),
         )
 
     metrics = NodeMetrics(observe, node.facts.version, node.facts.code)
@@ -178,6 +181,13 @@ def census_component(node: Node) -> Component | None:
     from huying.node.census_answers import CensusAnswers
 
     return CensusAnswers(node)
+
+
+def provision_component(node: Node) -> Component:
+    """The rules and the ends of provisions."""
+    from huying.node.provision_keeper import ProvisionKeeper
+
+    return ProvisionKeeper(node)
 
 
 def introduction_component(node: Node) -> Component:

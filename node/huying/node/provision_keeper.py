@@ -1,0 +1,203 @@
+"""What a node does about provisions by itself: rules, expiry, and the end of what was sealed.
+
+At the home a request that can't be met is denied, and one that a rule allows is met; what was
+sealed is erased, everywhere, when its time is over. At the asking node what was sealed goes when
+the time is over by its own clock, or the home took it back, and a receipt says so. Everything is
+decided again inside the engine's transaction, so a person who is quicker wins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from huying.common.effects import Operation
+from huying.common.errors import Code, HuyingError
+from huying.common.limits import PROVISION_SECONDS_MAX
+from huying.common.provision_asker import DropProvision
+from huying.common.provision_home import EndProvision, SettleProvision
+from huying.common.provisions import stage_of
+from huying.node import logs
+from huying.node.provision_rules import CallFacts, ProvisionRule, first_match
+from huying.node.store.provision_queries import DueProvision, Provision
+from huying.node.store.reader import Reader
+from huying.wire.v1 import calls_pb2
+from huying.wire.v1 import provision_pb2 as wire
+
+if TYPE_CHECKING:
+    from huying.node.services import Node
+
+__all__ = ["WAITING", "Keeper", "ProvisionKeeper"]
+
+WAITING: Final = "provisions_waiting"  # the count that the metrics show
+ROUND_SECONDS_MAX: Final = 60.0  # a clock that is set, or a call that moved, is noticed by then
+ROUND_SECONDS_MIN: Final = 1.0  # between two rounds, however much changes
+WAITING_MAX: Final = 1000  # looked at in one round
+# A receipt is owed for what ran out since; longer ago than anything may last.
+_HORIZON_MICROS: Final = int(2 * PROVISION_SECONDS_MAX * 1_000_000)
+# What concerns one provision alone, and does not keep the others waiting.
+_OF_ONE: Final = frozenset(
+    {Code.NOT_FOUND, Code.WRONG_STAGE, Code.KEY, Code.ENTRY_TOO_LARGE, Code.INVALID_ARGUMENT}
+)
+_ENDED: Final = (wire.PROVISION_STAGE_WITHDRAWN, wire.PROVISION_STAGE_EXPIRED)
+
+
+class Operates(Protocol):
+    """What of the runtime is used here."""
+
+    async def operate(self, operation: Operation) -> Any:
+        """Run one operation in a transaction of its own."""
+        ...
+
+
+class Keeper:
+    """One node's rounds. `reader` blocks, so it is asked on a thread."""
+
+    def __init__(
+        self, own: str, rules: Sequence[ProvisionRule], reader: Reader, runtime: Operates
+    ) -> None:
+        """`own` is the node's division code."""
+        self.own = own
+        self.rules = rules
+        self.reader = reader
+        self.runtime = runtime
+        self._judged: set[bytes] = set()  # requests that nothing stood against when they came
+        self._failed: set[bytes] = set()  # that a rule could not give: for a person
+
+    async def round(self, now_micros: int) -> tuple[int, int]:
+        """Do what is due; how many requests wait now, and when the next thing runs out.
+
+        Times are unix microseconds; 0: nothing runs out. Raises as the engine refuses to write.
+        """
+        ends = [await self._decide(now_micros), await self._end(now_micros)]
+        waiting = await asyncio.to_thread(self.reader.count_undecided, self.own)
+        return waiting, min((end for end in ends if end), default=0)
+
+    async def _try(self, record: bytes, operation: Operation) -> Any:
+        try:
+            return await self.runtime.operate(operation)
+        except HuyingError as error:
+            if error.code not in _OF_ONE:
+                raise
+            if error.code is not Code.WRONG_STAGE:  # which is: a person was quicker
+                logs.say(
+                    "provision_failed",
+                    provision=record.hex(),
+                    code=error.code.name,
+                    detail=error.detail,
+                )
+            self._failed.add(record)
+            return None
+
+    # At the home.
+
+    async def _decide(self, now: int) -> int:
+        """Deny and give where no person has to; when the first that still waits runs out."""
+        found = await asyncio.to_thread(self.reader.undecided_provisions, self.own, WAITING_MAX)
+        ends = 0
+        for one in found:
+            over = now >= one.request.expires_micros
+            if not over:
+                ends = min(ends or one.request.expires_micros, one.request.expires_micros)
+            rule = ""
+            if self.rules and one.record not in self._failed:
+                rule = await asyncio.to_thread(self._rule, one)
+            if not rule and not over and one.record in self._judged:
+                continue
+            self._judged.add(one.record)
+            await self._try(one.record, SettleProvision((one.origin, one.index), rule))
+        return ends
+
+    def _rule(self, one: Provision) -> str:
+        """The name of the rule that allows it. Blocks."""
+        request, facts = one.request, None
+        found = None
+        if request.call and request.caller:
+            found = self.reader.get_call(request.call, request.caller)
+        if found is not None:
+            row = found[0]
+            content = calls_pb2.Call.FromString(row.message)
+            facts = CallFacts(row.sequencer, row.department, row.stage, content)
+        keys = [
+            each.hpke_key
+            for _, each in self.reader.departments(one.asker)
+            if each.name == request.department and not each.closed
+        ]
+        return first_match(
+            self.rules,
+            request,
+            asker=one.asker,
+            own=self.own,
+            call=facts,
+            published_keys=keys,
+        )
+
+    # At both ends.
+
+    async def _end(self, now: int) -> int:
+        """End what is over; when the first that still runs will be."""
+        found = await asyncio.to_thread(self.reader.due_provisions, self.own, now - _HORIZON_MICROS)
+        ends = 0
+        for due in found:
+            one = await asyncio.to_thread(self.reader.get_provision, due.record)
+            if one is None or one.decision is None:
+                continue
+            message = one.decision.message
+            if stage_of(message, one.request.expires_micros, now) in _ENDED:
+                await self._end_one(due, one)
+            else:
+                until = min(message.expires_micros, one.request.expires_micros)
+                ends = min(ends or until, until)
+        return ends
+
+    async def _end_one(self, due: DueProvision, one: Provision) -> None:
+        approval = None if one.approval is None else (one.approval.origin, one.approval.index)
+        if due.home == self.own and one.sealed_here and approval is not None:
+            await self._try(one.record, EndProvision(approval))
+        if due.asker == self.own and (one.sealed_here or not due.dropped):
+            await self._try(one.record, DropProvision((one.origin, one.index), approval))
+
+
+class ProvisionKeeper:
+    """Makes the rounds while the node serves."""
+
+    def __init__(self, node: Node) -> None:
+        from huying.node.store.database import sqlite_url
+        from huying.node.store.reader import FileReader
+
+        self._node = node
+        self._reader = FileReader(sqlite_url(node.config.database_file))
+        rules = node.config.disclosure.rule or ()
+        self._keeper = Keeper(node.config.node.code, rules, self._reader, node.runtime)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """See `services.Component`."""
+        self._task = asyncio.create_task(self._go_round())
+
+    async def stop(self) -> None:
+        """See `services.Component`."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self._reader.close()
+
+    async def _go_round(self) -> None:
+        clock, runtime = self._node.clock, self._node.runtime
+        seen = -1
+        while True:
+            wait_seconds = ROUND_SECONDS_MAX
+            try:
+                waiting, ends = await self._keeper.round(int(clock.now() * 1e6))
+                self._node.counts[WAITING] = waiting
+                if ends:
+                    wait_seconds = min(wait_seconds, max(0.0, ends / 1e6 - clock.now()))
+            except HuyingError as error:
+                # A node that recovers, or has just started, does it in the next round.
+                logs.say("provisions_failed", code=error.code.name, detail=error.detail)
+            await asyncio.sleep(ROUND_SECONDS_MIN)
+            with contextlib.suppress(TimeoutError):
+                seen = await asyncio.wait_for(runtime.wait_change(seen), wait_seconds)
