@@ -6,7 +6,7 @@ Each refusal has its own name, reaches the peer that earned it, and leaves every
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -764,8 +764,10 @@ def test_a_took_that_cannot_be_written_is_an_alarm_and_stops_nothing() -> None:
                 for step in made
             ]
 
-        def complete(self, draft: DraftEntry) -> DraftEntry:
-            return draft
+        def complete(
+            self, draft: DraftEntry, before: Sequence[DraftEntry] = ()
+        ) -> Sequence[DraftEntry]:
+            return (draft,)
 
     host = Host(COUNTY, sequencer=Sequencer())
     host.link(TOWN)  # whom a root asks what has left it

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from huying.common import limits
-from huying.common.effects import Append, Appended, DraftEntry, Operated
+from huying.common.effects import Append, Appended, AppendReceipt, DraftEntry, Operated
 from huying.common.errors import STORE_FAULTS, Code, HuyingError
 from huying.common.ports import Sequencer
 from huying.wire.v1 import feed_pb2
@@ -69,29 +69,38 @@ class Appends:
         if refusal is not None:
             return Appended(one.token, error=HuyingError(refusal, self._engine.identity.code))
         try:
-            return Appended(one.token, self._engine.replica.append(self._completed(one.drafts)))
+            return Appended(one.token, self._write(one.drafts))
         except HuyingError as error:
             if error.code in STORE_FAULTS:
                 raise
             return Appended(one.token, error=error)
 
-    def _completed(self, drafts: Sequence[DraftEntry]) -> tuple[DraftEntry, ...]:
-        """Of two who move one call at once, the first wins and the second is told why.
+    def _write(self, drafts: Sequence[DraftEntry]) -> tuple[AppendReceipt, ...]:
+        """Append all drafts, or none, with what the sequencer adds; a receipt for each draft.
 
-        Whoever drafted the step read the call before; only here does nothing come in between.
-        Raises as `Sequencer.complete`.
+        Of two who move one call at once, the first wins and the second is told why. Whoever
+        drafted the step read the call before; only here does nothing come in between. Raises as
+        `Replica.append` and `Sequencer.complete`.
         """
+        replica = self._engine.replica
         if self._sequencer is None:
-            return tuple(drafts)
-        completed = []
+            return replica.append(drafts)
+        completed: list[DraftEntry] = []
+        asked: list[int] = []  # where each draft stands among the completed ones
+        requests: set[bytes] = set()
         for draft in drafts:
+            asked.append(len(completed))
             is_step = draft.type == feed_pb2.RECORD_TYPE_CALL_STEP
-            if is_step and self._engine.replica.known_request(draft.request_id) is None:
+            again = draft.request_id in requests or replica.known_request(draft.request_id)
+            if is_step and not again:
                 self.project()
-                completed.append(self._sequencer.complete(draft))
+                completed.extend(self._sequencer.complete(draft, completed))
             else:
                 completed.append(draft)
-        return tuple(completed)
+            if draft.request_id:
+                requests.add(draft.request_id)
+        receipts = replica.append(completed)
+        return tuple(receipts[at] for at in asked)
 
     def project(self) -> None:
         """Bring the projections up to date within the transaction."""

@@ -7,16 +7,19 @@ selector.
 
 from __future__ import annotations
 
+from typing import Final
+
 from huying.common.calls import (
     CallState,
     Proposal,
     Verdict,
+    VoidReason,
     check_own_step,
     check_proposal,
 )
 from huying.common.effects import DraftEntry
 from huying.common.records import check_write, default_to
-from huying.wire.v1 import calls_pb2, feed_pb2
+from huying.wire.v1 import calls_pb2, feed_pb2, policy_pb2
 
 __all__ = [
     "answer_draft",
@@ -62,7 +65,7 @@ def step_draft(
         check_own_step(state, step)
     else:
         check_proposal(state, code, step)
-    parties = (step.caller, village or state.village)
+    parties = (step.caller, village or state.village, *state.joined)
     return _step_entry(code, step, parties, request_id)
 
 
@@ -115,10 +118,17 @@ def confirm_draft(
     return step_draft(code, sequencer, state, step, request_id=request_id)
 
 
-def took_draft(code: str, state: CallState, proposal: Proposal, verdict: Verdict) -> DraftEntry:
-    """The sequencer's word on a proposal, for the parties and for whoever proposed.
+def took_draft(
+    code: str,
+    state: CallState,
+    proposal: Proposal,
+    verdict: Verdict,
+    terms: policy_pb2.Terms | None = None,
+) -> DraftEntry:
+    """The sequencer's word on a proposal: for the parties, or for a stranger alone.
 
-    An accepted one carries what the fold needs; of a void one only the kind is repeated.
+    An accepted one repeats the proposal, so that the fold needs no other feed; of a void one only
+    the kind is repeated. `terms` are what a call that is received now is held to.
     """
     took = calls_pb2.Took(
         ref=calls_pb2.EntryRef(origin=proposal.origin, index=proposal.index),
@@ -132,13 +142,27 @@ def took_draft(code: str, state: CallState, proposal: Proposal, verdict: Verdict
         raised.SetInParent()
         if verdict.accepted:
             raised.village = village = message.village
-    elif message.HasField("confirm"):
-        took.confirm.SetInParent()
-        if verdict.accepted:
-            took.confirm.CopyFrom(message.confirm)
-            took.confirm.DiscardUnknownFields()  # a newer caller's; nothing unknown is written
+            if message.urgency in policy_pb2.Urgency.values():  # a newer caller may have others
+                raised.urgency = message.urgency
+            if terms is not None:
+                raised.terms.CopyFrom(terms)
+    else:
+        kind = message.WhichOneof("step") or ""
+        if kind in _REPEATED:
+            repeated = getattr(took, kind)
+            repeated.SetInParent()
+            if verdict.accepted:
+                repeated.CopyFrom(getattr(message, kind))
+                took.DiscardUnknownFields()  # a newer caller's; nothing unknown is written
     step = calls_pb2.CallStep(call=proposal.call, caller=proposal.caller, took=took)
-    return _step_entry(code, step, (state.caller or proposal.caller, village, proposal.home), b"")
+    if verdict.reason is VoidReason.NOT_A_PARTY:
+        return _step_entry(code, step, (proposal.home,), b"")
+    parties = (state.caller or proposal.caller, village, *state.joined)
+    return _step_entry(code, step, parties, b"")
+
+
+# The proposals that a took repeats.
+_REPEATED: Final = frozenset(one.name for one in calls_pb2.Took.DESCRIPTOR.oneofs[0].fields)
 
 
 def _step_entry(

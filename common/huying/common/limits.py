@@ -100,6 +100,7 @@ STRANDED_ENTRIES_MAX: Final = 4096  # listed, and written again, at once
 LIST_ENTRIES_DEFAULT: Final = 100
 LIST_ENTRIES_MAX: Final = 1000
 CALL_EARLIER_MAX: Final = 100  # steps named to a party that joins late; they fit into its entry
+PARTY_SUMMARY_CHARACTERS_MAX: Final = 1000  # of a description, told to a party that joins late
 CALL_STEPS_MAX: Final = 1000  # shown of one call; an honest one has ten
 TEXT_CHARACTERS_MAX: Final = 4000
 NAME_CHARACTERS_MAX: Final = 200
@@ -162,7 +163,9 @@ ROW_ERRORS_MAX: Final = 100  # shown of one import
 SUGGESTIONS_MAX: Final = 20  # items of a duty list for one call
 
 # Ask (docs/ASK.md).
-ASK_MONTHS_MAX: Final = 24  # so far back a question is answered; bounds what anybody can have counted
+ASK_MONTHS_MAX: Final = (
+    24  # so far back a question is answered; bounds what anybody can have counted
+)
 ASK_REFUSALS_MAX: Final = 64  # a home writes, whatever it is asked
 ASK_CELLS_MAX: Final = 40  # of one template; a tally is one entry
 CENSUS_RECORDS_MAX: Final = 200_000  # a home counts over; its memory while it does

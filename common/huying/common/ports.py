@@ -84,12 +84,15 @@ class Sequencer(Protocol):
         """What the own feed must say now of proposals in the store, at most `limit` drafts."""
         ...
 
-    def complete(self, draft: DraftEntry) -> DraftEntry:
+    def complete(
+        self, draft: DraftEntry, before: Sequence[DraftEntry] = ()
+    ) -> Sequence[DraftEntry]:
         """A step of this node's own, if the call stands where it applies, with what it must print.
 
-        Called inside the transaction, after everything before it was projected. A draft of another
-        type, or a proposal to another sequencer, comes back as it is. Raises
-        HuyingError(WRONG_STAGE, NOT_A_PARTY or INVALID_ARGUMENT).
+        First the draft itself, then what must be written along with it. Called inside the
+        transaction, after everything was projected but `before`: the completed drafts that will be
+        written ahead of it. A draft of another type, or a proposal to another sequencer, comes back
+        as it is. Raises HuyingError(WRONG_STAGE, NOT_A_PARTY, NOT_FOUND or INVALID_ARGUMENT).
         """
         ...
 

@@ -1,32 +1,41 @@
-"""The answering node's part in a call: every proposal that arrives is judged, in one order.
+"""The answering node's part in a call: every proposal is judged, every own step completed.
 
 The engine asks for drafts inside the transaction that applied the proposals, and appends them in
-the same one, so a proposal is stored and judged together or not at all. Drafts of one batch are
-folded as they are made: of two confirmations that arrive together the second meets the state that
-the first left.
+the same one, so a proposal is stored and judged together or not at all. A step that the node's own
+people take is completed there, too: of two who act at once the second meets the state that the
+first left. What time does to a call is reckoned here, once, and printed in the step.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, Protocol
 
+from huying.common.call_clock import Rules, clock_marks, terms_of
 from huying.common.call_drafts import answer_draft, dispatch_draft, took_draft
+from huying.common.call_parties import complete_party
 from huying.common.calls import (
+    PROPOSALS,
+    CallStage,
     CallState,
+    Folding,
     Proposal,
     SequencedStep,
-    advance,
+    VoidReason,
     check_own_step,
-    fold,
     judge,
 )
 from huying.common.effects import DraftEntry
+from huying.common.errors import Code, HuyingError
 from huying.common.ports import Clock
-from huying.wire.v1 import calls_pb2
+from huying.common.records import default_to
+from huying.wire.v1 import calls_pb2, feed_pb2, policy_pb2
 
 __all__ = ["CallSequencer", "ProposalStore", "answer_draft", "dispatch_draft"]
 
 _CallKey = tuple[str, bytes]  # caller and id
+_NOT_PLACED: Final = -1  # an index is given when a step is appended; nothing here depends on it
 
 
 class ProposalStore(Protocol):
@@ -43,9 +52,21 @@ class ProposalStore(Protocol):
         """Everything the sequencer wrote about that call, by epoch and index."""
         ...
 
+    def received_micros(self, sequencer: str, caller: str, call: bytes) -> int:
+        """When the sequencer took the call, by its own clock; 0 where it has not."""
+        ...
+
+    def policy(self, sequencer: str, version: int | None = None) -> policy_pb2.Policy:
+        """That version of its policy, or the one in force; see `RuleBook`."""
+        ...
+
+    def calendar(self, sequencer: str) -> policy_pb2.Calendar:
+        """Its newest calendar; see `RuleBook`."""
+        ...
+
 
 class CallSequencer:
-    """Judges what is pending. Holds no state: all of it is in the feeds."""
+    """Judges what is pending and completes what is taken. Holds no state: all is in the feeds."""
 
     def __init__(self, code: str, store: ProposalStore, clock: Clock) -> None:
         self._code = code
@@ -58,30 +79,180 @@ class CallSequencer:
         The caller appends them in the transaction it is in. A proposal that an earlier took names
         gets none: it has its answer.
         """
-        states: dict[_CallKey, CallState] = {}
+        pending = self._store.pending_proposals(self._code, limit)
+        if not pending:
+            return []
+        desk = _Desk(self._code, self._store, self._clock)
         drafts: list[DraftEntry] = []
-        for proposal in self._store.pending_proposals(self._code, limit):
-            key = (proposal.caller, proposal.call)
-            state = states.get(key)
-            if state is None:
-                state = fold(self._store.sequenced_steps(self._code, *key))
-            if (proposal.origin, proposal.index) not in state.taken:
-                verdict = judge(state, proposal.home, proposal.message)
-                draft = took_draft(self._code, state, proposal, verdict)
-                drafts.append(draft)
-                assert isinstance(draft.message, calls_pb2.CallStep)
-                # Its index is given when it is appended; no verdict depends on it.
-                state = advance(state, SequencedStep(-1, draft.message))
-            states[key] = state
+        for proposal in pending:
+            call = desk.call(proposal.caller, proposal.call)
+            if (proposal.origin, proposal.index) in call.taken:
+                continue
+            state = call.folding.state
+            approval = desk.in_force.approval_required
+            verdict = judge(state, proposal.home, proposal.message, approval_required=approval)
+            draft = took_draft(self._code, state, proposal, verdict, terms_of(desk.in_force))
+            assert isinstance(draft.message, calls_pb2.CallStep)
+            if verdict.reason is not VoidReason.NOT_A_PARTY:  # which is said aside
+                desk.print(call, draft.message)
+            call.add(SequencedStep(_NOT_PLACED, draft.message))
+            drafts.append(draft)
         return drafts
 
-    def complete(self, draft: DraftEntry) -> DraftEntry:
-        """See `huying.common.ports.Sequencer`. Raises as `check_own_step`."""
+    def complete(
+        self, draft: DraftEntry, before: Sequence[DraftEntry] = ()
+    ) -> tuple[DraftEntry, ...]:
+        """See `huying.common.ports.Sequencer`."""
         step = draft.message
-        if isinstance(step, calls_pb2.CallStep) and step.WhichOneof("step") in (
-            "dispatch",
-            "answer",
-        ):
-            steps = self._store.sequenced_steps(self._code, step.caller, step.call)
-            check_own_step(fold(steps), step)
-        return draft
+        if not isinstance(step, calls_pb2.CallStep):
+            return (draft,)
+        kind = step.WhichOneof("step")
+        desk = _Desk(self._code, self._store, self._clock)
+        call = desk.call(step.caller, step.call, before)
+        if kind is None or (kind in PROPOSALS and not call.steps):
+            return (draft,)  # a note to the own office, or a proposal to another sequencer
+        state = call.folding.state
+        check_own_step(state, step)
+        message = calls_pb2.CallStep()
+        message.CopyFrom(step)
+        _complete_texts(call, message)
+        parties, further = state.parties, tuple[DraftEntry, ...]()
+        if kind == "merge":
+            _check_target(desk, message.merge, before)
+        elif kind == "party":
+            further = _join(self._code, call, message)
+            parties = (*parties, message.party.code)
+        desk.print(call, message)
+        to = default_to(feed_pb2.RECORD_TYPE_CALL_STEP, self._code, message, parties)
+        return (replace(draft, message=message, to=to), *further)
+
+
+class _Call:
+    """One call, as far as it is written or about to be."""
+
+    def __init__(self, steps: Sequence[SequencedStep], about: Sequence[calls_pb2.CallStep]) -> None:
+        self.steps = list(steps)
+        self.unplaced = len(about)
+        self.received_micros: int | None = None  # read when it is needed
+        # What was said aside, too: the fold passes it over, but it is said only once.
+        self.taken: set[tuple[str, int]] = set()
+        self.folding = Folding()
+        for step in (*steps, *(SequencedStep(_NOT_PLACED, message) for message in about)):
+            self.add(step)
+
+    def add(self, step: SequencedStep) -> None:
+        self.folding.add(step)
+        if step.call_step.HasField("took"):
+            ref = step.call_step.took.ref
+            self.taken.add((ref.origin, ref.index))
+
+
+class _Desk:
+    """What is read once for all steps of one transaction."""
+
+    def __init__(self, code: str, store: ProposalStore, clock: Clock) -> None:
+        self._code = code
+        self._store = store
+        self._now_micros = int(clock.now() * 1e6)
+        self._calls: dict[_CallKey, _Call] = {}
+        self._policies: dict[int | None, policy_pb2.Policy] = {}
+        self._calendar: policy_pb2.Calendar | None = None
+
+    @property
+    def in_force(self) -> policy_pb2.Policy:
+        """The policy for calls that are received now."""
+        return self._policy(None)
+
+    def call(self, caller: str, call: bytes, before: Sequence[DraftEntry] = ()) -> _Call:
+        """A call, with those of the drafts `before` that speak of it."""
+        key = (caller, call)
+        if key not in self._calls:
+            steps = self._store.sequenced_steps(self._code, caller, call)
+            self._calls[key] = _Call(steps, _about(before, key))
+        return self._calls[key]
+
+    def print(self, call: _Call, step: calls_pb2.CallStep) -> None:
+        """Number a step that comes next, and print what it does to the call's clocks."""
+        state = call.folding.state
+        is_raise = step.took.HasField("raise")
+        if is_raise:
+            call.received_micros = self._now_micros
+        elif call.received_micros is None:
+            received = self._store.received_micros(self._code, step.caller, step.call)
+            call.received_micros = received
+        version = None if is_raise else state.terms.policy_version
+        marks = clock_marks(
+            state,
+            step,
+            Rules(self._policy(version), self._days()),
+            received_micros=0 if is_raise else call.received_micros,
+            now_micros=self._now_micros,
+        )
+        step.number = state.step_count + 1
+        del step.clocks[:]
+        step.clocks.extend(marks)
+        if step.HasField("dispatch") and not step.dispatch.deadline_micros:
+            for mark in marks:
+                if (mark.clock, mark.event) == _ANSWER_STARTS:
+                    step.dispatch.deadline_micros = mark.due_micros
+
+    def _policy(self, version: int | None) -> policy_pb2.Policy:
+        found = self._policies.get(version)
+        if found is None:
+            found = self._policies[version] = self._store.policy(self._code, version)
+        return found
+
+    def _days(self) -> policy_pb2.Calendar:
+        if self._calendar is None:
+            self._calendar = self._store.calendar(self._code)
+        return self._calendar
+
+
+_ANSWER_STARTS: Final = (calls_pb2.CLOCK_ANSWER, calls_pb2.CLOCK_EVENT_STARTED)
+
+
+def _about(drafts: Sequence[DraftEntry], key: _CallKey) -> list[calls_pb2.CallStep]:
+    return [
+        draft.message
+        for draft in drafts
+        if isinstance(draft.message, calls_pb2.CallStep)
+        and (draft.message.caller, draft.message.call) == key
+    ]
+
+
+def _complete_texts(call: _Call, step: calls_pb2.CallStep) -> None:
+    """An answer under review stays here; the review that sends it says it, if nobody changed it."""
+    if step.HasField("answer") and call.folding.state.terms.review_required:
+        if step.answer.text:
+            step.unreviewed_text = step.answer.text
+            step.answer.ClearField("text")
+    elif step.HasField("review") and step.review.sent and not step.review.text:
+        for one in reversed(call.steps):
+            if one.call_step.HasField("answer"):
+                step.review.text = one.call_step.unreviewed_text
+                break
+
+
+def _check_target(desk: _Desk, merge: calls_pb2.Merge, before: Sequence[DraftEntry]) -> None:
+    """Raises HuyingError: NOT_FOUND, or WRONG_STAGE for a call that does not go on."""
+    target = desk.call(merge.into_caller, merge.into, before)
+    state = target.folding.state
+    if not target.steps:
+        raise HuyingError(Code.NOT_FOUND, "merge.into: this node answers no such call")
+    if not _goes_on(state):
+        raise HuyingError(
+            Code.WRONG_STAGE,
+            f"merge.into: that call is {state.stage.name}; merge into one that goes on",
+        )
+
+
+def _goes_on(state: CallState) -> bool:
+    return state.is_open and state.stage is not CallStage.RAISED
+
+
+def _join(code: str, call: _Call, step: calls_pb2.CallStep) -> tuple[DraftEntry, ...]:
+    if call.unplaced:
+        raise HuyingError(
+            Code.INVALID_ARGUMENT, "party: other steps of this call belong in another request"
+        )
+    return complete_party(code, step, call.steps)

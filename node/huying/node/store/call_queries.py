@@ -159,6 +159,14 @@ class CallQueries(Queries):
         with self._reading() as connection:
             return sequencer_steps(connection, call, caller, sequencer)[0]
 
+    def received_micros(self, sequencer: str, caller: str, call: bytes) -> int:
+        """When the sequencer took the call, by its own clock; 0 where it has not."""
+        query = select(CALLS.c.received_micros).where(
+            CALLS.c.record == call, CALLS.c.home == caller, CALLS.c.sequencer == sequencer
+        )
+        with self._reading() as connection:
+            return connection.execute(query).scalar() or 0
+
     def list_calls(
         self,
         *,
