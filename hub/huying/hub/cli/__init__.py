@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from huying.hub.cli import call_centre, call_department, policy
+from huying.hub.cli import call_centre, call_department, hotline, policy
 from huying.node.cli.main import build_app, execute
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def app() -> typer.Typer:
     )
     whole.add_typer(policy.policy_group(), name="policy")
     whole.add_typer(policy.calendar_group(), name="calendar")
+    whole.add_typer(hotline.group(), name="hotline")
     passed_on = {"allow_extra_args": True, "ignore_unknown_options": True}
     whole.command(context_settings=passed_on, add_help_option=False)(demo)
     whole.command(context_settings=passed_on, add_help_option=False)(bench)
