@@ -7,6 +7,7 @@ DropProvision    erase what was sealed here, and say so
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -77,14 +78,15 @@ class AskProvision:
                 f"entry {self.index} of {self.origin}: nothing of it is held here, so no field of"
                 " it can be named; ask for an entry that `huying feed show` shows in part",
             )
-        slots = self._slots(engine, entry, home)
+        fields = _full_names(entry.head.type, self.fields)
+        slots = self._slots(engine, entry, home, fields)
         message = wire.ProvisionRequest(
             home=home,
             entry=calls_pb2.EntryRef(origin=self.origin, index=self.index),
             leaf_hash=entry.digest,
             record=entry.head.record,
             record_type=entry.head.type,
-            fields=self.fields,
+            fields=fields,
             slots=slots,
             purpose=self.purpose,
             department=self.department,
@@ -110,14 +112,14 @@ class AskProvision:
                 Code.INVALID_ARGUMENT, f"expires_micros: {days:.0f} days at most; ask again then"
             )
 
-    def _slots(self, engine: Engine, entry: HeldEntry, home: str) -> bytes:
+    def _slots(self, engine: Engine, entry: HeldEntry, home: str, fields: Sequence[str]) -> bytes:
         """The compartments of the fields, each of them withheld from this node."""
-        if not self.fields:
+        if not fields:
             raise HuyingError(Code.INVALID_ARGUMENT, "fields: name what is asked for")
-        slots = chosen_slots(entry.head.type, home, self.fields)
+        slots = chosen_slots(entry.head.type, home, fields)
         descriptor: Any = REGISTRY[entry.head.type].message_class.DESCRIPTOR
         erased = engine.replica.erasures.of(self.origin).at(self.index)
-        for name in self.fields:
+        for name in fields:
             slot = slot_of(descriptor, int(level(home)), name)
             if slot in entry.openings:
                 raise HuyingError(
@@ -126,6 +128,17 @@ class AskProvision:
             if slot not in leaf_slots(entry.leaf) or slot in erased:
                 raise HuyingError(Code.NOT_FOUND, f"fields: {name} was erased, or never written")
         return slots
+
+
+def _full_names(record_type: int, fields: Sequence[str]) -> tuple[str, ...]:
+    """The names as the type has them: `phone` is `reporter_phone` where no other ends so."""
+    spec = REGISTRY.get(record_type)
+    known = [] if spec is None else [field.name for field in spec.message_class.DESCRIPTOR.fields]
+    full = []
+    for name in fields:
+        ends = [one for one in known if one.endswith(f"_{name}")]
+        full.append(ends[0] if name not in known and len(ends) == 1 else name)
+    return tuple(dict.fromkeys(full))
 
 
 def _receive(

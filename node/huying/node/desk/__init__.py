@@ -56,6 +56,8 @@ class Topic:
 
 # What every node serves; a hub adds its own.
 NODE_TOPICS: Final[tuple[Topic, ...]] = (
+    Topic("Provisions", "provision", "huying.node.desk.provisions"),
+    Topic("Departments", "provision", "huying.node.desk.departments"),
     Topic("Census", "census", "huying.node.desk.census"),
     Topic("Hotline", "hotline", "huying.node.desk.hotline"),
 )
