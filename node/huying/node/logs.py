@@ -68,6 +68,11 @@ MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
     "engine_defect": ("error", "程序缺陷,节点将退出", "a defect; the node will exit"),
     "order_assigned": ("info", "工单已改派", "an order was given to another handler"),
     "contact_shown": ("info", "已显示来电人联系方式", "a caller's contact was shown"),
+    "question_answered": ("info", "已就地计数作答", "a question was answered by counting"),
+    "question_not_answered": ("warning", "提问无法作答", "a question can't be answered"),
+    "questions_wait": ("warning", "提问暂不能作答,稍后再试", "questions wait; will retry"),
+    "retention_erased": ("info", "到期记录已删除", "records past their retention were erased"),
+    "retention_failed": ("warning", "到期删除未完成,次日再试", "retention waits until tomorrow"),
     "not_introduced": ("warning", "本节点的区划记录未写入", "own division record not written"),
 }
 
