@@ -133,6 +133,11 @@ CALENDAR_DATES_MAX: Final = 800  # holidays and workdays of one calendar; they f
 DAY_PARTS_MAX: Final = 8  # of the working hours of a day
 VERSIONS_MAX: Final = 1000  # shown of one history
 POLICY_FILE_BYTES_MAX: Final = 64 * KIB  # four times what an entry holds, for comments
+TIMER_POLL_SECONDS: Final = 2.0  # between two looks for clocks that ran out
+TIMER_BATCH_STEPS_MAX: Final = 100  # written in one transaction; each folds a call
+TIMER_RETRY_SECONDS: Final = 60.0  # before a call whose step was out of place is looked at again
+HEARTBEAT_SECONDS: Final = 30.0  # between two touches of the file that an outage is told by
+DEPARTMENT_LABELS_MAX: Final = 200  # departments with metrics of their own; the rest are one
 
 # Backups and sealed copies (docs/BACKUP.md).
 BACKUP_HEADER_BYTES_MAX: Final = 8 * KIB  # most of it is the path of the key folder

@@ -264,7 +264,8 @@ def _ranges(days: Iterable[str]) -> list[str]:
 
 
 def _period(period: policy_pb2.Period) -> str:
-    return _quoted(f"{period.amount} {_UNIT_NAMES.get(period.unit, 'hours')}")
+    unit = _UNIT_NAMES.get(period.unit, "hours")
+    return _quoted(f"{period.amount} {unit if period.amount != 1 else unit[:-1]}")
 
 
 def _time(minute: int) -> str:

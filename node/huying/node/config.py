@@ -21,6 +21,7 @@ from huying.node.settings import (
     ApiSection,
     AskSection,
     BackupSection,
+    CallsSection,
     DebugSection,
     DisclosureSection,
     LogSection,
@@ -56,6 +57,7 @@ class Config:
     timing: TimingSection
     trust: TrustSection
     retention: RetentionSection
+    calls: CallsSection
     disclosure: DisclosureSection
     ask: AskSection
     backup: BackupSection

@@ -43,9 +43,10 @@ def app() -> typer.Typer:
 def _additions() -> Additions:
     from huying.hub.desk import HUB_TOPICS
     from huying.hub.sequencer import CallSequencer
+    from huying.hub.timers import timers_component
     from huying.node.app import Additions
 
-    return Additions(sequencer=CallSequencer, topics=HUB_TOPICS)
+    return Additions(sequencer=CallSequencer, components=(timers_component,), topics=HUB_TOPICS)
 
 
 def demo(ctx: typer.Context) -> None:
