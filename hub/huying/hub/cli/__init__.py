@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from huying.hub.cli import call_centre, call_department, hotline, policy
+from huying.hub.cli import call_centre, call_department, duty, hotline, policy
 from huying.node.cli.main import build_app, execute
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def app() -> typer.Typer:
         commands={"call": (*call_centre.COMMANDS, *call_department.COMMANDS)},
         find_additions=_additions,
     )
+    whole.add_typer(duty.group(), name="duty")
     whole.add_typer(policy.policy_group(), name="policy")
     whole.add_typer(policy.calendar_group(), name="calendar")
     whole.add_typer(hotline.group(), name="hotline")

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 from huying.common.codes import ancestors
 from huying.common.effects import DraftEntry
 from huying.common.errors import Code, HuyingError
-from huying.common.late_requests import check_may_write
 from huying.common.limits import (
     COMMIT_ENTRIES_MAX,
     LIST_ENTRIES_MAX,
@@ -24,6 +23,7 @@ from huying.common.limits import (
 )
 from huying.common.record_keys import keyed
 from huying.common.records import check_write, default_to
+from huying.common.trust import check_may_write
 from huying.hub.suggest import suggest
 from huying.node.admin import AdminNode
 from huying.node.store.duty_queries import DutyListRow
@@ -188,7 +188,7 @@ def _check_items(items: Sequence[policy_pb2.DutyItem]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _WriteVersion:
-    """On the engine's thread, in a transaction of its own: nobody counts up from the same version."""
+    """On the engine's thread, in a transaction of its own: no two take the same version."""
 
     reader: Reader
     request: duty_pb2.ImportDutyListRequest
