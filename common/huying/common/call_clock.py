@@ -33,7 +33,7 @@ from huying.common.call_state import CallStage, CallState, ClockKind, ClockState
 from huying.common.working_time import WORKING_UNITS, after, period_end, remaining, working_time
 from huying.wire.v1 import calls_pb2, policy_pb2
 
-__all__ = ["RuleBook", "Rules", "clock_marks", "step_name", "terms_of"]
+__all__ = ["RuleBook", "Rules", "clock_marks", "is_due", "step_name", "terms_of"]
 
 # Whose turn is the department's: they stand still, go on and end together.
 _ANSWER_CLOCKS: Final = (ClockKind.ANSWER, ClockKind.YELLOW, ClockKind.RED)
@@ -107,6 +107,19 @@ def clock_marks(
     hand = _Hand(state, rules, received_micros, now_micros)
     act(hand, step)
     return tuple(hand.marks)
+
+
+def is_due(state: CallState, timeout: calls_pb2.Timeout, now_micros: int) -> bool:
+    """Whether that clock runs, in that generation, and should have been stopped by now.
+
+    Whoever asks for the timeout may have read the call before the clock was extended.
+    """
+    return any(
+        (int(clock.kind), clock.generation) == (timeout.clock, timeout.generation)
+        and clock.status is ClockStatus.RUNNING
+        and clock.due_micros <= now_micros
+        for clock in state.clocks
+    )
 
 
 class _Hand:
@@ -335,9 +348,9 @@ def _reopened(hand: _Hand, _step: calls_pb2.CallStep) -> None:
 def _ran_out(hand: _Hand, step: calls_pb2.CallStep) -> None:
     """What follows from a clock that ran out; that it did, the step itself says."""
     timeout = step.timeout
-    out = next((clock for clock in hand.state.clocks if int(clock.kind) == timeout.clock), None)
-    if out is None or (out.generation, out.status) != (timeout.generation, ClockStatus.RUNNING):
+    if not is_due(hand.state, timeout, hand.now):
         return
+    out = next(clock for clock in hand.state.clocks if int(clock.kind) == timeout.clock)
     if out.kind is ClockKind.ANSWER:
         hand.start(ClockKind.YELLOW)
         hand.start(ClockKind.RED)

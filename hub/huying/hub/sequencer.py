@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
-from huying.common.call_clock import Rules, clock_marks, terms_of
+from huying.common.call_clock import Rules, clock_marks, is_due, terms_of
 from huying.common.call_drafts import answer_draft, dispatch_draft, took_draft
 from huying.common.call_parties import complete_party
 from huying.common.calls import (
@@ -113,6 +113,8 @@ class CallSequencer:
             return (draft,)  # a note to the own office, or a proposal to another sequencer
         state = call.folding.state
         check_own_step(state, step)
+        if kind == "timeout" and not is_due(state, step.timeout, desk.now_micros):
+            raise HuyingError(Code.WRONG_STAGE, "timeout.clock: not due yet; it runs on")
         message = calls_pb2.CallStep()
         message.CopyFrom(step)
         _complete_texts(call, message)
@@ -153,7 +155,7 @@ class _Desk:
     def __init__(self, code: str, store: ProposalStore, clock: Clock) -> None:
         self._code = code
         self._store = store
-        self._now_micros = int(clock.now() * 1e6)
+        self.now_micros = int(clock.now() * 1e6)
         self._calls: dict[_CallKey, _Call] = {}
         self._policies: dict[int | None, policy_pb2.Policy] = {}
         self._calendar: policy_pb2.Calendar | None = None
@@ -176,7 +178,7 @@ class _Desk:
         state = call.folding.state
         is_raise = step.took.HasField("raise")
         if is_raise:
-            call.received_micros = self._now_micros
+            call.received_micros = self.now_micros
         elif call.received_micros is None:
             received = self._store.received_micros(self._code, step.caller, step.call)
             call.received_micros = received
@@ -186,7 +188,7 @@ class _Desk:
             step,
             Rules(self._policy(version), self._days()),
             received_micros=0 if is_raise else call.received_micros,
-            now_micros=self._now_micros,
+            now_micros=self.now_micros,
         )
         step.number = state.step_count + 1
         del step.clocks[:]
