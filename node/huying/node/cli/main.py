@@ -21,6 +21,8 @@ from huying.node.cli import (
     bundle,
     call,
     config,
+    department,
+    disclosure,
     doctor,
     erase,
     feed,
@@ -77,6 +79,8 @@ _GROUPS: Final = {
     "roster": roster,
     "key": key,
     "subject": subject,
+    "disclosure": disclosure,
+    "department": department,
     "config": config,
 }
 # The base of what is wrong with how a command is used. Typer takes it from Click, or from a copy
@@ -87,12 +91,13 @@ _EXIT_BROKEN_PIPE = 141
 
 
 def build_app(
-    commands: Mapping[str, Sequence[Callable[..., None]]] | None = None,
+    commands: Mapping[str, Sequence[tuple[str, Callable[..., None]]]] | None = None,
     find_additions: Callable[[], Additions | None] = lambda: None,
 ) -> typer.Typer:
     """The node's commands.
 
-    A hub adds groups to what this returns, and `commands` to the node's own groups, by their name.
+    A hub adds groups to what this returns, and `commands`, each with its name, to the node's own
+    groups, by theirs.
     """
     app = typer.Typer(
         name="huying",
@@ -109,8 +114,8 @@ def build_app(
         module.register(app)
     for name, module in _GROUPS.items():
         group = module.group()
-        for command in (commands or {}).get(name, ()):
-            group.command()(command)
+        for added, command in (commands or {}).get(name, ()):
+            group.command(name=added)(command)
         app.add_typer(group, name=name)
     return app
 
