@@ -76,7 +76,7 @@ class Turn:
     accept_due_micros: int = 0  # of a duty's ACCEPT
     accept_outcome: Outcome = Outcome.NONE
     objection: Objection = Objection.NONE
-    reworks: int = 0  # answers that the review returned
+    reworks: int = 0  # of a duty, and of the CONFIRM after it: answers that the review returned
     yellow_micros: int = 0  # when the department got its first yellow card in this duty
     red_micros: int = 0
     resolved: int = 0  # of a CONFIRM turn: 0 not followed up, 1 resolved, 2 not
@@ -128,7 +128,9 @@ def advance_turns(
     if after.awaiting_supplement and not before.awaiting_supplement:
         _begin(found, TurnKind.SUPPLEMENT, after, before, time_micros)
     if sent and after.stage is CallStage.ANSWERED:
+        duty = _newest_at(found, TurnKind.DUTY)
         _begin(found, TurnKind.CONFIRM, after, before, time_micros)
+        found[-1] = replace(found[-1], reworks=0 if duty is None else found[duty].reworks)
     _card(found, before, after, step, time_micros)
     return tuple(found)
 

@@ -227,12 +227,13 @@ UNFOLDED: Final = folded_columns(FoldedCall())
 # --- rows of `call_turns` ---------------------------------------------------------------------
 
 
-def turn_row(call: bytes, caller: str, turn: Turn) -> tuple[Any, ...]:
+def turn_row(call: bytes, caller: str, sequencer: str, turn: Turn) -> tuple[Any, ...]:
     """A row of `call_turns`, in the order of its columns."""
     return (
         call,
         caller,
         turn.number,
+        sequencer,
         int(turn.kind),
         int(turn.cause),
         text(turn.department),

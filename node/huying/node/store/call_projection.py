@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, and_, bindparam, delete, select, tuple_, update
 
+from huying.common.call_turns import Turn
 from huying.common.calls import Place, SequencedStep
 from huying.common.state import Applied
 from huying.node.store.call_fold import (
@@ -239,13 +240,13 @@ class CallProjection:
             step = SequencedStep(entry.index, _message(entry), entry.epoch)
             folded.add(step, number(entry.head.time_micros))
         self._write(key, sequencer, folded)
-        self._put_turns(key, [turn for turn in folded.turns if turn not in before])
+        self._put_turns(key, sequencer, [turn for turn in folded.turns if turn not in before])
 
     def _refold(self, key: _CallKey, sequencer: str) -> None:
         folded = fold_call(self._connection, *key, sequencer)
         self._write(key, sequencer, folded)
         self._connection.execute(_DELETE_TURNS, _of(key))
-        self._put_turns(key, folded.turns)
+        self._put_turns(key, sequencer, folded.turns)
 
     def _write(self, key: _CallKey, sequencer: str, folded: FoldedCall) -> None:
         self._connection.execute(_SET_FOLDED, {**_of(key), **folded_columns(folded)})
@@ -254,8 +255,8 @@ class CallProjection:
         if len(self._kept) > FOLDED_KEPT_MAX:
             self._kept.popitem(last=False)
 
-    def _put_turns(self, key: _CallKey, turns: Iterable[Any]) -> None:
-        rows = [turn_row(*key, turn) for turn in turns]
+    def _put_turns(self, key: _CallKey, sequencer: str, turns: Iterable[Turn]) -> None:
+        rows = [turn_row(*key, sequencer, turn) for turn in turns]
         if rows:
             self._connection.exec_driver_sql(self._put_turn, rows)
 

@@ -169,6 +169,7 @@ CALL_TURNS: Final = Table(
     key("call", LargeBinary),
     text_column("caller", primary_key=True),
     key("number", Integer),
+    text_column("sequencer"),
     integer("kind", SmallInteger),
     integer("cause", SmallInteger),
     text_column("department"),

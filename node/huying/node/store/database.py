@@ -13,7 +13,7 @@ import errno
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -219,11 +219,13 @@ def lock_database(path: Path) -> int:
     return descriptor
 
 
-def migrate(engine: Engine) -> None:
+def migrate(engine: Engine, refill: Callable[[Connection], object] | None = None) -> None:
     """Bring the schema to SCHEMA_REVISION, in one transaction.
 
-    Alembic is imported just where there is something to do: it costs a start a third of a second
-    and an idle node 20 MB. Raises HuyingError(CONFIG) for a database of a newer program.
+    `refill` is called in it where an older database was upgraded: some of its tables follow from
+    the entries and are new. Alembic is imported just where there is something to do: it costs a
+    start a third of a second and an idle node 20 MB. Raises HuyingError(CONFIG) for a database of a
+    newer program.
     """
     with translated(), engine.begin() as connection:
         found = schema_revision(connection)
@@ -234,6 +236,8 @@ def migrate(engine: Engine) -> None:
                 Code.CONFIG, f"the database has schema {found}, this program {SCHEMA_REVISION}"
             )
         _upgrade(connection)
+        if found is not None and refill is not None:
+            refill(connection)
 
 
 def schema_revision(connection: Connection) -> str | None:

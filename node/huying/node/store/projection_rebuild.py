@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Final
 
 from sqlalchemy import Connection, Table, create_engine, delete, event, select
 from sqlalchemy.pool import StaticPool
 
 from huying.common.codes import parse_origin
+from huying.common.errors import Code
 from huying.common.records import STATEMENT_TYPES
 from huying.common.state import Applied, FeedState
+from huying.node.store.desk_schema import DESK_RECORDS
 from huying.node.store.projections import Projections
 from huying.node.store.reader import Reader
 from huying.node.store.replay import replay
@@ -38,7 +40,7 @@ from huying.node.store.store import SqlStore
 from huying.node.store.values import text
 from huying.wire.v1 import feed_pb2
 
-__all__ = ["PROJECTED", "fill", "rebuild", "scratch"]
+__all__ = ["PROJECTED", "fill", "rebuild", "refill", "scratch"]
 
 # Says of an entry whether it was applied.
 Known = Callable[[Applied], bool]
@@ -82,11 +84,17 @@ def scratch() -> Iterator[Connection]:
         engine.dispose()
 
 
-def fill(connection: Connection, reader: Reader, known: Known | None = None) -> int:
+def fill(
+    connection: Connection,
+    reader: Reader,
+    known: Known | None = None,
+    types: Collection[int] | None = None,
+) -> int:
     """Project every entry of the reader's store into `connection`; how many there were.
 
     `known` says of a doubtful entry whether it was applied; left out, the reader's own tables do.
-    For a database other than the reader's own, what the projections look up goes along.
+    `types`: just entries of these. For a database other than the reader's own, what the projections
+    look up goes along.
     """
     projections = Projections(connection)
     known = known or (lambda applied: stands(reader, applied))
@@ -99,7 +107,12 @@ def fill(connection: Connection, reader: Reader, known: Known | None = None) -> 
     count = 0
     for feed in feeds:
         for page in replay(reader, feed):
-            applied = [one.applied for one in page if not one.doubtful or known(one.applied)]
+            applied = [
+                one.applied
+                for one in page
+                if (types is None or one.applied.head.type in types)
+                and (not one.doubtful or known(one.applied))
+            ]
             if copy_log:
                 _copy_calls(connection, reader, feed, applied)
             projections.apply(applied, settle=False)
@@ -149,19 +162,41 @@ def _copy_calls(
 def rebuild(store: SqlStore) -> int:
     """Empty every projection and fill it again, within the running transaction."""
     with store.reading() as connection:
-        known = {
-            (one.applied.feed_id, one.applied.index)
-            for feed in store.feeds()
-            for page in replay(store, feed)
-            for one in page
-            if one.doubtful and stands(store, one.applied)
-        }
+        known = _doubtful_and_known(store)
         order = _journal_order(connection)
         for table in PROJECTED:
             connection.execute(delete(table))
         count = fill(connection, store, lambda one: (one.feed_id, one.index) in known)
         _restore_order(connection, store, order)
         return count
+
+
+def refill(connection: Connection) -> int:
+    """After an upgrade, within its transaction: fill the tables of calls and of the desk.
+
+    Entries that were quarantined just because an older program did not know their type count now.
+    """
+    reader = Reader(lambda: contextlib.nullcontext(connection))
+    known = _doubtful_and_known(reader) | {
+        (feed.feed_id, index)
+        for feed in reader.feeds()
+        for index, code, *_ in reader.quarantined(feed.feed_id, 0, feed.size)
+        if code == Code.UNKNOWN_TYPE
+    }
+    for table in (CALLS, CALL_STEPS, CALL_TURNS, *DESK_RECORDS.values()):
+        connection.execute(delete(table))
+    types = {*_CALL_TYPES, *DESK_RECORDS}
+    return fill(connection, reader, lambda one: (one.feed_id, one.index) in known, types)
+
+
+def _doubtful_and_known(reader: Reader) -> set[tuple[int, int]]:
+    return {
+        (one.applied.feed_id, one.applied.index)
+        for feed in reader.feeds()
+        for page in replay(reader, feed)
+        for one in page
+        if one.doubtful and stands(reader, one.applied)
+    }
 
 
 def _journal_order(connection: Connection) -> list[tuple[int, int]]:

@@ -18,6 +18,7 @@ from huying.node.store import database
 from huying.node.store.call_queries import CallQueries
 from huying.node.store.census_queries import CensusQueries
 from huying.node.store.duty_queries import DutyQueries
+from huying.node.store.measure_queries import MeasureQueries
 from huying.node.store.order_queries import OrderQueries
 from huying.node.store.policy_queries import PolicyQueries
 from huying.node.store.provision_queries import ProvisionQueries
@@ -38,6 +39,7 @@ class Reader(
     PolicyQueries,
     OrderQueries,
     CensusQueries,
+    MeasureQueries,
 ):
     """Every query there is. What a method returns is one consistent view; two calls may differ."""
 

@@ -91,7 +91,7 @@ class SqlStore(Reader):
         try:
             _create_private(path)
             engine = database.open_writer_engine(url)
-            database.migrate(engine)
+            database.migrate(engine, _refill)
             with translated():
                 return cls(engine, lock)
         except BaseException:
@@ -247,3 +247,9 @@ def _create_private(path: Path) -> None:
     """The database is its owner's alone; SQLite gives the WAL the same mode."""
     with translated():
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _refill(connection: Connection) -> None:
+    from huying.node.store.projection_rebuild import refill
+
+    refill(connection)

@@ -191,6 +191,7 @@ def _calls() -> None:
         _blob("call"),
         _text("caller"),
         _number("number", sa.Integer),
+        _text("sequencer"),
         *(_number(name, small) for name in ("kind", "cause")),
         _text("department"),
         *(_number(f"{name}_micros") for name in ("begun", "ended", "due")),
