@@ -104,9 +104,7 @@ def open_contact(
         if is_sealed_to(sealed, key.public_key):
             info = _info(network, home, record, handler, sealed[:_KEY_ID_BYTES])
             try:
-                return hotline_pb2.HotlineContact.FromString(
-                    key.open(sealed[_KEY_ID_BYTES:], info)
-                )
+                return hotline_pb2.HotlineContact.FromString(key.open(sealed[_KEY_ID_BYTES:], info))
             except DecodeError:
                 raise HuyingError(Code.KEY, "the sealed contact does not parse") from None
     raise HuyingError(Code.KEY, "the contact is sealed to a key that is not here")

@@ -469,6 +469,9 @@ class WatchRequest(_message.Message):
 
     CURSOR_FIELD_NUMBER: _builtins.int
     TYPES_FIELD_NUMBER: _builtins.int
+    UNTIL_END_FIELD_NUMBER: _builtins.int
+    until_end: _builtins.bool
+    """end where there is nothing more now, in place of waiting for it"""
     @_builtins.property
     def cursor(self) -> _containers.RepeatedCompositeFieldContainer[Global___Position]:
         """Where to go on in each feed; a feed not named starts at its first entry."""
@@ -482,10 +485,11 @@ class WatchRequest(_message.Message):
         *,
         cursor: _abc.Iterable[Global___Position] | None = ...,
         types: _abc.Iterable[_feed_pb2.RecordType.ValueType] | None = ...,
+        until_end: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "types", b"types"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "types", b"types", "until_end", b"until_end"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

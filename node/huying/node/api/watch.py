@@ -48,7 +48,7 @@ class _OnThread(Protocol):
 
 
 class Watch:
-    """One open stream. `types` empty: all."""
+    """One open stream. `types` empty: all; `until_end`: it ends where it would wait."""
 
     def __init__(
         self,
@@ -57,15 +57,18 @@ class Watch:
         on_thread: _OnThread,
         cursor: Cursor,
         types: frozenset[int],
+        *,
+        until_end: bool = False,
     ) -> None:
         self._runtime = runtime
         self._reads = reads
         self._on_thread = on_thread
         self._cursor = cursor
         self._types = types
+        self._until_end = until_end
 
     async def changes(self) -> AsyncIterator[api_pb2.Change]:
-        """Changes for ever; in each feed in its order, no entry twice and none left out."""
+        """Changes, for ever unless `until_end`; in each feed in its order, no entry twice and none left out."""
         # Unequal to any count, so the first wait tells where the count stands.
         seen = await self._runtime.wait_change(-1)
         while True:
@@ -80,6 +83,8 @@ class Watch:
                 self._cursor[feed.origin] = following
                 for change in _changes(feed.origin, records, following):
                     yield change
+            if not moved and self._until_end:
+                return
             if not moved:
                 seen = await self._runtime.wait_change(seen)
 
