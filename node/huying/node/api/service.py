@@ -122,7 +122,14 @@ class NodeService(api_pb2_grpc.NodeServicer):
         if len(self._watches) >= WATCHES_MAX:
             raise HuyingError(Code.BUSY, f"{WATCHES_MAX} watches are open already")
         cursor = Cursor.parse(request.cursor)
-        watch = Watch(self._runtime, self._reads, self._read, cursor, frozenset(request.types))
+        watch = Watch(
+            self._runtime,
+            self._reads,
+            self._read,
+            cursor,
+            frozenset(request.types),
+            until_end=request.until_end,
+        )
         task = asyncio.current_task()
         assert task is not None, "gRPC runs every call in a task"
         self._watches.add(task)
