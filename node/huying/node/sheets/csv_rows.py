@@ -25,10 +25,13 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_ENCODINGS: Final = ("utf-8-sig", "gb18030")
+_CHANCE_CHARACTERS: Final = 8  # so many in a row may fit UTF-8 by chance
 _UNREADABLE: Final = (
     "无法识别文字编码,请另存为“CSV UTF-8(逗号分隔)”后重试"
     " · the text is in no encoding known here: save it as 'CSV UTF-8', then retry"
+)
+_DAMAGED: Final = (
+    "UTF-8 文字已损坏或不完整,请重新导出 · the UTF-8 text is damaged or cut short: export it again"
 )
 _QUOTES: Final = (
     "从这一行起引号不成对,请检查这一行的双引号 · quotes don't pair from this row on: check them"
@@ -58,10 +61,32 @@ def _find_encoding(path: Path) -> str:
             return _checked(path, encoding)
     if (without_mark := _utf16_without_mark(start)) and _decodes(path, without_mark):
         return without_mark
-    for encoding in _ENCODINGS:
-        if _decodes(path, encoding):
-            return encoding
-    raise SheetError(_UNREADABLE)
+    wide = _wide_before_fault(path)
+    if wide is None:
+        return "utf-8"
+    # Other encodings fail the rules of UTF-8 at the first words. What kept to them for longer is
+    # UTF-8 that was damaged or cut short, and would decode as GB18030 to other characters.
+    if wide <= _CHANCE_CHARACTERS and _decodes(path, "gb18030"):
+        return "gb18030"
+    raise SheetError(_UNREADABLE if wide <= _CHANCE_CHARACTERS else _DAMAGED)
+
+
+def _wide_before_fault(path: Path) -> int | None:
+    """How many characters beyond ASCII stand before the first fault in UTF-8; None: no fault."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    wide = 0
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE_BYTES):
+                wide += _wide(decoder.decode(piece))
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        return wide + _wide(error.object[: error.start].decode("utf-8"))
+    return None
+
+
+def _wide(text: str) -> int:
+    return 0 if text.isascii() else sum(not char.isascii() for char in text)
 
 
 def _utf16_without_mark(start: bytes) -> str:
