@@ -14,10 +14,19 @@ from typing import Any, TypeVar
 
 import pytest
 
-from huying.common.effects import Append, Appended, AppendReceipt, DraftEntry
+from huying.common.effects import (
+    Append,
+    Appended,
+    AppendReceipt,
+    DraftEntry,
+    Operate,
+    Operated,
+    Operation,
+)
 from huying.common.status import NodeStatus
 from huying.node import config as node_config
 from huying.node import keys
+from huying.node.admin import AdminNode
 from huying.node.api.calls import Calls
 from huying.node.api.client import Client
 from huying.node.api.ports import Facts
@@ -83,6 +92,18 @@ class TinyRuntime:
             raise answer.error
         return answer.receipts
 
+    async def operate(self, operation: Operation) -> Any:
+        network = self._served.network
+        network.clock.seconds += 1
+        effects = self._engine.step([Operate(object(), operation)])
+        (answer,) = (effect for effect in effects if isinstance(effect, Operated))
+        network._effects(self._code, [each for each in effects if each is not answer])
+        network.run()
+        self._served.changed()
+        if answer.error is not None:
+            raise answer.error
+        return answer.result
+
     async def wait_change(self, seen: int) -> int:
         while self._engine.change_count == seen:
             await self._served.change.wait()
@@ -111,6 +132,7 @@ class ServedNetwork:
         self.thread = LoopThread()
         self.runtimes = {code: TinyRuntime(self, code) for code in self.configs}
         self._readers: list[FileReader] = []
+        self.readers: dict[str, FileReader] = {}
         self.servers: dict[str, ApiServer] = {}
         self.thread.run(self._start())
 
@@ -122,6 +144,7 @@ class ServedNetwork:
         for code, config in self.configs.items():
             reader = FileReader(sqlite_url(config.database_file))
             self._readers.append(reader)
+            self.readers[code] = reader
             reads = StoreReads(reader)
             identity = self._identity(code)
             service = NodeService(
@@ -138,7 +161,7 @@ class ServedNetwork:
                 ),
                 runtime=self.runtimes[code],
                 reads=reads,
-                calls=Calls(code, self.network.clock, reads.call),
+                calls=Calls(code, self.network.clock, reads),
                 clock=self.network.clock,
                 retry_next=lambda: {COUNTY: 1_700_000_100.0},
             )
@@ -148,6 +171,8 @@ class ServedNetwork:
                 token=self.token(code),
                 runtime=self.runtimes[code],
                 service=service,
+                # Nobody joins here, so nothing asks for the enrolment.
+                admin=AdminNode(config, self.runtimes[code], reader, None),  # type: ignore[arg-type]
             )
             await self.servers[code].start()
 

@@ -15,15 +15,18 @@ from huying.common.errors import Code, HuyingError
 from huying.common.grants import Grant
 from huying.common.leaf import BODY_OFFSET, leaf_slots, unpack_openings
 from huying.common.limits import RECORD_ID_BYTES
+from huying.common.provisions import stage_of
 from huying.common.spans import NO_SPANS, Span, erasable
 from huying.common.state import StoredEntry
 from huying.node.admin import AdminNode
 from huying.node.api.entries import slot_fields
 from huying.node.store.content import message_bytes, peek_head
+from huying.node.store.provision_queries import Provision
 from huying.node.store.reader import Reader
 from huying.node.store.replay import erased_of
 from huying.node.store.schema import CALLS, RECORDS
 from huying.wire.v1 import admin_pb2, feed_pb2, trust_pb2
+from huying.wire.v1 import provision_pb2 as wire
 
 if TYPE_CHECKING:
     from huying.common.engine import Engine
@@ -35,6 +38,14 @@ _SAID = (
     int(feed_pb2.RECORD_TYPE_DISCLOSURE),
     int(feed_pb2.RECORD_TYPE_ERASURE_RECEIPT),
 )
+# What is told of a provision, by its stage.
+_PROVISIONS = {
+    wire.PROVISION_STAGE_WAITING: "provide_asked",
+    wire.PROVISION_STAGE_APPROVED: "provide",
+    wire.PROVISION_STAGE_DENIED: "provide_denied",
+    wire.PROVISION_STAGE_WITHDRAWN: "provide_withdrawn",
+    wire.PROVISION_STAGE_EXPIRED: "provide_ended",
+}
 
 
 async def show_subject(
@@ -54,6 +65,7 @@ class _Known:
     code: str
     codes: tuple[str, ...]  # of every known node, this one included
     pending: dict[tuple[str, int], frozenset[str]]  # by erase entry, who has not confirmed it
+    now_micros: int  # unix
 
 
 class _Ask:
@@ -63,7 +75,8 @@ class _Ask:
         own = engine.identity.code
         codes = {own, *(pin.code for pin in engine.roster.pins())}
         pending = engine.replica.erasures.pending()
-        return _Known(own, tuple(sorted(codes)), {at: who for at, (_, who) in pending.items()})
+        unconfirmed = {at: who for at, (_, who) in pending.items()}
+        return _Known(own, tuple(sorted(codes)), unconfirmed, int(engine.clock.now() * 1e6))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +116,13 @@ def _collect(reader: Reader, known: _Known, record: bytes) -> admin_pb2.ShowSubj
                 shown = _entry(feed.origin, index, entry, spans.at(index), grants, known.codes)
                 response.type = peek_head(entry.openings).type
                 response.entries.append(shown)
+        provisions = snapshot.provisions_of(record)
     if not response.entries:
         raise HuyingError(Code.NOT_FOUND, f"nothing is known of record {record.hex()}")
     _add_decisions(response, said, places, known)
+    for one in provisions:
+        if one.home == home:
+            _add_provision(response, one, known.now_micros)
     return response
 
 
@@ -215,3 +232,30 @@ def _decide(response: admin_pb2.ShowSubjectResponse, said: _Said, kind: str, **m
         time_micros=said.head.time_micros,
         **more,
     )
+
+
+def _add_provision(
+    response: admin_pb2.ShowSubjectResponse, one: Provision, now_micros: int
+) -> None:
+    """Who asked for fields of it, what became of that, and every look."""
+    decision = None if one.decision is None else one.decision.message
+    stage = stage_of(decision, one.request.expires_micros, now_micros)
+    told = one.decision
+    response.decisions.add(
+        kind=_PROVISIONS[stage],
+        origin=one.origin if told is None else told.origin,
+        index=one.index if told is None else told.index,
+        time_micros=one.time_micros if told is None else told.time_micros,
+        reason=f"{one.request.purpose} [{', '.join(one.request.fields)}]",
+        parties=[one.asker, one.request.department],
+        expires_micros=one.request.expires_micros,
+    )
+    for look in one.receipts:
+        if look.message.use == wire.PROVISION_USE_SHOWN:
+            response.decisions.add(
+                kind="look",
+                origin=look.origin,
+                index=look.index,
+                time_micros=look.message.used_micros,
+                parties=[one.asker, one.request.department, look.message.actor],
+            )

@@ -18,7 +18,17 @@ _STATES: Final = {
     "erased": "已删除 erased",
     "lost": "已丢失 lost",
 }
-_KINDS: Final = {"erase": "删除 erase", "disclose": "披露 disclose", "receipt": "回执 receipt"}
+_KINDS: Final = {
+    "erase": "删除 erase",
+    "disclose": "披露 disclose",
+    "receipt": "回执 receipt",
+    "provide_asked": "申请提供 asked for",
+    "provide": "提供 provided",
+    "provide_denied": "拒绝提供 denied",
+    "provide_withdrawn": "撤回提供 withdrawn",
+    "provide_ended": "提供已到期 ended",
+    "look": "查看 looked at",
+}
 
 
 def group() -> typer.Typer:
