@@ -11,6 +11,7 @@ from huying.common.field_checks import (
     Rule,
     above,
     anything,
+    below,
     departments,
     free_text,
     here_or_below,
@@ -126,8 +127,9 @@ CALL_RULES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "manner": _stars,
         "comment": Rule(free_text),
     },
-    "Supplement": {"text": required(masked_text), "attachments": NESTED},
-    "Reopen": {"reason": required(masked_text)},
+    # Text and reason must be there, too, but not in a took that refuses: see `call_judge`.
+    "Supplement": {"text": Rule(masked_text), "attachments": NESTED},
+    "Reopen": {"reason": Rule(masked_text)},
     "Withdraw": {"reason": Rule(masked_text)},
     "Urge": {"reason": Rule(masked_text)},
     "Admit": {"note": Rule(masked_text)},
@@ -161,7 +163,7 @@ CALL_RULES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "reason": Rule(masked_text),
     },
     "Party": {
-        "code": required(here_or_below),
+        "code": required(below),
         "role": required(anything),
         "category": Rule(short_text),
         "title": Rule(masked_text),

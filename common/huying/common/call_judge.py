@@ -87,11 +87,18 @@ def _can_be_repeated(proposal: calls_pb2.CallStep, code: str) -> bool:
         check_fields(proposal, code)
     except HuyingError:
         return False
+    if not _says_something(proposal):
+        return False
+    return proposal.ByteSize() <= PROPOSAL_BYTES_MAX
+
+
+def _says_something(proposal: calls_pb2.CallStep) -> bool:
     if proposal.HasField("rate"):
         rate = proposal.rate
-        if not (rate.satisfaction or rate.response or rate.manner):
-            return False
-    return proposal.ByteSize() <= PROPOSAL_BYTES_MAX
+        return bool(rate.satisfaction or rate.response or rate.manner)
+    if proposal.HasField("supplement"):
+        return bool(proposal.supplement.text)
+    return bool(proposal.reopen.reason) if proposal.HasField("reopen") else True
 
 
 def check_own_step(state: CallState, step: calls_pb2.CallStep) -> None:
@@ -142,6 +149,6 @@ def check_proposal(state: CallState, code: str, step: calls_pb2.CallStep) -> Non
     raise HuyingError(
         Code.INVALID_ARGUMENT,
         f"{kind}: the call's id of {RECORD_ID_BYTES} bytes, its caller, ratings from 1 to "
-        f"{SATISFACTION_STARS_MAX}, texts without phone or ID numbers, and at most "
-        f"{PROPOSAL_BYTES_MAX} bytes in all are needed",
+        f"{SATISFACTION_STARS_MAX}, a reason or text where the step needs one, "
+        f"no phone or ID number in it, and at most {PROPOSAL_BYTES_MAX} bytes in all are needed",
     )
