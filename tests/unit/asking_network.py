@@ -13,7 +13,7 @@ import pytest
 
 from huying.common.census import question_draft, tally_record
 from huying.common.census_template import Template
-from huying.common.effects import AppendReceipt, DraftEntry
+from huying.common.effects import Append, Appended, AppendReceipt, DraftEntry
 from huying.node.census_answers import CensusAnswers
 from huying.node.census_templates import template
 from huying.node.desk import census as desk
@@ -39,7 +39,15 @@ class _Runtime:
         self._code = code
 
     async def append(self, drafts: Sequence[DraftEntry]) -> tuple[AppendReceipt, ...]:
-        return tuple(self._network.append(self._code, *drafts))
+        network = self._network
+        network.clock.seconds += 1
+        effects = network.engines[self._code].step([Append(object(), tuple(drafts))])
+        (answer,) = (one for one in effects if isinstance(one, Appended))
+        network._effects(self._code, [one for one in effects if one is not answer])
+        network.run()
+        if answer.error is not None:
+            raise answer.error
+        return answer.receipts
 
     async def operate(self, operation: Any) -> Any:
         return self._network.operate(self._code, operation)
