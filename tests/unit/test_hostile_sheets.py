@@ -71,7 +71,7 @@ def refused(tmp_path: Path, name: str, data: bytes) -> SheetError:
         ("a.csv", b",,\n,,\n", "empty"),
         ("a.csv", b"\xff\xff\xff,\xff\n", "no encoding"),
         ("a.csv", "序号,事项名称\n1,农村道路".encode()[:-1], "cut short"),
-        ("a.csv", "序号,事项名称\n".encode() + b"1,\xff\n", "damaged"),
+        ("a.csv", "序号,事项名称,牵头部门\n".encode() + b"1,\xff,\n", "damaged"),
         ("a.csv", book(), "not what .csv says"),
         ("a.csv", OLE, "not what .csv says"),
         ("a.xlsx", b"a,b\n1,2\n", "not what .xlsx says"),
@@ -132,7 +132,6 @@ def test_a_file_over_the_limit_is_not_opened(
         file.truncate((1 << 20) + 1)
     with pytest.raises(SheetError, match="over 1 MiB"):
         read_sheet(path)
-    assert reading.limits.SHEET_BYTES_MAX == 1 << 20
 
 
 def test_an_encrypted_member_is_said_to_be_one(tmp_path: Path) -> None:
