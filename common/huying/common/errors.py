@@ -83,6 +83,7 @@ class Code(enum.IntEnum):
     BUNDLE_GAP = 54
     NOT_ALONE = 55
     NOT_ENTITLED = 56
+    EXPORT_TAMPERED = 57
     # 60-79: the node's own state.
     RECOVERING = 60
     DRAINING = 61
@@ -344,6 +345,12 @@ ADVICE: Final[dict[Code, Advice]] = {
         _REQUEST,
         "缺少前面的数据包,请先导入",
         "an earlier bundle is missing: import it first",
+    ),
+    Code.EXPORT_TAMPERED: Advice(
+        "DATA_LOSS",
+        _DATA,
+        "导出的文件夹不完整或被改动过,不予采信",
+        "the export is incomplete or was altered: do not rely on it",
     ),
     Code.NOT_ALONE: Advice(
         "FAILED_PRECONDITION",

@@ -102,6 +102,7 @@ LIST_ENTRIES_MAX: Final = 1000
 CALL_EARLIER_MAX: Final = 100  # steps named to a party that joins late; they fit into its entry
 PARTY_SUMMARY_CHARACTERS_MAX: Final = 1000  # of a description, told to a party that joins late
 CALL_STEPS_MAX: Final = 1000  # shown of one call; an honest one has ten
+CALL_INDEX_BYTES_MAX: Final = 4 * MIB  # of the list in an exported call, state included
 TEXT_CHARACTERS_MAX: Final = 4000
 NAME_CHARACTERS_MAX: Final = 200
 
@@ -183,3 +184,4 @@ ORDER_BATCH_BYTES_MAX: Final = 4 * MIB  # of orders in one request
 ORDER_NEAR_SECONDS: Final = 259_200.0  # three days between two tellings of one matter
 ORDER_COMPARISONS_MAX: Final = 16  # earlier orders of one caller, and of one place
 ORDER_CANDIDATES_MAX: Final = 4096  # earlier orders read again for one batch
+CURSOR_BYTES_MAX: Final = 1 * MIB  # of a watch: a line for each feed (docs/INTEGRATION.md)

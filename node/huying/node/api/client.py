@@ -91,6 +91,14 @@ class Client:
         """Raise a call."""
         return self._call(self._stub.RaiseCall, request)
 
+    def draft_call(self, request: api_pb2.DraftCallRequest) -> api_pb2.CallStepResponse:
+        """Write a draft of a call."""
+        return self._call(self._stub.DraftCall, request)
+
+    def decide_draft(self, request: api_pb2.DecideDraftRequest) -> api_pb2.CallStepResponse:
+        """Approve a draft, or refuse it."""
+        return self._call(self._stub.DecideDraft, request)
+
     def take_call_step(self, request: api_pb2.TakeCallStepRequest) -> api_pb2.CallStepResponse:
         """Write a step of a call."""
         return self._call(self._stub.TakeCallStep, request)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from huying.common.effects import AppendReceipt, DraftEntry
+from huying.common.errors import HuyingError
 from huying.common.state import FeedState
 from huying.common.status import NodeStatus
 from huying.wire.v1 import api_pb2, calls_pb2
@@ -62,14 +63,29 @@ class CallService(Protocol):
     """
 
     def raise_call(self, call: calls_pb2.Call, request_id: bytes) -> DraftEntry:
-        """The draft of a new call. Raises HuyingError(INVALID_ARGUMENT)."""
+        """The draft of a new call. Raises HuyingError(INVALID_ARGUMENT or NOT_FOUND)."""
         ...
 
-    def step(self, step: calls_pb2.CallStep, request_id: bytes) -> DraftEntry:
-        """The draft of a step.
+    def draft_call(self, draft: calls_pb2.CallDraft, request_id: bytes) -> DraftEntry:
+        """The entry of a draft that waits for approval. Raises as `raise_call`."""
+        ...
+
+    def decide_draft(self, request: api_pb2.DecideDraftRequest) -> tuple[DraftEntry, ...]:
+        """What approving or refusing a draft writes; the first carries the request's id.
+
+        Raises HuyingError(NOT_FOUND, WRONG_STAGE or INVALID_ARGUMENT).
+        """
+        ...
+
+    def step(self, step: calls_pb2.CallStep, request_id: bytes) -> tuple[DraftEntry, ...]:
+        """The draft of a step, and what is written along with it.
 
         Raises HuyingError(WRONG_STAGE, NOT_A_PARTY, NOT_FOUND or INVALID_ARGUMENT).
         """
+        ...
+
+    def explained(self, error: HuyingError, call: bytes) -> HuyingError:
+        """The refusal of a step of that call, with what came before it. Raises nothing."""
         ...
 
 
@@ -94,9 +110,9 @@ class Reads(Protocol):
         ...
 
     def calls(
-        self, department: str, *, open_only: bool, stage: int, limit: int, page_token: bytes
+        self, wanted: api_pb2.ListCallsRequest, limit: int, now_micros: int
     ) -> api_pb2.ListCallsResponse:
-        """One page of calls, without their steps."""
+        """One page of calls, without their steps; overdue is what ran out before `now_micros`."""
         ...
 
     def call_counts(self) -> tuple[int, int, int]:

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from functools import lru_cache
-from typing import TypeVar
 
-from google.protobuf.message import DecodeError
+from sqlalchemy import func, select
 
+from huying.common.calls import SequencedStep, fold
+from huying.common.codes import is_within, parse_origin
 from huying.common.errors import Code, HuyingError
+from huying.common.limits import CALL_STEPS_MAX
 from huying.common.state import FeedState
-from huying.node.api.entries import slot_fields
+from huying.node.api.call_book import KnownCall, PendingStep
+from huying.node.api.call_views import (
+    add_state,
+    call_view,
+    parse_message,
+    sequenced,
+    slot_views,
+    step_view,
+)
 from huying.node.api.losses import lost_ranges, mark_lost
 from huying.node.store.call_queries import CallRow, CallStepRow
+from huying.node.store.desk_schema import DUTY_LISTS
 from huying.node.store.reader import Reader
 from huying.node.store.record_queries import RecordRow
-from huying.node.store.schema import PROPOSAL_PENDING, PROPOSAL_VOID, STEP_RAISE
-from huying.wire.v1 import api_pb2, calls_pb2
+from huying.node.store.schema import PROPOSAL_PENDING, RECORDS, STEP_RAISE
+from huying.wire.v1 import api_pb2, calls_pb2, feed_pb2, policy_pb2
 
 __all__ = ["StoreReads"]
-
-M = TypeVar("M", calls_pb2.Call, calls_pb2.CallStep)
 
 
 class StoreReads:
@@ -47,28 +55,110 @@ class StoreReads:
 
     def call(self, call: bytes) -> api_pb2.CallView:
         """See `Reads`."""
-        found = self._reader.get_call(call)
-        if found is None:
-            raise HuyingError(Code.NOT_FOUND, "no such call here")
-        row, steps = found
-        view = _call_view(row)
-        view.steps.extend(_step_view(step) for step in steps)
+        row, rows = self._found(call)
+        view = call_view(row)
+        view.steps.extend(step_view(step) for step in rows)
+        steps = self._sequenced(row, rows)
+        add_state(view, fold(steps), steps)
+        if event := self._event_of(view):
+            view.event.CopyFrom(event)
         return view
 
+    def known_call(self, call: bytes) -> KnownCall:
+        """See `CallBook`."""
+        row, rows = self._found(call)
+        steps = self._sequenced(row, rows)
+        places = {(one.epoch, one.index): one for one in steps}
+        ordered = [
+            (each.origin, places[place], each.time_micros)
+            for each in rows
+            if each.home == row.sequencer
+            and (place := (parse_origin(each.origin).epoch, each.index)) in places
+        ]
+        return KnownCall(
+            call=row.call,
+            caller=row.caller,
+            sequencer=row.sequencer,
+            content=parse_message(calls_pb2.Call, row.message),
+            state=fold(steps),
+            steps=tuple(sorted(ordered, key=lambda one: one[1].place)),
+            pending=tuple(
+                PendingStep(
+                    each.home,
+                    each.step,
+                    getattr(parse_message(_class_of(each), each.message), "actor", ""),
+                    each.time_micros,
+                )
+                for each in rows
+                if each.state == PROPOSAL_PENDING
+            ),
+        )
+
     def calls(
-        self, department: str, *, open_only: bool, stage: int, limit: int, page_token: bytes
+        self, wanted: api_pb2.ListCallsRequest, limit: int, now_micros: int
     ) -> api_pb2.ListCallsResponse:
         """See `Reads`."""
         page = self._reader.list_calls(
-            department=department,
-            open_only=open_only,
-            stage=stage,
+            department=wanted.department,
+            open_only=wanted.open,
+            stage=wanted.stage,
+            caller=wanted.caller,
+            category=wanted.category,
+            overdue_before_micros=now_micros if wanted.overdue else 0,
+            order="deadline" if wanted.order == api_pb2.CALL_ORDER_DEADLINE else "newest",
             limit=limit,
-            page_token=page_token,
+            page_token=wanted.page_token,
         )
         return api_pb2.ListCallsResponse(
-            calls=[_call_view(row) for row in page.rows], next_page_token=page.next_token
+            calls=[call_view(row) for row in page.rows], next_page_token=page.next_token
         )
+
+    def policy(self, sequencer: str) -> policy_pb2.Policy:
+        """See `CallBook`."""
+        return self._reader.policy(sequencer, None)
+
+    def duty_version(self, sequencer: str) -> int:
+        """See `CallBook`."""
+        query = select(func.max(DUTY_LISTS.c.version)).where(DUTY_LISTS.c.home == sequencer)
+        return self._reader.select(query)[0][0] or 0
+
+    def event_home(self, event: bytes, homes: Sequence[str]) -> str:
+        """See `CallBook`."""
+        events = RECORDS[feed_pb2.RECORD_TYPE_EVENT]
+        query = (
+            select(events.c.home)
+            .where(events.c.record == event, events.c.home.in_(homes))
+            .order_by(events.c.home)
+            .limit(1)
+        )
+        found = self._reader.select(query)
+        return str(found[0][0]) if found else ""
+
+    def divisions_below(self, code: str) -> list[str]:
+        """See `CallBook`."""
+        codes = {pin.code for pin in self._reader.members()}
+        return sorted(one for one in codes if one != code and is_within(one, code))
+
+    def _found(self, call: bytes) -> tuple[CallRow, list[CallStepRow]]:
+        found = self._reader.get_call(call)
+        if found is None:
+            raise HuyingError(Code.NOT_FOUND, "no such call here")
+        return found
+
+    def _sequenced(self, row: CallRow, rows: list[CallStepRow]) -> list[SequencedStep]:
+        """What the sequencer wrote of the call, of which `rows` are all or just the first."""
+        if len(rows) < CALL_STEPS_MAX:
+            return sequenced(rows, row.sequencer)
+        return self._reader.sequenced_steps(row.sequencer, row.caller, row.call)
+
+    def _event_of(self, call: api_pb2.CallView) -> api_pb2.RecordView | None:
+        """The event that a call refers to, of its village or of the caller; None: not here."""
+        event = call.content.event
+        for home in filter(None, (call.content.village, call.caller)) if event else ():
+            row = self._reader.get_record(feed_pb2.RECORD_TYPE_EVENT, home, event)
+            if row is not None:
+                return self._views([row])[0]
+        return None
 
     def call_counts(self) -> tuple[int, int, int]:
         """See `Reads`."""
@@ -97,23 +187,6 @@ class StoreReads:
         return views
 
 
-@lru_cache(maxsize=1024)  # a type at a level has one answer
-def _fields(type_: int, home: str) -> dict[int, tuple[str, ...]]:
-    return slot_fields(type_, home)
-
-
-def _slot_views(type_: int, home: str, slots: bytes) -> list[api_pb2.Slot]:
-    fields = _fields(type_, home)
-    return [
-        api_pb2.Slot(
-            slot=slot,
-            state=state,  # type: ignore[arg-type]  # an open enum: any number is a state
-            fields=fields.get(slot, ()),
-        )
-        for slot, state in zip(slots[::2], slots[1::2], strict=True)
-    ]
-
-
 def _record_view(row: RecordRow) -> api_pb2.RecordView:
     return api_pb2.RecordView(
         type=row.type,  # type: ignore[arg-type]  # an open enum
@@ -124,44 +197,9 @@ def _record_view(row: RecordRow) -> api_pb2.RecordView:
         time_micros=row.time_micros,
         kind=row.kind,  # type: ignore[arg-type]  # an open enum
         message=row.message,
-        slots=_slot_views(row.type, row.home, row.slots),
+        slots=slot_views(row.type, row.home, row.slots),
     )
 
 
-def _call_view(row: CallRow) -> api_pb2.CallView:
-    return api_pb2.CallView(
-        call=row.call,
-        caller=row.caller,
-        sequencer=row.sequencer,
-        content=_parse(calls_pb2.Call, row.message),
-        stage=row.stage,  # type: ignore[arg-type]  # an open enum
-        department=row.department,
-        raised_micros=row.raised_micros,
-        received_micros=row.received_micros,
-        deadline_micros=row.deadline_micros,
-        answered_micros=row.answered_micros,
-        confirmed_micros=row.confirmed_micros,
-        satisfaction=row.satisfaction,
-    )
-
-
-def _step_view(row: CallStepRow) -> api_pb2.CallStepView:
-    view = api_pb2.CallStepView(
-        origin=row.origin,
-        index=row.index,
-        time_micros=row.time_micros,
-        pending=row.state == PROPOSAL_PENDING,
-        void=row.state == PROPOSAL_VOID,
-        void_reason=row.void_reason,  # type: ignore[arg-type]  # an open enum
-    )
-    # The raise is the call itself: its content is in the view, and its step stays empty.
-    if row.step != STEP_RAISE:
-        view.step.CopyFrom(_parse(calls_pb2.CallStep, row.message))
-    return view
-
-
-def _parse(message_class: type[M], data: bytes) -> M:
-    try:
-        return message_class.FromString(data)
-    except DecodeError:
-        raise HuyingError(Code.CORRUPT, "a stored call does not parse") from None
+def _class_of(row: CallStepRow) -> type[calls_pb2.Call | calls_pb2.CallStep]:
+    return calls_pb2.Call if row.step == STEP_RAISE else calls_pb2.CallStep

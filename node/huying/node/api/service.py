@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
+from weakref import WeakValueDictionary
 
 import grpc
 
@@ -64,6 +65,8 @@ class NodeService(api_pb2_grpc.NodeServicer):
         self._observe_append = observe_append
         self._threads = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="huying-read")
         self._watches: set[asyncio.Task[Any]] = set()
+        # Whoever is at a call holds its lock, and so keeps it here.
+        self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
     def close(self) -> None:
         """End the watches and the reading threads."""
@@ -149,13 +152,33 @@ class NodeService(api_pb2_grpc.NodeServicer):
         return api_pb2.CallStepResponse(call=receipt.record, receipt=receipt)
 
     @guarded
+    async def DraftCall(
+        self, request: api_pb2.DraftCallRequest, context: Context
+    ) -> api_pb2.CallStepResponse:
+        """Write a draft; its id becomes the call's."""
+        draft = await self._read(lambda: self._calls.draft_call(request.draft, request.request_id))
+        (receipt,) = await self._append([draft])
+        return api_pb2.CallStepResponse(call=receipt.record, receipt=receipt)
+
+    @guarded
+    async def DecideDraft(
+        self, request: api_pb2.DecideDraftRequest, context: Context
+    ) -> api_pb2.CallStepResponse:
+        """Approve a draft, which raises the call, or refuse it."""
+        return await self._decide(
+            request.draft, request.request_id, lambda: self._calls.decide_draft(request)
+        )
+
+    @guarded
     async def TakeCallStep(
         self, request: api_pb2.TakeCallStepRequest, context: Context
     ) -> api_pb2.CallStepResponse:
         """Write a step of a call."""
-        found = await self._read(lambda: self._step_draft(request))
-        receipt = found if isinstance(found, api_pb2.Receipt) else (await self._append([found]))[0]
-        return api_pb2.CallStepResponse(call=request.step.call, receipt=receipt)
+        return await self._decide(
+            request.step.call,
+            request.request_id,
+            lambda: self._calls.step(request.step, request.request_id),
+        )
 
     @guarded
     async def GetCall(self, request: api_pb2.GetCallRequest, context: Context) -> api_pb2.CallView:
@@ -170,15 +193,8 @@ class NodeService(api_pb2_grpc.NodeServicer):
     ) -> api_pb2.ListCallsResponse:
         """One page of calls."""
         limit = _limit(request.limit)
-        return await self._read(
-            lambda: self._reads.calls(
-                request.department,
-                open_only=request.open,
-                stage=request.stage,
-                limit=limit,
-                page_token=request.page_token,
-            )
-        )
+        now_micros = int(self._clock.now() * 1e6)
+        return await self._read(lambda: self._reads.calls(request, limit, now_micros))
 
     @guarded
     async def Status(
@@ -190,16 +206,31 @@ class NodeService(api_pb2_grpc.NodeServicer):
             self._facts, self._runtime.status(), self._retry_next(), counts, self._clock.now()
         )
 
-    def _step_draft(self, request: api_pb2.TakeCallStepRequest) -> DraftEntry | api_pb2.Receipt:
-        """The draft of a step, or where it stands: one that was taken moved the call on itself."""
-        try:
-            return self._calls.step(request.step, request.request_id)
-        except HuyingError:
-            known = self._reads.request(request.request_id) if request.request_id else None
-            if known is None:
-                raise
-            origin, index, record = known
-            return api_pb2.Receipt(origin=origin, index=index, record=record, repeated_request=True)
+    async def _decide(
+        self, call: bytes, request_id: bytes, draft: Callable[[], tuple[DraftEntry, ...]]
+    ) -> api_pb2.CallStepResponse:
+        """Read, check and write one step of a call or draft, with nobody else in between.
+
+        The sequencer's own steps are checked once more inside the transaction; of a proposal only
+        this keeps two people at two screens from sending it twice.
+        """
+        lock = self._turns.setdefault(call, asyncio.Lock())
+        async with lock:
+            try:
+                receipts = await self._append(list(await self._read(draft)))
+            except HuyingError as error:
+                # A request that was written moved the call on itself.
+                known = self._reads.request(request_id) if request_id else None
+                if known is None:
+                    refused = error
+                    raise await self._read(lambda: self._calls.explained(refused, call)) from None
+                origin, index, record = known
+                receipts = [
+                    api_pb2.Receipt(
+                        origin=origin, index=index, record=record, repeated_request=True
+                    )
+                ]
+        return api_pb2.CallStepResponse(call=call, receipt=receipts[0], further=receipts[1:])
 
     async def _append(self, drafts: list[DraftEntry]) -> list[api_pb2.Receipt]:
         began = self._clock.monotonic()

@@ -68,7 +68,10 @@ class Watch:
         self._until_end = until_end
 
     async def changes(self) -> AsyncIterator[api_pb2.Change]:
-        """Changes, for ever unless `until_end`; in each feed in its order, no entry twice and none left out."""
+        """Changes, for ever unless `until_end`.
+
+        In each feed in its order, no entry twice and none left out.
+        """
         # Unequal to any count, so the first wait tells where the count stands.
         seen = await self._runtime.wait_change(-1)
         while True:

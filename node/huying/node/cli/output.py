@@ -27,8 +27,10 @@ _OF_INPUT: Final = frozenset({Code.INVALID_ARGUMENT, Code.CONFIG, Code.ENTRY_TOO
 _NAMED: Final = re.compile(r"(--[a-z][a-z-]*(?=[: ])|[A-Za-z_][A-Za-z0-9_.]*(?=: ))")
 
 __all__ = [
+    "clean",
     "console",
     "count",
+    "division",
     "print_block",
     "print_bytes",
     "print_command",
@@ -115,7 +117,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> No
         padding=(0, 1, 0, 0),
         header_style="bold",
     )
-    cells = [[Text(_clean(str(cell))) for cell in row] for row in rows]
+    cells = [[Text(clean(str(cell))) for cell in row] for row in rows]
     titles = [Text(heading.lstrip(">=").replace(" · ", "\n")) for heading in headings]
     out = console()
     widths = _fit(headings, [*zip(titles, *cells, strict=True)], out.width)
@@ -174,9 +176,9 @@ def print_block(heading: str, lines: Iterable[str]) -> None:
     from rich.text import Text
 
     out = console()
-    out.print(Text(_clean(heading), style="bold"), soft_wrap=True)
+    out.print(Text(clean(heading), style="bold"), soft_wrap=True)
     for line in lines:
-        out.print(Padding(Text(_clean(line), overflow="fold"), (0, 0, 0, 2), expand=False))
+        out.print(Padding(Text(clean(line), overflow="fold"), (0, 0, 0, 2), expand=False))
 
 
 def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
@@ -189,7 +191,7 @@ def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
     out = console()
     for label, value in rows:
         line = Text(label + " " * (width - cell_len(label) + 2), style="bold")
-        line.append(Text(_clean(str(value)), style="not bold"))
+        line.append(Text(clean(str(value)), style="not bold"))
         out.print(line, soft_wrap=True)
 
 
@@ -219,6 +221,6 @@ def readable(fields: Iterable[tuple[str, Any]]) -> list[tuple[str, object]]:
     ]
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Without control characters, which would move the cursor or colour the terminal."""
     return "".join(char if char.isprintable() or char in "\n\t" else "�" for char in text)

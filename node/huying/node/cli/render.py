@@ -7,10 +7,9 @@ from typing import Any, Final
 from huying.node.api.entries import EntryView
 from huying.node.api.types import kind_name, message_class, type_name
 from huying.node.cli.plain import enum_name, to_plain
-from huying.wire.v1 import api_pb2, calls_pb2
+from huying.wire.v1 import api_pb2
 
 __all__ = [
-    "call_document",
     "entry_document",
     "receipt_document",
     "record_document",
@@ -89,39 +88,6 @@ def receipt_document(receipt: api_pb2.Receipt) -> dict[str, Any]:
         "index": receipt.index,
         "record": receipt.record.hex(),
         "repeated_request": receipt.repeated_request,
-    }
-
-
-def call_document(call: api_pb2.CallView) -> dict[str, Any]:
-    """One call: its content, its stage, its times, and its steps where they were asked for."""
-    return {
-        "call": call.call.hex(),
-        "caller": call.caller,
-        "sequencer": call.sequencer,
-        "stage": enum_name(api_pb2.CallStage.DESCRIPTOR, call.stage),
-        "department": call.department,
-        "raised_micros": call.raised_micros,
-        "received_micros": call.received_micros or None,
-        "deadline_micros": call.deadline_micros or None,
-        "answered_micros": call.answered_micros or None,
-        "confirmed_micros": call.confirmed_micros or None,
-        "satisfaction": call.satisfaction or None,
-        "content": to_plain(call.content),
-        "steps": [_step_document(step) for step in call.steps],
-    }
-
-
-def _step_document(step: api_pb2.CallStepView) -> dict[str, Any]:
-    reasons = calls_pb2.VoidReason.DESCRIPTOR
-    return {
-        "origin": step.origin,
-        "index": step.index,
-        "time_micros": step.time_micros,
-        "step": step.step.WhichOneof("step") or ("note" if step.step.call else "raise"),
-        "content": to_plain(step.step),
-        "pending": step.pending,
-        "void": step.void,
-        "void_reason": enum_name(reasons, step.void_reason) if step.void else None,
     }
 
 

@@ -15,7 +15,7 @@ from huying.common.errors import Code, HuyingError
 if TYPE_CHECKING:
     from huying.common.note import VerifierKey
 
-__all__ = ["read_keys", "verify_file"]
+__all__ = ["read_feed_keys", "read_keys", "read_witnesses", "verify_file"]
 
 _PIN_FILE_BYTES_MAX: Final = 64 * 1024
 
@@ -31,7 +31,20 @@ def read_keys(
         raise HuyingError(Code.INVALID_ARGUMENT, "--key: either it or --pin says whose feed it is")
     text = key if pin is None else _pinned(pin, "feed_key", "--pin")
     origin_key = _key(text, "--key" if pin is None else "--pin")
-    return origin_key, [_witness(text) for text in witnesses]
+    return origin_key, read_witnesses(witnesses)
+
+
+def read_witnesses(witnesses: Sequence[str]) -> list[VerifierKey]:
+    """The keys of witnesses, as text or in pin files. Raises HuyingError(INVALID_ARGUMENT)."""
+    return [_witness(text) for text in witnesses]
+
+
+def read_feed_keys(keys: Sequence[str]) -> list[VerifierKey]:
+    """The keys of feeds, as text or in pin files. Raises HuyingError(INVALID_ARGUMENT)."""
+    return [
+        _key(_pinned(Path(text), "feed_key", "--key") if _is_pin(text) else text, "--key")
+        for text in keys
+    ]
 
 
 def verify_file(
@@ -90,9 +103,12 @@ def _key(text: str, option: str) -> VerifierKey:
 
 
 def _witness(text: str) -> VerifierKey:
-    path = Path(text)
-    pinned = path.suffix == ".toml"  # no key ends so: its base64 has no point
-    return _key(_pinned(path, "witness_key", "--witness") if pinned else text, "--witness")
+    pinned = _pinned(Path(text), "witness_key", "--witness") if _is_pin(text) else text
+    return _key(pinned, "--witness")
+
+
+def _is_pin(text: str) -> bool:
+    return Path(text).suffix == ".toml"  # no key ends so: its base64 has no point
 
 
 def _pinned(path: Path, name: str, option: str) -> str:
