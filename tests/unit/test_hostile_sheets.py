@@ -19,7 +19,7 @@ import xlsxwriter
 
 from huying.common import limits
 from huying.common.errors import Code
-from huying.node.sheets import SheetError, read_sheet, reading, workbook_child, workbook_rows
+from huying.node.sheets import SheetError, read_sheet, workbook_child, workbook_rows
 
 OLE = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600)
 
