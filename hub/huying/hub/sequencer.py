@@ -16,6 +16,7 @@ from huying.common.call_clock import Rules, clock_marks, is_due, terms_of
 from huying.common.call_drafts import answer_draft, dispatch_draft, took_draft
 from huying.common.call_parties import complete_party
 from huying.common.calls import (
+    CallStage,
     PROPOSALS,
     CallStage,
     CallState,
@@ -109,9 +110,10 @@ class CallSequencer:
         kind = step.WhichOneof("step")
         desk = _Desk(self._code, self._store, self._clock)
         call = desk.call(step.caller, step.call, before)
-        if kind is None or (kind in PROPOSALS and not call.steps):
-            return (draft,)  # a note to the own office, or a proposal to another sequencer
         state = call.folding.state
+        # What this node wrote of a call that it never received are proposals to another sequencer.
+        if kind is None or (kind in PROPOSALS and state.stage is CallStage.RAISED):
+            return (draft,)  # a note to the own office, or a proposal to another sequencer
         check_own_step(state, step)
         if kind == "timeout" and not is_due(state, step.timeout, desk.now_micros):
             raise HuyingError(Code.WRONG_STAGE, "timeout.clock: not due yet; it runs on")
