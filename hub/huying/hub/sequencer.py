@@ -16,7 +16,6 @@ from huying.common.call_clock import Rules, clock_marks, is_due, terms_of
 from huying.common.call_drafts import answer_draft, dispatch_draft, took_draft
 from huying.common.call_parties import complete_party
 from huying.common.calls import (
-    CallStage,
     PROPOSALS,
     CallStage,
     CallState,
