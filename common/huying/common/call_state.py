@@ -1,7 +1,7 @@
 """What a call's steps add up to: its stage, whose turn it is, its clocks, its counts.
 
 Plain data. `huying.common.calls` folds a sequencer's entries into it; no field of it comes from a
-timestamp of two machines, and times are as the sequencer printed them. docs/CALLS.md, "State".
+timestamp of two machines, and times are as the sequencer printed them. docs/CALLS.md, "Fold".
 """
 
 from __future__ import annotations
