@@ -39,6 +39,7 @@ from huying.node.cli import (
     run,
     status,
     subject,
+    watch,
 )
 from huying.node.cli.context import DEFAULT_CONFIG, Settings
 from huying.node.cli.output import print_error, print_note
@@ -69,6 +70,7 @@ _COMMANDS: Final = (
     restore,
     rebuild,
     erase,
+    watch,
     ask,
 )
 _GROUPS: Final = {
