@@ -12,7 +12,7 @@ import pytest
 from huying.common.effects import Append, Appended, DraftEntry
 from huying.common.engine import Engine
 from huying.common.errors import Code, HuyingError
-from huying.node import backup, backup_file, fsck
+from huying.node import backup, backup_file, department_keys, fsck
 from huying.node.app import open_engine
 from huying.node.backup import back_up
 from huying.node.config import Config, load
@@ -125,6 +125,24 @@ def test_keys_and_pins_come_back_and_the_mark_does_not(config, running, tmp_path
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert FileMark(new.mark_file, host_id()).read() is None
     assert config.mark_file.exists()
+
+
+def test_the_keys_of_departments_and_the_rules_of_disclosure_come_back(config, running, tmp_path):
+    """Without its key a department can't open what it was given; without its rules a home asks."""
+    write(running[1], "first")
+    key = department_keys.public_key(config, "县民政局", create=True)
+    rule = '[[disclosure.rule]]\nname = "r"\nfields = ["phone"]\ndepartments = ["县民政局"]\n'
+    moved = f'[trust]\npins = "{tmp_path}/elsewhere"\n'
+    with config.file.open("a") as file:
+        file.write(f'{moved}{rule}when = "open_call_lead"\n')
+    changed = load(config.file, {})
+    back_up(changed, tmp_path / "b", NOVEMBER)
+    new = restore(tmp_path / "b", tmp_path / "new", environ={}).config
+    assert department_keys.load_key(new, "县民政局").public_key == key
+    assert stat.S_IMODE(department_keys.key_file(new, "县民政局").stat().st_mode) == 0o600
+    assert new.disclosure == changed.disclosure
+    assert new.disclosure.rule is not None
+    assert new.trust.pins == "pins", "the place that lay outside is inside the new folder"
 
 
 def test_no_plain_copy_is_left_and_nothing_readable_is_in_the_file(config, running, tmp_path):

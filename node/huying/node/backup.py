@@ -30,7 +30,7 @@ from huying.common.limits import (
     BACKUP_FILES_MAX,
     BACKUP_HEADER_BYTES_MAX,
 )
-from huying.node import period_keys
+from huying.node import department_keys, period_keys
 from huying.node.backup_file import CHUNK_BYTES, SALT_BYTES, Header, PartWriter
 from huying.node.config import Config
 from huying.node.enrol import OWN_PIN_FILE
@@ -137,6 +137,7 @@ def file_places(config: Config) -> dict[str, Path]:
         "token": config.token_file,
         "pins/": config.pins_dir,
         "keys/": config.keys_dir,
+        "departments/": config.keys_dir / department_keys.FOLDER,
         "node.db": config.database_file,
     }
 

@@ -19,7 +19,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 from urllib.parse import quote
 
 from huying.common.errors import Code, HuyingError
@@ -294,13 +294,29 @@ def _is_inside(value: str) -> bool:
 def _render(table: Mapping[str, Mapping[str, object]]) -> str:
     lines = ["# docs/CONFIGURATION.md explains every setting."]
     for section, values in table.items():
-        if values:
-            lines += ["", f"[{section}]"]
-            lines += [
-                f"{key} = {pins.quote(value) if isinstance(value, str) else value}"
-                for key, value in values.items()
-            ]
+        plain = {key: value for key, value in values.items() if not _is_tables(value)}
+        if plain:
+            lines += ["", f"[{section}]", *_pairs(plain)]
+        for key in values.keys() - plain.keys():
+            for one in cast("list[dict[str, object]]", values[key]):
+                lines += ["", f"[[{section}.{key}]]", *_pairs(one)]
     return "\n".join(lines) + "\n"
+
+
+def _is_tables(value: object) -> bool:
+    return isinstance(value, list) and any(isinstance(one, dict) for one in value)
+
+
+def _pairs(values: Mapping[str, object]) -> list[str]:
+    return [f"{key} = {_value(value)}" for key, value in values.items()]
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return pins.quote(value) if isinstance(value, str) else str(value)
 
 
 def _install(config: Config, stage: Path, parts: Sequence[str]) -> list[Path]:
@@ -316,7 +332,7 @@ def _install(config: Config, stage: Path, parts: Sequence[str]) -> list[Path]:
         if place is None:
             continue  # of a later version
         target = place / name if slash else place
-        private = part == "token" or folder == "keys"
+        private = part == "token" or folder in ("keys", "departments")
         if target.exists():
             if target.read_bytes() != (stage / part).read_bytes():
                 kept.append(target)
