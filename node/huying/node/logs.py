@@ -73,6 +73,17 @@ MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
     "questions_wait": ("warning", "提问暂不能作答,稍后再试", "questions wait; will retry"),
     "retention_erased": ("info", "到期记录已删除", "records past their retention were erased"),
     "retention_failed": ("warning", "到期删除未完成,次日再试", "retention waits until tomorrow"),
+    "timer_refused": ("warning", "一个到期时限未写入", "a clock that ran out was not written"),
+    "timers_wait": (
+        "warning",
+        "到期时限暂不能写入,稍后再试",
+        "clocks that ran out wait; will retry",
+    ),
+    "outage_extended": (
+        "warning",
+        "本节点曾停机,时限已顺延",
+        "was away; open windows were extended",
+    ),
     "not_introduced": ("warning", "本节点的区划记录未写入", "own division record not written"),
 }
 
