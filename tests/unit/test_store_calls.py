@@ -12,6 +12,7 @@ from huying.common.calls import CallStage
 from huying.common.state import Applied
 from huying.node.store.schema import (
     CALL_STEPS,
+    CALL_TURNS,
     CALLS,
     PROPOSAL_ACCEPTED,
     PROPOSAL_NONE,
@@ -101,7 +102,8 @@ IN_ORDER = list(range(len(STORY)))
 def tables(store: SqlStore) -> list:
     with store.reading() as connection:
         return [
-            sorted(map(tuple, connection.execute(table.select()))) for table in (CALLS, CALL_STEPS)
+            sorted(map(tuple, connection.execute(table.select())))
+            for table in (CALLS, CALL_STEPS, CALL_TURNS)
         ]
 
 

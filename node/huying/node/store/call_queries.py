@@ -223,6 +223,21 @@ class CallQueries(Queries):
         with self._reading() as connection:
             return [(row[0], row[1]) for row in connection.execute(_DUE_TIMERS, parameters)]
 
+    def running_timers(
+        self, sequencer: str, after: tuple[str, bytes], limit: int
+    ) -> list[tuple[str, bytes]]:
+        """(caller, call) of the calls of `sequencer` one of whose clocks runs, beyond `after`."""
+        key = (CALLS.c.home, CALLS.c.record)
+        query = (
+            select(*key)
+            .where(CALLS.c.timer_micros > literal_column("0"), CALLS.c.sequencer == sequencer)
+            .where(tuple_(*key) > tuple_(*after))
+            .order_by(*key)
+            .limit(limit)
+        )
+        with self._reading() as connection:
+            return [(row[0], row[1]) for row in connection.execute(query)]
+
     def call_loads(self) -> list[CallLoad]:
         """The open calls by department and stage; reads one entry of an index for each of them."""
         with self._reading() as connection:
@@ -323,7 +338,7 @@ _DUE_TIMERS: Final = (
         CALLS.c.timer_micros <= bindparam("now"),
         CALLS.c.sequencer == bindparam("of_sequencer"),
     )
-    .order_by(CALLS.c.timer_micros)
+    .order_by(CALLS.c.timer_micros, CALLS.c.record, CALLS.c.home)
     .limit(bindparam("most"))
 )
 _LOADS: Final = (
