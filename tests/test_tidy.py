@@ -211,6 +211,20 @@ def test_nothing_is_left_for_later(tracked_texts: dict[str, str]) -> None:
     assert hits == []
 
 
+def test_every_line_that_is_logged_has_its_words() -> None:
+    """An event without words ends the node at the very moment that it has something to say."""
+    from huying.node.logs import MESSAGES
+
+    said = {
+        name
+        for root in ("node", "hub")
+        for path in (ROOT / root).rglob("*.py")
+        for name in re.findall(r"logs\.say\(\s*\"([a-z_]+)\"", path.read_text(encoding="utf-8"))
+    }
+    assert said
+    assert said <= set(MESSAGES)
+
+
 def test_every_code_says_what_to_do_in_both_languages() -> None:
     """An operator reads Chinese, a developer English; neither should meet a bare number."""
     assert set(ADVICE) == set(Code)

@@ -72,6 +72,11 @@ MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
     "question_not_answered": ("warning", "提问无法作答", "a question can't be answered"),
     "questions_wait": ("warning", "提问暂不能作答,稍后再试", "questions wait; will retry"),
     "retention_erased": ("info", "到期记录已删除", "records past their retention were erased"),
+    "provisions_failed": (
+        "warning",
+        "数据提供处理出错,稍后再试",
+        "provisions met a fault; they are tried again",
+    ),
     "retention_failed": ("warning", "到期删除未完成,次日再试", "retention waits until tomorrow"),
     "timer_refused": ("warning", "一个到期时限未写入", "a clock that ran out was not written"),
     "timers_wait": (
