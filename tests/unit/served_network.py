@@ -24,6 +24,7 @@ from huying.common.effects import (
     Operation,
 )
 from huying.common.status import NodeStatus
+from huying.hub.desk import HUB_TOPICS
 from huying.node import config as node_config
 from huying.node import keys
 from huying.node.admin import AdminNode
@@ -173,6 +174,7 @@ class ServedNetwork:
                 service=service,
                 # Nobody joins here, so nothing asks for the enrolment.
                 admin=AdminNode(config, self.runtimes[code], reader, None),  # type: ignore[arg-type]
+                topics=HUB_TOPICS,
             )
             await self.servers[code].start()
 
