@@ -25,6 +25,7 @@ from huying.common.provision_places import (
     Place,
     now_micros,
     once,
+    read_decision,
     read_entry,
     read_request,
     sealed_slot,
@@ -188,10 +189,7 @@ class RevealProvision:
         message = asked.message
         if asked.asker != engine.identity.code or self.department != message.department:
             raise HuyingError(Code.NOT_ENTITLED, f"department: it was asked for by {asked.asker}")
-        decided = read_entry(engine, self.decision)
-        if decided is None or parse_origin(decided.origin).code != message.home:
-            raise HuyingError(Code.NOT_FOUND, f"no decision of {message.home} stands there")
-        decision = wire.ProvisionDecision.FromString(decided.body)
+        decision = read_decision(engine, self.decision, asked)
         _refuse_ended(stage_of(decision, message.expires_micros, now_micros(engine)))
         entry = read_entry(engine, (message.entry.origin, message.entry.index))
         if entry is None:

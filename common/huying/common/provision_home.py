@@ -24,6 +24,7 @@ from huying.common.provision_places import (
     Place,
     now_micros,
     once,
+    read_decision,
     read_entry,
     read_request,
     sealed_slot,
@@ -169,18 +170,15 @@ class WithdrawProvision:
         check_may_write(engine)
         engine.replica.flush()
         asked = read_request(engine, self.place)
-        approval = read_entry(engine, self.approval)
-        slot = sealed_slot(engine.identity.code)
-        if approval is None or approval.head.record != asked.record:
-            raise HuyingError(Code.NOT_FOUND, "no approval of this request stands there")
-        if slot not in approval.openings:
+        approval = read_decision(engine, self.approval, asked)
+        if not approval.sealed:
             raise HuyingError(Code.WRONG_STAGE, "nothing of it is given any more: it has ended")
         origin, index = self.approval
         decision = wire.ProvisionDecision(
             verdict=wire.PROVISION_VERDICT_WITHDRAWN,
             text=self.text,
             decided_by=self.decided_by,
-            expires_micros=wire.ProvisionDecision.FromString(approval.body).expires_micros,
+            expires_micros=approval.expires_micros,
             approval=calls_pb2.EntryRef(origin=origin, index=index),
         )
         _decide(engine, asked, decision, once("withdrawal", asked))

@@ -25,6 +25,7 @@ __all__ = [
     "Place",
     "now_micros",
     "once",
+    "read_decision",
     "read_entry",
     "read_request",
     "sealed_slot",
@@ -77,6 +78,19 @@ def read_request(engine: Engine, place: Place) -> Asked:
     if head.record != request_record(asker, message):
         raise HuyingError(Code.NOT_FOUND, "the request's id does not follow from what it asks")
     return Asked(place, asker, entry.digest, head.record, message)
+
+
+def read_decision(engine: Engine, place: Place, asked: Asked) -> wire.ProvisionDecision:
+    """What is held of the decision about a request that stands there.
+
+    Raises HuyingError(NOT_FOUND) where none of its home's does.
+    """
+    entry = read_entry(engine, place)
+    found = None if entry is None else (entry.head.type, entry.head.record)
+    wanted = feed_pb2.RECORD_TYPE_PROVISION_DECISION, asked.record
+    if entry is None or found != wanted or parse_origin(place[0]).code != asked.message.home:
+        raise HuyingError(Code.NOT_FOUND, f"no decision about it at {place[0]} {place[1]}")
+    return wire.ProvisionDecision.FromString(entry.body)
 
 
 def now_micros(engine: Engine) -> int:
