@@ -82,7 +82,9 @@ def off_list(
 def dispatch(
     ctx: typer.Context,
     call: CallArgument,
-    department: Annotated[str, typer.Option(help="主办部门 · The lead department.")],
+    department: Annotated[
+        str, typer.Option(help="主办部门,默认清单所列 · The lead; by default the item's.")
+    ] = "",
     co_handler: Annotated[
         list[str] | None, typer.Option(help="协办部门,可多次 · A co-handler; repeat for more.")
     ] = None,
@@ -101,6 +103,8 @@ def dispatch(
     """派单 · Dispatch a call to a lead department and its helpers."""
     from huying.wire.v1 import calls_pb2, policy_pb2
 
+    if not department and not item:
+        raise HuyingError(Code.INVALID_ARGUMENT, "--department: name the lead, or --item NUMBER")
     word = calls_pb2.Dispatch(
         department=department,
         co_handlers=co_handler or [],

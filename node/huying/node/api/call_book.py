@@ -59,6 +59,6 @@ class CallBook(Protocol):
         """The policy in force at that node, as far as it has arrived here."""
         ...
 
-    def duty_version(self, sequencer: str) -> int:
-        """The newest version of that node's duty list; 0 where there is none."""
+    def duty_item(self, sequencer: str, number: str) -> policy_pb2.DutyItem:
+        """One item of that node's duty list in force. Raises HuyingError(INVALID_ARGUMENT)."""
         ...

@@ -47,7 +47,7 @@ def complete(book: CallBook, known: KnownCall, step: calls_pb2.CallStep) -> None
     elif kind == "closure" and not step.closure.reason:
         step.closure.reason = _CLOSURES.get(known.state.stage, calls_pb2.CLOSURE_REASON_UNSPECIFIED)
     elif kind == "dispatch" and step.dispatch.duty_item and not step.dispatch.duty_version:
-        step.dispatch.duty_version = book.duty_version(known.sequencer)
+        _complete_dispatch(book, known, step.dispatch)
     elif kind == "merge":
         _complete_merge(book, known, step.merge)
     elif kind == "party":
@@ -102,6 +102,16 @@ def _unreviewed(known: KnownCall) -> str:
         if step.call_step.WhichOneof("step") == "answer":
             return step.call_step.unreviewed_text
     return ""
+
+
+def _complete_dispatch(book: CallBook, known: KnownCall, dispatch: calls_pb2.Dispatch) -> None:
+    """The item of the duty list that is cited says who leads and who helps."""
+    item = book.duty_item(known.sequencer, dispatch.duty_item)
+    dispatch.duty_version = item.version
+    if not dispatch.department:
+        dispatch.department = item.lead
+        if not dispatch.co_handlers:
+            dispatch.co_handlers.extend(item.co_handlers)
 
 
 def _complete_merge(book: CallBook, known: KnownCall, merge: calls_pb2.Merge) -> None:

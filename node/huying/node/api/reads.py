@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from huying.common.calls import SequencedStep, fold
 from huying.common.codes import is_within, parse_origin
@@ -22,7 +22,6 @@ from huying.node.api.call_views import (
 )
 from huying.node.api.losses import lost_ranges, mark_lost
 from huying.node.store.call_queries import CallRow, CallStepRow
-from huying.node.store.desk_schema import DUTY_LISTS
 from huying.node.store.reader import Reader
 from huying.node.store.record_queries import RecordRow
 from huying.node.store.schema import PROPOSAL_PENDING, RECORDS, STEP_RAISE
@@ -117,10 +116,23 @@ class StoreReads:
         """See `CallBook`."""
         return self._reader.policy(sequencer, None)
 
-    def duty_version(self, sequencer: str) -> int:
+    def duty_item(self, sequencer: str, number: str) -> policy_pb2.DutyItem:
         """See `CallBook`."""
-        query = select(func.max(DUTY_LISTS.c.version)).where(DUTY_LISTS.c.home == sequencer)
-        return self._reader.select(query)[0][0] or 0
+        listed = self._reader.duty_list_in_force(sequencer)
+        if listed is None:
+            raise HuyingError(
+                Code.INVALID_ARGUMENT,
+                f"dispatch.duty_item: no duty list of {sequencer} is in force; import one with"
+                " `huying duty import`",
+            )
+        for item in self._reader.duty_items(sequencer, listed.version):
+            if item.number == number:
+                return item
+        raise HuyingError(
+            Code.INVALID_ARGUMENT,
+            f"dispatch.duty_item: version {listed.version} of the duty list has no item of that"
+            " number; see `huying duty list`",
+        )
 
     def event_home(self, event: bytes, homes: Sequence[str]) -> str:
         """See `CallBook`."""

@@ -28,7 +28,7 @@ __all__ = ["print_call", "print_listed"]
 
 _COLUMNS_MAX: Final = 100  # wider lines are read with effort
 _Names = Mapping[str, str]
-_OPENING: Final = "由其决定是否开放 · it decides who may see: huying disclosure request"
+_RECORDS: Final = {"call": "呼叫 call", "event": "事件 event"}
 _STATES: Final = {"withheld": "未授 withheld", "erased": "已删除 erased", "lost": "已丢失 lost"}
 _SHOWN: Final = ("category", "title", "description", "grid", "village", "event", "approved_by")
 _LABELS: Final = {
@@ -61,7 +61,9 @@ def print_call(document: dict[str, Any], names: _Names) -> None:
     """The whole call. `names` are those of the divisions known here, by code."""
     out = console()
     out.width = min(out.width, _COLUMNS_MAX)
-    out.print()
+    content = document["content"]
+    title = "  ".join(filter(None, (content.get("title"), content.get("category"))))
+    _heading(out, clean(title) or "呼叫 · a call")
     _pairs(out, _standing(document, names))
     _heading(out, "时间 · times")
     _pairs(out, _times(document))
@@ -218,22 +220,24 @@ def _matter(document: dict[str, Any], names: _Names) -> list[tuple[str, object]]
         rows.append(
             ("附件 attached", f"{each['name']} {each.get('size_bytes', 0):,} B\nsha256 {digest}")
         )
-    for withheld in document["withheld"]:
-        rows.append(_withheld(withheld, names))
+    return [*rows, *_withheld(document, names)]
+
+
+def _withheld(document: dict[str, Any], names: _Names) -> list[tuple[str, object]]:
+    """What is not shown here, by the node that keeps it: it decides who may see."""
+    fields: dict[tuple[str, str, str], list[str]] = {}
+    for each in document["withheld"]:
+        key = each["state"], each["record"], each["home"]
+        fields.setdefault(key, []).extend(each["fields"])
+    rows: list[tuple[str, object]] = []
+    for (state, record, home), listed in fields.items():
+        told = f"{_RECORDS[record]}: {', '.join(listed)}"
+        if state == "withheld":
+            ask = document["call"] if record == "call" else document["content"].get("event", "")
+            told += f"\n保留在 withheld at {_named(home, names)},由其决定是否开放 · it decides:"
+            told += f"\nhuying disclosure request {ask}"
+        rows.append((_STATES.get(state, state), told))
     return rows
-
-
-def _withheld(withheld: dict[str, Any], names: _Names) -> tuple[str, str]:
-    state = withheld["state"]
-    fields = ", ".join(withheld["fields"])
-    of = "" if withheld["record"] == "call" else f"{withheld['record']}: "
-    if state != "withheld":
-        return _STATES.get(state, state), f"{of}{fields}"
-    home = _named(withheld["home"], names)
-    return (
-        "未授 withheld",
-        f"{of}{fields}\n保留在 withheld at {home}\n{_OPENING}",
-    )
 
 
 def _numbers(numbers: Sequence[int]) -> str:
@@ -284,9 +288,9 @@ def _step(step: dict[str, Any], names: _Names) -> Any:
     text = Text(f"{when(step['time_micros'])}  ")
     text.append(step_name(step["step"]), style="bold red" if step["void"] else "bold")
     code = parse_origin(step["origin"])
-    actor = f"{step['actor']}, " if step["actor"] else ""
     where = f"{_named(step['home'] or code.code, names)} e{code.epoch} #{step['index']}"
-    text.append(f"\n{clean(actor)}{where}", style="dim")
+    who = " ".join(filter(None, (step["department"], step["actor"])))
+    text.append(f"\n{clean(who)}{', ' if who else ''}{where}", style="dim")
     if told := step_text(step):
         text.append(f"\n{clean(told)}")
     return text

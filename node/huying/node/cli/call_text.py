@@ -168,7 +168,7 @@ def transit_text(micros: int | None) -> str:
 
 
 def step_text(step: dict[str, Any]) -> str:
-    """What one step of a call document says: the department, the answer, the verdict, the note.
+    """What one step of a call document says: the answer, the verdict, the note; not who says it.
 
     A step that is void or has not arrived says so first.
     """
@@ -222,7 +222,7 @@ def _dispatch(content: _Content) -> list[str]:
     from huying.node.cli.output import when
 
     helpers = " ".join(content.get("co_handlers", ()))
-    told = [content.get("department", ""), f"协办 co-handlers {helpers}" if helpers else ""]
+    told = [f"协办 co-handlers {helpers}" if helpers else ""]
     if urgency := content.get("urgency"):
         told.append(said(URGENCIES, urgency))
     if item := content.get("duty_item"):
@@ -290,7 +290,7 @@ def _outage(content: _Content) -> list[str]:
 
 def _answer(content: _Content) -> list[str]:
     attached = [f"附件 attached {each.get('name', '')}" for each in content.get("attachments", ())]
-    return [content.get("department", ""), content.get("text", ""), *attached]
+    return [content.get("text", ""), *attached]
 
 
 _TELLING: Final[Mapping[str, Callable[[_Content], list[str]]]] = {
@@ -299,15 +299,15 @@ _TELLING: Final[Mapping[str, Callable[[_Content], list[str]]]] = {
     "decline": _with_word("reason", _DECLINED, "text"),
     "off_list": _plain("approved_by", "reason"),
     "dispatch": _dispatch,
-    "accept": _plain("department"),
-    "objection": _plain("department", "reason"),
+    "accept": _plain(),
+    "objection": _plain("reason"),
     "ruling": _ruling,
-    "note": _plain("department", "text"),
-    "supplement_request": _plain("department", "text"),
+    "note": _plain("text"),
+    "supplement_request": _plain("text"),
     "supplement": _answer,
-    "resume": _plain("department"),
-    "reply": _plain("department", "text"),
-    "extension_request": _plain("department", "reason"),
+    "resume": _plain(),
+    "reply": _plain("text"),
+    "extension_request": _plain("reason"),
     "extension_decision": _extension,
     "answer": _answer,
     "review": _review,
@@ -317,7 +317,7 @@ _TELLING: Final[Mapping[str, Callable[[_Content], list[str]]]] = {
     "withdraw": _plain("reason"),
     "urge": _plain("reason"),
     "supervise": _with_word("supervision_level", SUPERVISION, "reason"),
-    "card": _with_word("colour", CARDS, "department", "reason"),
+    "card": _with_word("colour", CARDS, "reason"),
     "closure": _with_word("reason", _CLOSED, "text"),
     "merge": _merge,
     "party": _party,
