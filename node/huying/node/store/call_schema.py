@@ -121,7 +121,7 @@ CALLS: Final = Table(
     Index("ix_calls_open_newest", "time_micros", "record", **_OPEN),
     Index("ix_calls_open_due", "due_micros", "record", **_OPEN),
     Index("ix_calls_open_department_due", "department", "due_micros", "record", **_OPEN),
-    Index("ix_calls_open_loads", "open", "department", "stage", "overdue", **_OPEN),
+    Index("ix_calls_open_loads", "department", "stage", "overdue", "open", **_OPEN),
     Index("ix_calls_timer", "timer_micros", **_where("timer_micros > 0")),
     # What came in during a month.
     Index(None, "received_micros", "home", "stage"),
