@@ -53,8 +53,8 @@ def load(fleet: Fleet, code: str) -> None:
             request = api_pb2.AppendRequest()
             for one in drafts[start : start + 500]:
                 request.drafts.add(
-                    kind=one.kind,  # type: ignore[arg-type]
-                    type=one.type,  # type: ignore[arg-type]
+                    kind=one.kind,
+                    type=one.type,
                     message=one.message.SerializeToString(),
                     record=one.record,
                 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -136,9 +137,14 @@ def test_nobody_has_a_thing_counted_oftener_than_templates_times_months(
     network: AskingNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Thousands of questions cost the village one look at each register, and few entries."""
-    counts = []
+    counts: list[object] = []
     inner = census_count._count
-    monkeypatch.setattr(census_count, "_count", lambda *args: counts.append(args) or inner(*args))
+
+    def counted(*given: Any) -> census_pb2.Tally:
+        counts.append(given)
+        return inner(*given)
+
+    monkeypatch.setattr(census_count, "_count", counted)
     network.settle_people(*[ADULT] * 62, *[OLD] * 22)
     asked = template(BANDS)
     for number in range(1500):

@@ -73,7 +73,7 @@ class _Parting:
         self._otherwise = next(i for i, cell in enumerate(template.cells) if cell.otherwise)
         self._universe = 0
         self._day = last_day(month)
-        self._month = month_bounds(month, template.utc_offset_minutes)
+        self._month = month_bounds(month)
 
     def add(self, record: bytes, message: Message) -> None:  # noqa: ARG002  # see Counter
         if isinstance(message, records_pb2.Event) and not (

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 from hashlib import sha256
 from typing import Any, Final
 
@@ -41,6 +41,8 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
 _KEY: Final = re.compile(r"[a-z0-9][a-z0-9+-]{0,39}")
 _MONTH: Final = re.compile(r"(2[0-9]{3})-(0[1-9]|1[0-2])")
 _VERSION_MAX: Final = 2**31 - 1
+# The months of all templates: the whole country keeps one time, and a village's machine may not.
+_BEIJING: Final = timezone(timedelta(hours=8))
 
 # What can be counted of which universe, and whether the cells overlap.
 COUNTABLE: Final[dict[tuple[str, str], bool]] = {
@@ -89,7 +91,6 @@ class Template:
     cells: tuple[Cell, ...]
     rounding_base: int  # odd, so that a rounded count stands for as many above as below
     small_count: int  # counts below this are not said
-    utc_offset_minutes: int  # of the months
     text: str
     sha256: bytes  # of the text in UTF-8
 
@@ -135,7 +136,6 @@ def parse_template(text: str) -> Template:
         cells=cells,
         rounding_base=_whole(table, "rounding_base", 3, 99),
         small_count=_whole(table, "small_count", 5, 999),
-        utc_offset_minutes=_whole(table, "utc_offset_minutes", -720, 840),
         text=text,
         sha256=sha256(raw).digest(),
     )
@@ -241,20 +241,19 @@ def _month_text(number: int) -> str:
     return f"{number // 12:04}-{number % 12 + 1:02}"
 
 
-def months_over(now_micros: int, utc_offset_minutes: int) -> tuple[str, ...]:
+def months_over(now_micros: int) -> tuple[str, ...]:
     """The months that are asked of at that time, newest first: over, and not too long ago."""
-    local = datetime.fromtimestamp(now_micros // 10**6, UTC) + timedelta(minutes=utc_offset_minutes)
+    local = datetime.fromtimestamp(now_micros // 10**6, _BEIJING)
     current = local.year * 12 + local.month - 1
     return tuple(_month_text(current - back) for back in range(1, ASK_MONTHS_MAX + 1))
 
 
-def month_bounds(month: str, utc_offset_minutes: int) -> tuple[int, int]:
+def month_bounds(month: str) -> tuple[int, int]:
     """Unix microseconds of a month's first moment, and of the next month's."""
     number = month_number(month)
     assert number is not None, "the month was parsed before"
-    offset = timedelta(minutes=utc_offset_minutes)
     start, stop = (
-        datetime(one // 12, one % 12 + 1, 1, tzinfo=UTC) - offset for one in (number, number + 1)
+        datetime(one // 12, one % 12 + 1, 1, tzinfo=_BEIJING) for one in (number, number + 1)
     )
     return int(start.timestamp()) * 10**6, int(stop.timestamp()) * 10**6
 

@@ -27,7 +27,6 @@ __all__ = ["CensusAnswers"]
 
 HOUR_SECONDS: Final = 3600.0
 GATHER_SECONDS: Final = 0.2  # a register that is being entered changes many times a second
-BEIJING_MINUTES: Final = 480  # the whole country keeps one time
 
 
 class CensusAnswers:
@@ -99,5 +98,5 @@ class CensusAnswers:
             code=self._node.config.node.code,
             templates=shipped(),
             answered=answered_names(self._node.config.ask),
-            months=months_over(int(self._node.clock.now() * 1e6), BEIJING_MINUTES),
+            months=months_over(int(self._node.clock.now() * 1e6)),
         )

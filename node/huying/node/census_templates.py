@@ -19,8 +19,8 @@ _ENDING: Final = ".toml"
 def shipped() -> dict[str, Template]:
     """Every reviewed template, by name. Two never count the same thing of one universe.
 
-    By two such cuts a reader could tell more than either tells, so a program that ships them does
-    not start. Raises HuyingError(INVALID_ARGUMENT) for a template that is none.
+    By two such cuts a reader could tell more than either tells, so a program that ships them
+    answers none. Raises HuyingError(INVALID_ARGUMENT) for a template that is none.
     """
     folder = resources.files("huying.node") / "templates"
     found: dict[str, Template] = {}

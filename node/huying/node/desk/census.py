@@ -88,7 +88,7 @@ async def ask(node: AdminNode, request: census_pb2.AskRequest) -> census_pb2.Ask
     area = parse_code(request.area, "--area")
     if not is_within(area, own):
         raise HuyingError(Code.INVALID_ARGUMENT, f"--area: must be {own}, or lie below it")
-    month = _month(asked, request.month)
+    month = _month(request.month)
     villages: list[_Village] = await node.runtime.operate(_Villages(area))
     if not villages:
         raise HuyingError(Code.NOT_FOUND, f"no village of {area} is enrolled here")
@@ -111,8 +111,8 @@ async def ask(node: AdminNode, request: census_pb2.AskRequest) -> census_pb2.Ask
     return response
 
 
-def _month(asked: Template, wanted: str) -> str:
-    months = months_over(int(SystemClock().now() * 1e6), asked.utc_offset_minutes)
+def _month(wanted: str) -> str:
+    months = months_over(int(SystemClock().now() * 1e6))
     if not wanted:
         return months[0]
     if wanted not in months:
