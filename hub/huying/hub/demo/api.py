@@ -21,6 +21,7 @@ from huying.hub.fleet import Member
 from huying.node.api.auth import bearer
 from huying.node.api.faults import from_rpc_error
 from huying.node.config import load
+from huying.node.desk import Topic
 from huying.wire.v1 import api_pb2, api_pb2_grpc, calls_pb2
 
 __all__ = ["NodeApi", "to_draft"]
@@ -81,6 +82,23 @@ class NodeApi:
         """呼叫. Raises HuyingError."""
         request = api_pb2.RaiseCallRequest(call=call, request_id=_request_id())
         return await self._call(self._stub.RaiseCall, request)
+
+    async def draft_call(self, draft: calls_pb2.CallDraft) -> api_pb2.CallStepResponse:
+        """拟稿: a call that the town principal has not approved yet. Raises HuyingError."""
+        request = api_pb2.DraftCallRequest(draft=draft, request_id=_request_id())
+        return await self._call(self._stub.DraftCall, request)
+
+    async def approve(self, draft: bytes, principal: str) -> api_pb2.CallStepResponse:
+        """审签: the draft becomes the call, under its own id. Raises HuyingError."""
+        request = api_pb2.DecideDraftRequest(
+            draft=draft, approved=True, decided_by=principal, request_id=_request_id()
+        )
+        return await self._call(self._stub.DecideDraft, request)
+
+    async def ask(self, topic: Topic, method: str, request: Any) -> Any:
+        """One method of a topic of the desk. Raises HuyingError."""
+        stub = getattr(topic.generated("_grpc"), f"{topic.name}Stub")(self._channel)
+        return await self._call(getattr(stub, method), request)
 
     async def take_step(self, step: calls_pb2.CallStep) -> api_pb2.CallStepResponse:
         """A step of a call. Raises HuyingError."""

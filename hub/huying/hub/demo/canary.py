@@ -22,6 +22,7 @@ from google.protobuf.message import Message
 
 from huying.common import codes
 from huying.wire.v1 import audience_pb2
+from huying.wire.v1.calls_pb2 import CallDraft
 
 __all__ = ["UNMARKED", "Canaries", "Leak", "Scan", "scan_bytes", "scan_node"]
 
@@ -98,6 +99,13 @@ class Canaries:
             if marked is not None:
                 setattr(message, one.name, marked)
                 self.planted += 1
+
+    def plant_contact(self, draft: CallDraft, origin: str) -> None:
+        """Mark whom a draft names; the county will read its other words in the call."""
+        mark = self._mark(origin, codes.Level.TOWN)
+        draft.contact_name += mark.text.decode()
+        draft.contact_phone = mark.phone.decode()
+        self.planted += 2
 
     def _mark(self, origin: str, level: int) -> _Mark:
         key = (origin, level)

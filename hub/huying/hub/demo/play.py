@@ -16,11 +16,12 @@ from huying.common.errors import Code, HuyingError
 from huying.hub.demo.api import NodeApi
 from huying.hub.demo.canary import Canaries
 from huying.hub.demo.county import CountyCentre
+from huying.hub.demo.fates import Fates, fates_of
 from huying.hub.demo.outcome import Delays, Statuses, converge, delays_of
 from huying.hub.demo.plan import COUNTY, TOWNS, Duties, Sizes, record_id, villages
 from huying.hub.demo.requests import Request, read_requests, shift_micros
 from huying.hub.demo.story import Story
-from huying.hub.demo.town import TownClerk, is_unresolved
+from huying.hub.demo.town import TownClerk
 from huying.hub.demo.village import VillageWorker
 from huying.hub.fleet import Fleet, Member
 
@@ -55,7 +56,8 @@ class Play:
         self._duties = Duties(everything)
         self._shift = shift_micros(everything, int(time.time() * 1e6))
         self.canaries = Canaries()
-        self.story = _plan_story(self._requests, self._duties)
+        self._fates = _plan_fates(self._requests, self._duties)
+        self.story = _plan_story(self._requests, self._duties, self._fates)
         self.statuses: Statuses = {}  # as seen last, for the screen
         self.delays = Delays(())
         self.live_delays = Delays(())
@@ -97,9 +99,13 @@ class Play:
         """Every register, all villages at once; until every node holds them."""
         today = datetime.now(UTC).date()
         registers = {code: worker.register(today) for code, worker in workers.items()}
+        await self._centre(apis[COUNTY]).prepare()
         self.story.totals["loaded"] = sum(len(drafts) for drafts in registers.values())
         await asyncio.gather(*(workers[code].load(drafts) for code, drafts in registers.items()))
         self.statuses, _ = await converge(list(apis.values()), CONVERGE_SECONDS_MAX)
+
+    def _centre(self, api: NodeApi) -> CountyCentre:
+        return CountyCentre(api, self.story, self.canaries, self._duties, self._fates)
 
     def _start_people(
         self, tasks: asyncio.TaskGroup, apis: dict[str, NodeApi], workers: dict[str, VillageWorker]
@@ -107,15 +113,15 @@ class Play:
         async def telephone(village: str, event: bytes) -> None:
             await workers[village].settle(event)
 
-        centre = CountyCentre(apis[COUNTY], self.story, self.canaries, self._duties)
         clerks = [
-            TownClerk(apis[town], self.story, self.canaries, self._duties, telephone)
+            TownClerk(apis[town], self.story, self.canaries, self._duties, self._fates, telephone)
             for town in TOWNS
         ]
         return [
-            tasks.create_task(centre.work()),
+            tasks.create_task(self._centre(apis[COUNTY]).work()),
             *(tasks.create_task(clerk.work()) for clerk in clerks),
             *(tasks.create_task(worker.follow_calls()) for worker in workers.values()),
+            *(tasks.create_task(worker.decide_provisions()) for worker in workers.values()),
         ]
 
     async def _stream(self, workers: Sequence[VillageWorker]) -> None:
@@ -170,24 +176,33 @@ def _moment(requests: Sequence[Request], number: int) -> float:
     return (min(1.0, max(0.0, real)) + number / len(requests)) / 2
 
 
-def _plan_story(requests: Sequence[Request], duties: Duties) -> Story:
-    """What will have happened in the end; a call that takes two answers is followed."""
+def _called(requests: Sequence[Request], duties: Duties) -> list[bytes]:
+    """The events that the towns call the county for."""
     events = [record_id("event", number) for number in range(len(requests))]
-    called = [
+    return [
         event
         for event, request in zip(events, requests, strict=True)
         if duties.is_called(request.category, event)
     ]
-    unresolved = [event for event in called if is_unresolved(event)]
+
+
+def _plan_fates(requests: Sequence[Request], duties: Duties) -> Fates:
+    return fates_of(_called(requests, duties))
+
+
+def _plan_story(requests: Sequence[Request], duties: Duties, fates: Fates) -> Story:
+    """What will have happened in the end."""
+    called = len(_called(requests, duties))
     return Story(
         totals={
-            "reported": len(events),
-            "raised": len(called),
-            "answered": len(called),
-            "confirmed": len(called),
-            "settled": len(events),
+            "reported": len(requests),
+            "raised": called,
+            "answered": called,
+            "confirmed": called,
+            "closed": called,
+            "settled": len(requests),
         },
-        followed=next(iter(unresolved or called or events)),
+        followed=fates.followed or record_id("event", 0),
     )
 
 

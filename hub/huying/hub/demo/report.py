@@ -97,7 +97,14 @@ def _sums(outcome: Outcome) -> Iterator[Text]:
     yield Text.assemble(
         ("呼叫 calls  ", "bold"),
         f"呼叫 raised {counts['raised']} → 答复 answered {counts['answered']} "
-        f"(再答 again {counts['answered_again']}) → 确认 confirmed {counts['confirmed']}",
+        f"(再答 again {counts['answered_again']}) → 确认 confirmed {counts['confirmed']} → "
+        f"办结 closed {counts['closed']}",
+    )
+    yield Text.assemble(
+        ("其间 on the way  ", "bold"),
+        f"退回 returned {counts['returned']} (裁决 ruled {counts['ruled']}) · "
+        f"补充 supplemented {counts['supplemented']} · 超期 overdue {counts['breached']} · "
+        f"重办 reopened {counts['reopened']} · 数据提供 provided {counts['provided']}",
     )
     yield Text.assemble(
         ("时延 delay  ", "bold"),

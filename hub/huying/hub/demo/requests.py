@@ -20,7 +20,7 @@ from huying.common.masking import mask
 from huying.hub.demo.people import fake_name, fake_phone
 from huying.wire.v1 import calls_pb2, records_pb2
 
-__all__ = ["Request", "call_of", "event_of", "read_requests", "settled", "shift_micros"]
+__all__ = ["Request", "draft_of", "event_of", "read_requests", "settled", "shift_micros"]
 
 _MICROS: Final = 1_000_000
 # Who would answer for the agency's matters in a county.
@@ -135,11 +135,11 @@ def settled(
     return after
 
 
-def call_of(
+def draft_of(
     event: records_pb2.Event, record: bytes, *, village: str, sequencer: str, actor: str = "镇值班"
-) -> calls_pb2.Call:
+) -> calls_pb2.CallDraft:
     """The town's call about a village's event: the least it needs, and a reference."""
-    return calls_pb2.Call(
+    return calls_pb2.CallDraft(
         sequencer=sequencer,
         category=event.category,
         title=event.descriptor or event.category,
@@ -147,6 +147,5 @@ def call_of(
         grid=event.grid,
         village=village,
         event=record,
-        raised_micros=event.reported_micros,
         actor=actor,
     )

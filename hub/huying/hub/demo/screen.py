@@ -31,8 +31,8 @@ _BARS: Final[tuple[tuple[Counted, str], ...]] = (
     ("reported", "上报 report"),
     ("raised", "呼叫 call"),
     ("answered", "答复 answer"),
-    ("confirmed", "确认 confirm"),
-    ("settled", "办结 settle"),
+    ("closed", "办结 close"),
+    ("settled", "销事 settle"),
 )
 _COLOURS: Final = {"县": "magenta", "镇": "cyan", "村": "green"}
 _PLAIN_SECONDS: Final = 2.0  # between two lines of progress

@@ -25,7 +25,14 @@ Counted = Literal[
     "answered",  # calls answered at least once
     "answered_again",
     "unresolved",
-    "confirmed",
+    "returned",  # objected to
+    "ruled",
+    "supplemented",
+    "provided",  # fields that stay at home, shown on request
+    "breached",  # answer clocks that ran out
+    "confirmed",  # at least once
+    "reopened",
+    "closed",
     "settled",  # events
 ]
 _TIERS: Final = {codes.Level.COUNTY: "县", codes.Level.TOWN: "镇", codes.Level.VILLAGE: "村"}

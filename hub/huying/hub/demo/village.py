@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from datetime import date
@@ -15,7 +16,8 @@ from huying.hub.demo.people import grid_codes, village_drafts
 from huying.hub.demo.plan import Sizes, record_id
 from huying.hub.demo.requests import Request, event_of, settled
 from huying.hub.demo.story import Story
-from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2
+from huying.node.desk import topic
+from huying.wire.v1 import calls_pb2, feed_pb2, provision_pb2, records_pb2
 
 __all__ = ["VillageWorker", "is_marked"]
 
@@ -24,6 +26,7 @@ GRID_HOUSEHOLDS: Final = 100  # fewer than the rule's 200 to 300, so that a vill
 _MARKED_HOUSEHOLD: Final = 20  # every so many have canaries
 _MARKED_EVENT: Final = 10
 _WHO: Final = "网格员"
+_DECIDE_SECONDS: Final = 0.5
 
 
 def is_marked(number: int) -> bool:
@@ -106,8 +109,8 @@ class VillageWorker:
                     await self._called(record.record, call.event)
             else:
                 step = calls_pb2.CallStep.FromString(record.message)
-                if step.took.accepted and step.took.confirm.resolved:
-                    await self._confirmed(step.call)
+                if step.HasField("closure"):
+                    await self._closed(step.call)
 
     async def _called(self, call: bytes, record: bytes) -> None:
         self._calls[call] = record
@@ -116,15 +119,38 @@ class VillageWorker:
         event.status = records_pb2.EVENT_STATUS_CALLED
         await self._put(record, event)
         if call in self._ended:
-            await self._confirmed(call)
+            await self._closed(call)
 
-    async def _confirmed(self, call: bytes) -> None:
+    async def _closed(self, call: bytes) -> None:
         if call not in self._calls:  # the county's word came before the town's
             self._ended.add(call)
             return
         record = self._calls[call]
         await self.settle(record)
-        self._say(record, "看到确认,办结 sees it confirmed, settles the event")
+        self._say(record, "看到办结 sees it closed, settles the event")
+
+    async def decide_provisions(self) -> None:
+        """数据提供: say who may look at what stays here, and for what."""
+        async for record in self._api.watch(feed_pb2.RECORD_TYPE_PROVISION_REQUEST):
+            request = provision_pb2.ProvisionRequest.FromString(record.message)
+            if request.home != self._api.code:
+                continue
+            await asyncio.sleep(_DECIDE_SECONDS)
+            await self._api.ask(
+                topic("Provisions"),
+                "DecideProvision",
+                provision_pb2.DecideProvisionRequest(
+                    record=record.record,
+                    verdict=provision_pb2.PROVISION_VERDICT_APPROVED,
+                    actor="村-文书-02",
+                ),
+            )
+            self._story.say(
+                request.record,
+                self._api.code,
+                "村文书",
+                f"同意提供给 lets {request.department} see it, 2 天 days",
+            )
 
     async def _put(self, record: bytes, event: records_pb2.Event) -> None:
         draft = DraftEntry(

@@ -18,7 +18,7 @@ from huying.common.errors import Code, HuyingError
 if TYPE_CHECKING:
     from huying.node.admin import Handler
 
-__all__ = ["NODE_TOPICS", "Topic"]
+__all__ = ["NODE_TOPICS", "Topic", "topic"]
 
 _PACKAGE: Final = "huying.wire.v1"
 
@@ -61,3 +61,8 @@ NODE_TOPICS: Final[tuple[Topic, ...]] = (
     Topic("Census", "census", "huying.node.desk.census"),
     Topic("Hotline", "hotline", "huying.node.desk.hotline"),
 )
+
+
+def topic(name: str) -> Topic:
+    """The topic of that name among those that every node serves. Raises KeyError."""
+    return {one.name: one for one in NODE_TOPICS}[name]
