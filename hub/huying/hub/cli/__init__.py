@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from huying.hub.cli import call_centre, call_department, duty, hotline, policy
+from huying.hub.cli import call_centre, call_department, duty, hotline, measure, policy
 from huying.node.cli.main import build_app, execute
 
 if TYPE_CHECKING:
     from huying.node.app import Additions
 
-__all__ = ["app", "main"]
+__all__ = ["additions", "app", "main"]
 
 
 def main() -> None:
@@ -29,19 +29,21 @@ def app() -> typer.Typer:
     """The whole application."""
     whole = build_app(
         commands={"call": (*call_centre.COMMANDS, *call_department.COMMANDS)},
-        find_additions=_additions,
+        find_additions=additions,
     )
     whole.add_typer(duty.group(), name="duty")
     whole.add_typer(policy.policy_group(), name="policy")
     whole.add_typer(policy.calendar_group(), name="calendar")
     whole.add_typer(hotline.group(), name="hotline")
+    whole.command()(measure.measure)
     passed_on = {"allow_extra_args": True, "ignore_unknown_options": True}
     whole.command(context_settings=passed_on, add_help_option=False)(demo)
     whole.command(context_settings=passed_on, add_help_option=False)(bench)
     return whole
 
 
-def _additions() -> Additions:
+def additions() -> Additions:
+    """What a hub adds to a node: the sequencer, its timers, its desk."""
     from huying.hub.desk import HUB_TOPICS
     from huying.hub.sequencer import CallSequencer
     from huying.hub.timers import timers_component
