@@ -18,7 +18,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from huying.common.call_state import CallStage, ClockKind
+from huying.common.call_state import ClockKind
 from huying.common.calls import Proposal, SequencedStep
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import CALL_STEPS_MAX
@@ -255,7 +255,7 @@ class CallQueries(Queries):
 
     def call_counts(self) -> CallCounts:
         """See `CallCounts`."""
-        confirmed = CALLS.c.stage == int(CallStage.CONFIRMED)
+        confirmed = CALLS.c.resolved == _RESOLVED
         query = select(
             func.count(),
             func.count(case((CALLS.c.answered_micros > 0, 1))),
@@ -263,6 +263,9 @@ class CallQueries(Queries):
         ).select_from(CALLS)
         with self._reading() as connection:
             return CallCounts(*connection.execute(query).one())
+
+
+_RESOLVED: Final = 1  # in the column of that name
 
 
 def _calls() -> Select[Any]:
@@ -284,8 +287,8 @@ def _calls() -> Select[Any]:
 
 
 def _call_row(row: Any) -> CallRow:
-    *columns, openings = row
-    message = message_bytes(openings)
+    columns: list[Any] = list(row[:-1])
+    message = message_bytes(row[-1])
     if columns[_LATE_AT]:
         message = _summary(message, columns[_SEQUENCER_AT])
     if columns[_DUE_AT] == NOTHING_DUE:
