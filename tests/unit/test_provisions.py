@@ -26,7 +26,7 @@ from huying.common.provision_home import (
 )
 from huying.common.provision_places import Place, sealed_slot
 from huying.common.provisions import request_record, seal_info
-from huying.wire.v1 import feed_pb2, provision_pb2, records_pb2
+from huying.wire.v1 import calls_pb2, feed_pb2, provision_pb2, records_pb2
 from tests.unit.late_network import EVERYBODY, LateNetwork, late_network, refusal
 from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, event, identity, put
 
@@ -476,7 +476,7 @@ def test_the_bytes_that_it_is_sealed_under_are_those_of_the_specification() -> N
 def test_a_seal_opens_for_nothing_but_what_it_was_made_for() -> None:
     """Each field, and each byte, of what it is bound to."""
     request = vector_request()
-    told: tuple[Any, ...] = (request, 0x0D, bytes([3]) * 32, 1_800_000_000_000_000)
+    told: Any = (request, 0x0D, bytes([3]) * 32, 1_800_000_000_000_000)
     info = seal_info(*told)
     sealed = bytes.fromhex(VECTOR_SEALED)
     for at in range(len(info)):
@@ -494,10 +494,10 @@ def test_a_seal_opens_for_nothing_but_what_it_was_made_for() -> None:
         {"leaf_hash": bytes([9]) * 32},
         {"recipient_key": bytes([9]) * 32},
     )
-    changed = [seal_info(vector_request(**change), *told[1:]) for change in changes]
-    changed.append(seal_info(request, 0x0C, *told[2:]))
+    changed = [seal_info(vector_request(**one), 0x0D, told[2], told[3]) for one in changes]
+    changed.append(seal_info(request, 0x0C, told[2], told[3]))
     changed.append(seal_info(request, 0x0D, bytes([4]) * 32, told[3]))
-    changed.append(seal_info(*told[:3], told[3] + 1))
+    changed.append(seal_info(request, 0x0D, told[2], told[3] + 1))
     assert len({info, *changed}) == 9
     for bound in changed:
         assert refusal(lambda: KEY.open(sealed, bound)).code is Code.KEY  # noqa: B023
@@ -507,10 +507,10 @@ def vector_request(**more: Any) -> Any:
     """The request of the vector, with some of it changed."""
     request = wire.ProvisionRequest(
         home=VILLAGE,
-        entry={
-            "origin": more.pop("origin", "a.example/feed/370830108201/e1"),
-            "index": more.pop("index", 7),
-        },
+        entry=calls_pb2.EntryRef(
+            origin=more.pop("origin", "a.example/feed/370830108201/e1"),
+            index=more.pop("index", 7),
+        ),
         leaf_hash=bytes([2]) * 32,
         slots=b"\x0d",
         recipient_key=KEY.public_key,
