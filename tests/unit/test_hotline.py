@@ -340,6 +340,32 @@ def test_a_contact_that_was_erased_does_not_come_back(net: HotlineNetwork) -> No
     )
 
 
+def test_a_flag_does_not_bring_an_erased_contact_back(net: HotlineNetwork) -> None:
+    """A new version that another order caused keeps what was erased in mind."""
+    from huying.common.late_requests import EraseRecord
+
+    net.imports(order(5))
+    record = order_record("12345", "000005")
+    net.network.result(COUNTY, EraseRecord(record, ("contact_name",)))
+    older = order(4, descriptor=order(5).descriptor)
+    assert net.imports(older).flagged == 1
+    assert outcomes(net.imports(order(5), order(5, source_id="9", source_status="x")))[0] == SAME
+    net.imports(order(5, source_status="催办"))
+    assert net.show(COUNTY, record).contact.name == ""
+
+
+def test_a_crowd_of_like_orders_is_imported_again_without_a_write(net: HotlineNetwork) -> None:
+    """A street that is dark is called about a hundred times; comparisons are bounded."""
+    crowd = [order(n, descriptor="全街路灯不亮", created_micros=CREATED + n) for n in range(40)]
+    for part in (crowd[30:], crowd[:7], crowd[7:30]):
+        net.imports(*part)
+    near = net.orders(COUNTY, filter=pb.ORDER_FILTER_NEAR_DUPLICATE, limit=1000)
+    assert len(near) == 39
+    size = net.size()
+    assert outcomes(net.imports(*crowd)) == [SAME] * 40
+    assert net.size() == size
+
+
 def test_an_order_that_was_erased_whole_stays_erased(net: HotlineNetwork) -> None:
     """What is past its retention is not imported from an old file."""
     from huying.common.late_requests import EraseRecord

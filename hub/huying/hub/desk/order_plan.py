@@ -78,15 +78,23 @@ def plan_batch(reader: Reader, place: Place, request: _pb.ImportOrdersRequest) -
             continue
         given[said.record] = row, said
     stored = reader.orders_of(place.code, list(given))
-    near, earlier = _near(reader, place.code, given, stored)
+    coming: dict[bytes, _pb.Order] = {}  # the versions that say something new
     for record, (row, said) in given.items():
-        _plan_row(plan, place, row.order, said, stored.get(record), near.get(record, b""))
-    for record, found in earlier.items():
-        if (target := near.get(record)) is not None and _is_news(found, target, given, earlier):
+        order = _compare(place, row.order, said, stored.get(record))
+        if order is not None:
+            coming[record] = order
+    known = {**stored, **_candidates(reader, place.code, coming)}
+    near = _near(reader, place.code, coming, known)
+    for record, (_, said) in given.items():
+        if said.outcome != _pb.IMPORT_OUTCOME_ERASED:
+            _write(plan, place, said, coming.get(record), stored.get(record), near.get(record, b""))
+    for record, target in near.items():
+        if record not in given:
             order = _pb.Order()
-            order.CopyFrom(found.order)
+            order.CopyFrom(known[record].order)
             order.near_duplicate_of = target
-            plan.drafts.append(order_draft(record, order, found))
+            order.contact_erased |= _contact_erased(known[record], place.code)
+            plan.drafts.append(order_draft(record, order, known[record]))
             plan.response.flagged += 1
     return plan
 
@@ -104,43 +112,61 @@ def _check(order: _pb.Order, own: str) -> None:
     check_write(_TYPE, feed_pb2.KIND_PUT, order, own)
 
 
-def _plan_row(
-    plan: BatchPlan,
+def _compare(
     place: Place,
     given: _pb.Order,
     said: _pb.ImportOrdersResponse.Row,
     before: OrderRow | None,
+) -> _pb.Order | None:
+    """The version to come; None where the file says nothing new."""
+    order = _pb.Order()
+    order.CopyFrom(given)
+    if before is None:
+        said.outcome = _pb.IMPORT_OUTCOME_NEW
+        return order
+    if _erased(before, place.code, "source"):
+        said.outcome = _pb.IMPORT_OUTCOME_ERASED
+        return None
+    gone = before.order.contact_erased or _contact_erased(before, place.code)
+    if same_content(before.order, given, contact_erased=gone):
+        said.outcome = _pb.IMPORT_OUTCOME_SAME
+        return None
+    said.outcome = _pb.IMPORT_OUTCOME_CHANGED
+    if gone:
+        order.contact_erased = True
+        for name in CONTACT_FIELDS:
+            order.ClearField(name)
+    if given.handler == (before.order.imported_handler or before.order.handler):
+        order.handler = before.order.handler
+        order.imported_handler = before.order.imported_handler
+    return order
+
+
+def _write(
+    plan: BatchPlan,
+    place: Place,
+    said: _pb.ImportOrdersResponse.Row,
+    coming: _pb.Order | None,
+    before: OrderRow | None,
     near: bytes,
 ) -> None:
-    order, unchanged = _pb.Order(), False
-    order.CopyFrom(given)
-    if before is not None:
-        if _erased(before, place.code, "source"):
-            said.outcome = _pb.IMPORT_OUTCOME_ERASED
-            return
-        gone = before.order.contact_erased or any(
-            _erased(before, place.code, name) for name in CONTACT_FIELDS
-        )
-        if gone:
-            order.contact_erased = True
-            for name in CONTACT_FIELDS:
-                order.ClearField(name)
-        unchanged = same_content(before.order, given, contact_erased=gone)
-        if given.handler == (before.order.imported_handler or before.order.handler):
-            order.handler, order.imported_handler = (
-                before.order.handler,
-                before.order.imported_handler,
-            )
-        if unchanged:
-            # Once said, a likeness stays until the order itself says something else.
-            near = near or before.order.near_duplicate_of
-    order.near_duplicate_of = near
-    said.near_duplicate_of = near
+    """The draft of a row, if there is anything to write: content, likeness, or a seal."""
+    order = _pb.Order()
+    if coming is not None:
+        order.CopyFrom(coming)
+        order.near_duplicate_of = near
+    else:
+        assert before is not None, "a row without news was here before"
+        order.CopyFrom(before.order)
+        order.near_duplicate_of = near or before.order.near_duplicate_of
+    said.near_duplicate_of = order.near_duplicate_of
     said.without_contact = with_contact(place, said.record, order, before)
-    if before is not None and unchanged and order == before.order:
-        said.outcome = _pb.IMPORT_OUTCOME_SAME
+    if before is not None and order == before.order:
         return
-    said.outcome = _pb.IMPORT_OUTCOME_NEW if before is None else _pb.IMPORT_OUTCOME_CHANGED
+    if before is not None:
+        order.contact_erased |= _contact_erased(before, place.code)
+    if said.outcome == _pb.IMPORT_OUTCOME_SAME:
+        said.outcome = _pb.IMPORT_OUTCOME_CHANGED
     if before is not None and before.order.handler != order.handler:
         plan.moved.append(order_draft(said.record, order, before))
     else:
@@ -212,56 +238,53 @@ def follow_up(record: bytes, order: _pb.Order, before: OrderRow | None) -> bytes
 # --- near-duplicates --------------------------------------------------------------------------
 
 
-def _near(
-    reader: Reader,
-    own: str,
-    given: Mapping[bytes, tuple[_pb.ImportOrdersRequest.Row, object]],
-    stored: Mapping[bytes, OrderRow],
-) -> tuple[dict[bytes, bytes], dict[bytes, OrderRow]]:
-    """What looks like what, and the orders imported before that were compared."""
-    spans: defaultdict[str, list[int]] = defaultdict(list)
-    for row, _ in given.values():
-        spans[row.order.category].append(row.order.created_micros)
-    earlier: dict[bytes, OrderRow] = {}
-    for category, times in sorted(spans.items()):
-        left = ORDER_CANDIDATES_MAX - len(earlier)
+def _candidates(
+    reader: Reader, own: str, coming: Mapping[bytes, _pb.Order]
+) -> dict[bytes, OrderRow]:
+    """What was imported before and may be like what comes: category by category, within a bound."""
+    times: defaultdict[str, list[int]] = defaultdict(list)
+    for order in coming.values():
+        times[order.category].append(order.created_micros)
+    found: dict[bytes, OrderRow] = {}
+    for category, created in sorted(times.items()):
+        left = ORDER_CANDIDATES_MAX - len(found)
         if left <= 0:
             break
-        start, stop = min(times) - _NEAR_MICROS, max(times) + _NEAR_MICROS
-        for found in reader.orders_between(own, category, start, stop, left):
-            if found.record not in given and not _erased(found, own, "source"):
-                earlier[found.record] = found
-    sightings = [sighting_of(record, row.order) for record, (row, _) in given.items()]
-    sightings += [sighting_of(record, found.order) for record, found in earlier.items()]
-    # A contact that was erased is compared no more, whatever the file still says.
-    sightings = [
-        sighting_of(one.record, stored[one.record].order)
-        if one.record in stored and stored[one.record].order.contact_erased
-        else one
-        for one in sightings
+        start, stop = min(created) - _NEAR_MICROS, max(created) + _NEAR_MICROS
+        for row in reader.orders_between(own, category, start, stop, left):
+            if not _erased(row, own, "source"):
+                found[row.record] = row
+    return found
+
+
+def _near(
+    reader: Reader, own: str, coming: Mapping[bytes, _pb.Order], known: Mapping[bytes, OrderRow]
+) -> dict[bytes, bytes]:
+    """The likenesses to write: of what comes, and of what was here and looks like an older one.
+
+    Only what comes causes any: an order that says what it said before changes no other.
+    """
+    sightings = [sighting_of(record, order) for record, order in coming.items()]
+    sightings += [
+        sighting_of(record, row.order) for record, row in known.items() if record not in coming
     ]
-    return near_duplicates(sightings, given.keys()), earlier
+    found = near_duplicates(sightings, coming.keys())
+    created = {one.record: one.key for one in sightings}
+    said = {row.order.near_duplicate_of for row in known.values()} - created.keys() - {b""}
+    for record, row in reader.orders_of(own, sorted(said)).items():
+        created[record] = row.order.created_micros, record
+
+    def is_news(record: bytes, target: bytes) -> bool:
+        if record in coming:
+            return True
+        before = known[record].order.near_duplicate_of
+        return not before or (before in created and created[target] < created[before])
+
+    return {record: target for record, target in found.items() if is_news(record, target)}
 
 
-def _is_news(
-    found: OrderRow,
-    target: bytes,
-    given: Mapping[bytes, tuple[_pb.ImportOrdersRequest.Row, object]],
-    earlier: Mapping[bytes, OrderRow],
-) -> bool:
-    """Whether the order looks like an older one than was known."""
-
-    def key(record: bytes) -> tuple[int, bytes] | None:
-        if record in given:
-            return given[record][0].order.created_micros, record
-        known = earlier.get(record)
-        return None if known is None else (known.order.created_micros, record)
-
-    known = found.order.near_duplicate_of
-    if not known:
-        return True
-    before, now = key(known), key(target)
-    return before is not None and now is not None and now < before
+def _contact_erased(row: OrderRow, own: str) -> bool:
+    return any(_erased(row, own, name) for name in CONTACT_FIELDS)
 
 
 def _erased(row: OrderRow, own: str, name: str) -> bool:
