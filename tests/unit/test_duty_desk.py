@@ -304,6 +304,79 @@ def test_a_call_is_suggested_by_what_it_says(
     assert huying(COUNTY, "duty", "suggest", "--call", "00" * 16).code != 0
 
 
+def raised(served: ServedNetwork, **fields: str) -> str:
+    """A call of the town, taken by the county."""
+    with served.client(TOWN) as client:
+        call = calls_pb2.Call(sequencer=COUNTY, **fields)  # type: ignore[arg-type]
+        return client.raise_call(api_pb2.RaiseCallRequest(call=call)).call.hex()
+
+
+def dispatched(served: ServedNetwork, call: str) -> calls_pb2.Dispatch:
+    """What the newest dispatch of a call says, as the town reads it."""
+    with served.client(TOWN) as client:
+        view = client.get_call(api_pb2.GetCallRequest(call=bytes.fromhex(call)))
+    return [one.step.dispatch for one in view.steps if one.step.HasField("dispatch")][-1]
+
+
+def test_a_dispatch_takes_its_departments_from_the_item_that_it_cites(
+    huying: Run, served: ServedNetwork, file: Path
+) -> None:
+    """Nobody types a department again that the list names, and the call says by which version."""
+    huying(COUNTY, "duty", "import", str(file))
+    call = raised(served, category="道路", title="村口")
+    done = huying(COUNTY, "call", "dispatch", call, "--item", "s1")
+    assert done.code == 0, done.err
+    assert "道路维修" in done.err
+    found = dispatched(served, call)
+    assert (found.department, list(found.co_handlers)) == ("交通局", ["财政局"])
+    assert (found.duty_item, found.duty_version) == ("S1", 1)
+
+
+def test_a_dispatch_by_suggestion_says_why(huying: Run, served: ServedNetwork, file: Path) -> None:
+    """The person who dispatches answers for it, so the reasons come first."""
+    huying(COUNTY, "duty", "import", str(file))
+    call = raised(served, category="供水", title="停水三天")
+    done = huying(COUNTY, "call", "dispatch", call, "--suggested")
+    assert done.code == 0, done.err
+    assert "类别相符「供水」" in done.err
+    assert (dispatched(served, call).department, dispatched(served, call).duty_item) == (
+        "水务局",
+        "S2",
+    )
+    none = raised(served, category="别的", title="无关")
+    refused = huying(COUNTY, "call", "dispatch", none, "--suggested")
+    assert refused.code == EXIT_USAGE
+    assert "no item of a duty list matches" in refused.err
+
+
+def test_another_lead_than_the_items_is_taken_and_said(
+    huying: Run, served: ServedNetwork, file: Path
+) -> None:
+    """The centre may know better; it must not happen by a slip."""
+    huying(COUNTY, "duty", "import", str(file))
+    call = raised(served, category="道路", title="村口")
+    done = huying(COUNTY, "call", "dispatch", call, "--item", "S1", "--department", "公路局")
+    assert done.code == 0, done.err
+    assert "清单写明由 交通局 牵头,现派给 公路局" in done.err
+    found = dispatched(served, call)
+    assert (found.department, found.duty_item) == ("公路局", "S1")
+    assert not found.co_handlers
+
+
+def test_an_item_without_a_lead_dispatches_to_nobody(
+    huying: Run, served: ServedNetwork, file: Path
+) -> None:
+    """It is the town's own duty: the centre names somebody, or declines."""
+    file.write_text(HEADER + "1,乡镇履职,村道管护,道路,,,\n", "utf-8")
+    huying(COUNTY, "duty", "import", str(file))
+    call = raised(served, category="道路", title="村口")
+    for option in (("--item", "T1"), ("--suggested",)):
+        refused = huying(COUNTY, "call", "dispatch", call, *option)
+        assert refused.code == EXIT_USAGE
+        assert "the item names no lead" in refused.err
+    assert huying(COUNTY, "call", "dispatch", call, "--item", "X9").code != 0
+
+
 def test_nothing_matching_says_that_an_approval_is_needed(huying: Run, file: Path) -> None:
     """Off-list tasks are for the centre to approve, where the policy asks for it."""
     assert huying(TOWN, "duty", "suggest", "--category", "x", "--json").json["list"] is None

@@ -91,6 +91,9 @@ def dispatch(
     item: Annotated[
         str, typer.Option(metavar="NUMBER", help="职责清单条目 · The item of the duty list.")
     ] = "",
+    suggested: Annotated[
+        bool, typer.Option("--suggested", help="按清单建议的第一项 · By the item suggested first.")
+    ] = False,
     urgency: UrgencyOption = "",
     deadline: Annotated[
         str, typer.Option(metavar="TIME", help="答复期限 · When to answer, 2026-01-31T17:00.")
@@ -101,10 +104,15 @@ def dispatch(
     as_json: JsonOption = False,
 ) -> None:
     """派单 · Dispatch a call to a lead department and its helpers."""
+    from huying.hub.cli.duty_cited import cited_item
     from huying.wire.v1 import calls_pb2, policy_pb2
 
-    if not department and not item:
-        raise HuyingError(Code.INVALID_ARGUMENT, "--department: name the lead, or --item NUMBER")
+    if not (department or item or suggested):
+        raise HuyingError(
+            Code.INVALID_ARGUMENT, "--department: name the lead, or --item NUMBER, or --suggested"
+        )
+    if item or suggested:
+        item = cited_item(ctx, call, item, department)
     word = calls_pb2.Dispatch(
         department=department,
         co_handlers=co_handler or [],

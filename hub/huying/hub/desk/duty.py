@@ -7,7 +7,6 @@ count up from 1 at each node, and ids follow from the version, so nothing is eve
 from __future__ import annotations
 
 import asyncio
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -26,7 +25,7 @@ from huying.common.records import check_write, default_to
 from huying.common.trust import check_may_write
 from huying.hub.suggest import suggest
 from huying.node.admin import AdminNode
-from huying.node.store.duty_queries import DutyListRow
+from huying.node.store.duty_queries import DutyListRow, folded
 from huying.node.store.reader import Reader
 from huying.wire.v1 import calls_pb2, duty_pb2, feed_pb2, policy_pb2
 
@@ -79,7 +78,7 @@ async def list_duty_items(
     def read() -> duty_pb2.ListDutyItemsResponse:
         with node.reader.snapshot() as reader:
             row, view = _chosen(reader, node.config.node.code, request.home, request.version)
-            items = reader.duty_items(row.home, row.header.version)
+            items = reader.duty_items(row.home, row.version)
         return duty_pb2.ListDutyItemsResponse(
             list=view, items=[item for item in items if _is_wanted(item, request)]
         )
@@ -95,13 +94,12 @@ async def show_duty_item(
     def read() -> duty_pb2.ShowDutyItemResponse:
         with node.reader.snapshot() as reader:
             row, view = _chosen(reader, node.config.node.code, request.home, request.version)
-            wanted = _folded(request.number)
-            for item in reader.duty_items(row.home, row.header.version):
-                if _folded(item.number) == wanted:
-                    return duty_pb2.ShowDutyItemResponse(list=view, item=item)
+            item = reader.duty_item(row.home, row.version, request.number)
+            if item is not None:
+                return duty_pb2.ShowDutyItemResponse(list=view, item=item)
         raise HuyingError(
             Code.NOT_FOUND,
-            f"version {row.header.version} of the duty list of {row.home} has no item of that"
+            f"version {row.version} of the duty list of {row.home} has no item of that"
             " number; `huying duty list` shows them",
         )
 
@@ -152,7 +150,7 @@ async def suggest_duty(
                     raise
                 return response
             response.list.CopyFrom(view)
-            items = reader.duty_items(row.home, row.header.version)
+            items = reader.duty_items(row.home, row.version)
         limit = min(request.limit or _SUGGESTIONS_DEFAULT, SUGGESTIONS_MAX)
         for one in suggest(items, *matter, limit=limit):
             suggestion = response.suggestions.add(item=one.item, points=one.points)
@@ -181,9 +179,9 @@ def _check_items(items: Sequence[policy_pb2.DutyItem]) -> None:
         )
     seen: set[str] = set()
     for item in items:
-        if _folded(item.number) in seen:
+        if folded(item.number) in seen:
             raise HuyingError(Code.INVALID_ARGUMENT, "items: a number occurs twice; number anew")
-        seen.add(_folded(item.number))
+        seen.add(folded(item.number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,13 +197,13 @@ class _WriteVersion:
         code = engine.identity.code
         with self.reader.snapshot() as reader:
             newest = next(iter(reader.duty_lists(code, 1)), None)
-            old = reader.duty_items(code, newest.header.version) if newest else []
+            old = reader.duty_items(code, newest.version) if newest else []
         response = duty_pb2.ImportDutyListResponse()
         _compare(response, old, self.request.items)
         if newest is not None and _is_repeated(self.request, newest, response):
             response.repeated_file = True
         else:
-            version = newest.header.version + 1 if newest is not None else 1
+            version = newest.version + 1 if newest is not None else 1
             engine.replica.append(_drafts(code, version, self.request))
         return response
 
@@ -313,17 +311,15 @@ def _chosen(
     for one in homes:
         rows = reader.duty_lists(one)
         in_force = next((row for row in rows if row.is_whole), None)
-        if version:
-            row = next((row for row in rows if row.header.version == version), None)
-        else:
-            row = in_force
+        asked = next((row for row in rows if row.version == version), None)
+        row = asked if version else in_force
         if row is not None:
             return row, _version_view(row, in_force)
         if rows and not version:
             newest = rows[0]
             raise HuyingError(
                 Code.NOT_FOUND,
-                f"version {newest.header.version} of the duty list of {one} is on its way:"
+                f"version {newest.version} of the duty list of {one} is on its way:"
                 f" {newest.items_held} of {newest.header.item_count} items are here",
             )
     wanted = f"version {version} of a duty list" if version else "duty list"
@@ -355,12 +351,8 @@ def _is_wanted(item: policy_pb2.DutyItem, request: duty_pb2.ListDutyItemsRequest
     if request.department and request.department not in (item.lead, *item.co_handlers):
         return False
     texts = (item.number, item.title, *item.categories, *item.keywords, item.town_part)
-    search = _folded(request.search)
-    return not search or any(search in _folded(text) for text in texts)
-
-
-def _folded(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    search = folded(request.search)
+    return not search or any(search in folded(text) for text in texts)
 
 
 def _version_view(row: DutyListRow, in_force: DutyListRow | None) -> duty_pb2.DutyVersion:
@@ -373,7 +365,7 @@ def _version_view(row: DutyListRow, in_force: DutyListRow | None) -> duty_pb2.Du
         items_held=row.items_held,
         source_sha256=header.source_sha256,
         generated=header.generated,
-        in_force=in_force is not None and row.header.version == in_force.header.version,
+        in_force=in_force is not None and row.version == in_force.version,
         origin=row.origin,
         index=row.index,
         time_micros=row.time_micros,

@@ -125,9 +125,9 @@ class StoreReads:
                 f"dispatch.duty_item: no duty list of {sequencer} is in force; import one with"
                 " `huying duty import`",
             )
-        for item in self._reader.duty_items(sequencer, listed.version):
-            if item.number == number:
-                return item
+        item = self._reader.duty_item(sequencer, listed.version, number)
+        if item is not None:
+            return item
         raise HuyingError(
             Code.INVALID_ARGUMENT,
             f"dispatch.duty_item: version {listed.version} of the duty list has no item of that"

@@ -7,6 +7,7 @@ list it is, its home.
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Final, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -20,7 +21,7 @@ from huying.node.store.queries import Queries
 from huying.node.store.schema import ENTRIES, FEEDS, stands_at
 from huying.wire.v1 import feed_pb2, policy_pb2
 
-__all__ = ["DutyListRow", "DutyQueries"]
+__all__ = ["DutyListRow", "DutyQueries", "folded"]
 
 _NOT_DELETED: Final = DUTY_LISTS.c.kind != feed_pb2.KIND_DELETE
 
@@ -34,6 +35,11 @@ class DutyListRow(NamedTuple):
     origin: str
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     time_micros: int
+
+    @property
+    def version(self) -> int:
+        """Its number, from 1."""
+        return self.header.version
 
     @property
     def is_whole(self) -> bool:
@@ -93,6 +99,12 @@ class DutyQueries(Queries):
         """The newest version whose items are all here. Raises as `duty_lists`."""
         return next((row for row in self.duty_lists(home) if row.is_whole), None)
 
+    def duty_item(self, home: str, version: int, number: str) -> policy_pb2.DutyItem | None:
+        """The item of that number, whatever its width and case; None where there is none."""
+        wanted = folded(number)
+        items = self.duty_items(home, version)
+        return next((item for item in items if folded(item.number) == wanted), None)
+
     def duty_items(self, home: str, version: int) -> list[policy_pb2.DutyItem]:
         """The items of one version, in the list's order. Raises as `duty_lists`."""
         query = (
@@ -109,3 +121,8 @@ class DutyQueries(Queries):
             return [policy_pb2.DutyItem.FromString(message_bytes(one)) for one in found]
         except DecodeError:
             raise HuyingError(Code.CORRUPT, "a stored DutyItem does not parse") from None
+
+
+def folded(text: str) -> str:
+    """What two spellings of a number or a word share: width, case and blanks apart."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
