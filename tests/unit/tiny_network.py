@@ -95,6 +95,7 @@ class TinyNetwork:
         self.engines: dict[str, Engine] = {}
         self._inbox: list[tuple[str, Received | LinkUp]] = []
         self._ends: dict[int, tuple[str, int]] = {}  # link -> (peer, its link)
+        self.away: set[str] = set()  # what is sent to these waits until they are back
         self.receipts: list[AppendReceipt] = []
         family = {COUNTY: (None, [TOWN]), TOWN: (COUNTY, [VILLAGE]), VILLAGE: (TOWN, [])}
         for code, (parent, children) in family.items():
@@ -134,14 +135,19 @@ class TinyNetwork:
     def run(self) -> None:
         """Deliver every frame there is, and run the timers that are due."""
         for _ in range(2000):
-            if not self._inbox:
+            if self._next() is None:
                 for code, engine in self.engines.items():
                     self._effects(code, engine.step([]))
-                if not self._inbox:
-                    return
-            code, item = self._inbox.pop(0)
+            if (at := self._next()) is None:
+                return
+            code, item = self._inbox.pop(at)
             self._effects(code, self.engines[code].step([item]))
         raise AssertionError("the network never falls quiet")
+
+    def _next(self) -> int | None:
+        """The oldest frame whose receiver is there."""
+        places = (at for at, (code, _) in enumerate(self._inbox) if code not in self.away)
+        return next(places, None)
 
     def append(self, code: str, *drafts: DraftEntry) -> list[AppendReceipt]:
         """Write at one node, and let it travel."""
