@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from huying.common.audience import plan
 from huying.common.call_drafts import raise_draft
 from huying.common.call_state import CallState, ClockKind, ClockStatus
-from huying.common.calls import Proposal, SequencedStep, fold
+from huying.common.calls import Folding, Proposal, SequencedStep
 from huying.common.disclosure import may_read
 from huying.common.effects import DraftEntry
 from huying.common.leaf import ADDRESSED
@@ -48,7 +48,7 @@ def call_of(**fields) -> calls_pb2.Call:
     return calls_pb2.Call(**{"sequencer": COUNTY, "category": "供水", "village": VILLAGE, **fields})
 
 
-def step_of(call: bytes = ONE, caller: str = TOWN, **kind) -> calls_pb2.CallStep:
+def step_of(call: Any = ONE, caller: Any = TOWN, **kind: Any) -> calls_pb2.CallStep:
     """A step; messages may be given as dicts."""
     return calls_pb2.CallStep(call=call, caller=caller, **kind)
 
@@ -62,6 +62,8 @@ class Desk:
         self.arrived: list[Proposal] = []
         self.written: list[Written] = []
         self.lists_everything = False
+        self._taken: set[tuple[str, int]] = set()
+        self._folded: dict[tuple[str, bytes], tuple[int, Folding]] = {}
         self.sequencer = CallSequencer(COUNTY, self, self.clock)
 
     # The store that the sequencer reads.
@@ -70,11 +72,7 @@ class Desk:
         assert sequencer == COUNTY
         if self.lists_everything:
             return self.arrived
-        taken = {
-            (ref.origin, ref.index)
-            for ref in (one.message.took.ref for one in self._steps() if one.message.took.ref.index)
-        }
-        return [one for one in self.arrived if (one.origin, one.index) not in taken][:limit]
+        return [one for one in self.arrived if (one.origin, one.index) not in self._taken][:limit]
 
     def _steps(self) -> list[Written]:
         return [one for one in self.written if isinstance(one.message, calls_pb2.CallStep)]
@@ -103,6 +101,9 @@ class Desk:
     def append(self, *drafts: DraftEntry) -> None:
         for draft in drafts:
             check_write(draft.type, draft.kind, draft.message, COUNTY)
+            if isinstance(draft.message, calls_pb2.CallStep) and draft.message.HasField("took"):
+                ref = draft.message.took.ref
+                self._taken.add((ref.origin, ref.index))
             micros = int(self.clock.seconds * 1e6)
             self.written.append(Written(len(self.written), draft.message, draft.to, micros))
 
@@ -114,9 +115,9 @@ class Desk:
         self.append(*drafts)
         return drafts
 
-    def do(self, call: bytes = ONE, caller: str = TOWN, **kind) -> calls_pb2.CallStep:
+    def do(self, call: Any = ONE, caller: Any = TOWN, **kind: Any) -> Any:
         """The same, from its content; what was written."""
-        return self.write(step_of(call, caller, **kind))[0].message  # type: ignore[return-value]
+        return self.write(step_of(call, caller, **kind))[0].message
 
     def arrive(self, home: str, message: Any, call: bytes = ONE, caller: str = TOWN) -> Proposal:
         """A proposal arrives from the node `home`; nothing is taken yet."""
@@ -125,21 +126,23 @@ class Desk:
         self.arrived.append(proposal)
         return proposal
 
-    def take_all(self, limit: int = 100) -> list[calls_pb2.Took]:
+    def take_all(self, limit: int = 100) -> list[Any]:
+        """The tooks that are written now."""
         self.clock.seconds += 1
         drafts = self.sequencer.take(limit)
         self.append(*drafts)
-        return [draft.message.took for draft in drafts]  # type: ignore[attr-defined]
+        messages: list[Any] = [draft.message for draft in drafts]
+        return [message.took for message in messages]
 
-    def propose(self, call: bytes = ONE, caller: str = TOWN, **kind) -> calls_pb2.Took:
-        """The caller proposes, and is told."""
+    def propose(self, call: bytes = ONE, caller: str = TOWN, **kind: Any) -> Any:
+        """The caller proposes, and is told: a took."""
         self.arrive(caller, step_of(call, caller, **kind), call, caller)
         return self.take_all()[-1]
 
-    def raise_(self, call: bytes = ONE, caller: str = TOWN, **fields) -> calls_pb2.Took:
+    def raise_(self, call: bytes = ONE, caller: str = TOWN, **fields: Any) -> Any:
         village = VILLAGE if caller == TOWN else ""
         message = call_of(**{"village": village, "title": "停水", **fields})
-        assert raise_draft(caller, message)  # the town could write it
+        raise_draft(caller, message)  # the town could write it
         self.arrive(caller, message, call, caller)
         return self.take_all()[-1]
 
@@ -154,7 +157,15 @@ class Desk:
     # What is seen.
 
     def state(self, call: bytes = ONE, caller: str = TOWN) -> CallState:
-        return fold(self.sequenced_steps(COUNTY, caller, call))
+        """The call as the county sees it; what was folded once is kept."""
+        place, folding = self._folded.get((caller, call), (0, Folding()))
+        for one in self.written[place:]:
+            message = one.message
+            is_step = isinstance(message, calls_pb2.CallStep)
+            if is_step and (message.caller, message.call) == (caller, call):
+                folding.add(SequencedStep(one.place, message))
+        self._folded[caller, call] = len(self.written), folding
+        return folding.state
 
     def held_by(self, reader: str, call: bytes = ONE, caller: str = TOWN) -> list[SequencedStep]:
         """What a node may read of the sequencer's steps, by selectors and by disclosures."""

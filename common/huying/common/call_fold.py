@@ -15,7 +15,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from huying.common.call_marks import marked
 from huying.common.call_moves import Changes, own_changes, proposal_changes
 from huying.common.call_rules import refusal_of, void_reason_of
-from huying.common.call_state import CallState, ClockKind, ClockStatus, Place, VoidReason
+from huying.common.call_state import CallStage, CallState, ClockKind, ClockStatus, Place, VoidReason
 from huying.wire.v1 import calls_pb2
 
 __all__ = ["Folding", "SequencedStep", "advance", "fold", "is_aside"]
@@ -53,13 +53,17 @@ def advance(state: CallState, step: SequencedStep) -> CallState:
     return folding.state
 
 
-def is_aside(step: calls_pb2.CallStep) -> bool:
-    """Whether the step is the sequencer's word to a stranger, which no party hears.
+def is_aside(state: CallState, step: calls_pb2.CallStep) -> bool:
+    """Whether the step is the sequencer's word to one node, which not every party hears.
 
-    A took that says NOT_A_PARTY goes to the proposer alone, so the state must not depend on it.
+    A took that says NOT_A_PARTY goes to the stranger alone; and what is refused before the call is
+    received goes to the caller, for nobody knows yet who else is a party. The state must depend on
+    neither.
     """
     took = step.took  # empty where the step is another
-    return took.reason == calls_pb2.VOID_REASON_NOT_A_PARTY and not took.accepted
+    if took.accepted or not step.HasField("took"):
+        return False
+    return took.reason == calls_pb2.VOID_REASON_NOT_A_PARTY or state.stage is CallStage.RAISED
 
 
 class Folding:
@@ -87,7 +91,7 @@ class Folding:
         kind = message.WhichOneof("step")
         if kind is None and not len(UnknownFieldSet(message)):
             return  # an internal note
-        if is_aside(message):
+        if is_aside(state, message):
             return
         changes: Changes | None = None
         if kind == "took":

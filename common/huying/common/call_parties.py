@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from huying.common.audience import plan
-from huying.common.call_fold import SequencedStep, is_aside
+from huying.common.call_fold import SequencedStep
 from huying.common.codes import Origin, level, parse_origin
 from huying.common.effects import DraftEntry
 from huying.common.errors import Code, HuyingError
@@ -63,7 +63,7 @@ def complete_party(
     indexes: dict[str, list[int]] = {}
     network = _network(steps)
     for one in steps:
-        if not is_aside(one.call_step):
+        if one.call_step.number:  # else it was said aside, and is no part of the call
             indexes.setdefault(str(Origin(network, code, one.epoch)), []).append(one.index)
     del party.earlier[:]
     refs = [(origin, index) for origin, found in indexes.items() for index in found]

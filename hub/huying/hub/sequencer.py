@@ -22,8 +22,8 @@ from huying.common.calls import (
     Folding,
     Proposal,
     SequencedStep,
-    VoidReason,
     check_own_step,
+    is_aside,
     judge,
 )
 from huying.common.effects import DraftEntry
@@ -93,7 +93,7 @@ class CallSequencer:
             verdict = judge(state, proposal.home, proposal.message, approval_required=approval)
             draft = took_draft(self._code, state, proposal, verdict, terms_of(desk.in_force))
             assert isinstance(draft.message, calls_pb2.CallStep)
-            if verdict.reason is not VoidReason.NOT_A_PARTY:  # which is said aside
+            if not is_aside(state, draft.message):
                 desk.print(call, draft.message)
             call.add(SequencedStep(_NOT_PLACED, draft.message))
             drafts.append(draft)
@@ -107,12 +107,11 @@ class CallSequencer:
         if not isinstance(step, calls_pb2.CallStep):
             return (draft,)
         kind = step.WhichOneof("step")
+        if kind is None or (kind in PROPOSALS and step.caller == self._code):
+            return (draft,)  # a note to the own office, or a proposal to another sequencer
         desk = _Desk(self._code, self._store, self._clock)
         call = desk.call(step.caller, step.call, before)
         state = call.folding.state
-        # What this node wrote of a call that it never received are proposals to another sequencer.
-        if kind is None or (kind in PROPOSALS and state.stage is CallStage.RAISED):
-            return (draft,)  # a note to the own office, or a proposal to another sequencer
         check_own_step(state, step)
         if kind == "timeout" and not is_due(state, step.timeout, desk.now_micros):
             raise HuyingError(Code.WRONG_STAGE, "timeout.clock: not due yet; it runs on")
