@@ -332,5 +332,5 @@ def test_a_list_of_everything_walks_the_key(network):
 def test_loads_read_an_index_of_open_calls_alone(network):
     """It is asked by every scrape of the metrics; the table is not touched."""
     store = network.stores[COUNTY]
-    (plan,) = plans(store, store.call_loads)
-    assert plan == "SCAN calls USING COVERING INDEX ix_calls_open_loads"
+    (plan,) = plans(store, lambda: store.call_loads(COUNTY))
+    assert plan == "SEARCH calls USING COVERING INDEX ix_calls_open_loads (sequencer=?)"

@@ -238,10 +238,14 @@ class CallQueries(Queries):
         with self._reading() as connection:
             return [(row[0], row[1]) for row in connection.execute(query)]
 
-    def call_loads(self) -> list[CallLoad]:
-        """The open calls by department and stage; reads one entry of an index for each of them."""
+    def call_loads(self, sequencer: str) -> list[CallLoad]:
+        """The open calls that a node answers, by department and stage.
+
+        Reads one entry of an index for each of them.
+        """
         with self._reading() as connection:
-            return [CallLoad(*row) for row in connection.execute(_LOADS)]
+            rows = connection.execute(_LOADS, {"of_sequencer": sequencer})
+            return [CallLoad(*row) for row in rows]
 
     def pending_proposals(self, sequencer: str, limit: int) -> list[Proposal]:
         """The oldest proposals to `sequencer` that it has not taken, in feed order."""
@@ -293,7 +297,8 @@ def _call_row(row: Any) -> CallRow:
         message = _summary(message, columns[_SEQUENCER_AT])
     if columns[_DUE_AT] == NOTHING_DUE:
         columns[_DUE_AT] = 0
-    return CallRow(*columns, message)
+    columns.append(message)
+    return CallRow(*columns)
 
 
 _NAMES: Final = [field.name for field in fields(CallRow)]
@@ -346,7 +351,7 @@ _DUE_TIMERS: Final = (
 )
 _LOADS: Final = (
     select(CALLS.c.department, CALLS.c.stage, func.count(), func.sum(CALLS.c.overdue))
-    .where(IS_OPEN)
+    .where(IS_OPEN, CALLS.c.sequencer == bindparam("of_sequencer"))
     .group_by(CALLS.c.department, CALLS.c.stage)
 )
 

@@ -181,7 +181,7 @@ def _calls() -> None:
         ("newest", ("time_micros", "record")),
         ("due", ("due_micros", "record")),
         ("department_due", ("department", "due_micros", "record")),
-        ("loads", ("department", "stage", "overdue", "open")),
+        ("loads", ("sequencer", "department", "stage", "overdue", "open")),
     ):
         _part("calls", f"open_{name}", columns, "open = 1")
     _part("calls", "timer", ("timer_micros",), "timer_micros > 0")
