@@ -31,7 +31,7 @@ class Entry(NamedTuple):
     """One entry about a call, wherever it was written."""
 
     origin: str
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     record: bytes
     message: Any
     time_micros: int
@@ -40,7 +40,7 @@ class Entry(NamedTuple):
         is_step = isinstance(self.message, calls_pb2.CallStep)
         head = feed_pb2.Head(
             kind=feed_pb2.KIND_STEP if is_step else feed_pb2.KIND_PUT,
-            type=_TYPES[type(self.message)],  # type: ignore[arg-type]
+            type=_TYPES[type(self.message)],
             record=self.record,
             time_micros=self.time_micros,
         )

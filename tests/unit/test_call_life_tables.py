@@ -19,6 +19,7 @@ from huying.common.call_turns import Objection, Outcome, TurnCause, TurnKind
 from huying.common.errors import Code, HuyingError
 from huying.common.policies import shipped_policy
 from huying.node.store import call_projection, database
+from huying.node.store.call_fold import fold_call
 from huying.node.store.database import sqlite_url
 from huying.node.store.projection_check import check_projections
 from huying.node.store.projection_rebuild import rebuild
@@ -45,6 +46,7 @@ from tests.unit.call_desk import (
     VILLAGE,
     Desk,
     feed_of,
+    step_of,
 )
 from tests.unit.call_tables import Entry, entries_of, new_store, tables, told
 
@@ -100,6 +102,13 @@ def expected() -> list:
     return found
 
 
+def shown(store, call: bytes = ONE) -> tuple:
+    """The call's row and its steps, which are here."""
+    found = store.get_call(call)
+    assert found is not None
+    return found
+
+
 def turns(store) -> list:
     with store.reading() as connection:
         return connection.execute(CALL_TURNS.select().order_by(CALL_TURNS.c.number)).fetchall()
@@ -108,7 +117,7 @@ def turns(store) -> list:
 def test_the_row_says_how_the_call_stands():
     """What a list shows and filters by is folded from the sequencer's steps, all of it."""
     store = told(life())
-    row, steps = store.get_call(ONE)
+    row, steps = shown(store)
     assert (row.stage, row.open, row.department) == (CallStage.UNRESOLVED, 1, SECOND)
     assert (row.objections, row.reworks, row.reopens, row.urges) == (1, 1, 1, 2)
     assert (row.card, row.satisfaction, row.manner) == (calls_pb2.CARD_COLOUR_YELLOW, 4, 3)
@@ -174,7 +183,6 @@ def test_every_order_of_arrival_gives_the_same_tables(data):
 def test_a_step_in_order_moves_the_call_on_without_reading_those_before(monkeypatch):
     """A call of a thousand notes must not cost its writer a thousand times its length."""
     folds: list[bytes] = []
-    fold_call = call_projection.fold_call
 
     def counted(connection, call, caller, sequencer):
         folds.append(call)
@@ -288,7 +296,7 @@ def party_view() -> list[Entry]:
 def test_a_late_party_sees_the_call_by_its_summary():
     """It never gets the call's own entry, and has to show something."""
     store = told(party_view())
-    row, _ = store.get_call(ONE)
+    row, _ = shown(store)
     assert (row.late, row.sequencer, row.caller, row.slots) == (1, COUNTY, TOWN, b"")
     call = calls_pb2.Call.FromString(row.message)
     assert (call.title, call.category, call.sequencer) == ("停水", "供水", COUNTY)
@@ -305,7 +313,7 @@ def test_a_summary_and_the_call_itself_may_come_in_any_order(data):
     cuts = data.draw(st.sets(st.integers(0, len(entries))))
     store, straight = told(entries, order, cuts), told(entries)
     assert tables(store) == tables(straight)
-    assert store.get_call(ONE)[0].late == 0
+    assert shown(store)[0].late == 0
     store.close()
     straight.close()
 
@@ -368,14 +376,12 @@ def test_a_proposal_of_every_kind_waits_for_its_sequencer():
             feed_of(TOWN),
             index,
             bytes([index]) * 16,
-            calls_pb2.CallStep(call=ONE, caller=TOWN, **{kind: {}}),
+            step_of(**{kind: {}}),
             5,
         )
         for index, kind in enumerate((*kinds, "note"), 2)
     ]
-    own = [
-        Entry(feed_of(COUNTY), 0, b"u" * 16, calls_pb2.CallStep(call=ONE, caller=TOWN, urge={}), 6)
-    ]
+    own = [Entry(feed_of(COUNTY), 0, b"u" * 16, step_of(urge={}), 6)]
     for order in (None, range(8, -1, -1)):
         store = told([call, *steps, *own], order, range(9))
         pending = store.pending_proposals(COUNTY, 20)
@@ -440,7 +446,7 @@ def pages(store, **wanted) -> list:
 def test_a_list_has_each_call_once_in_its_order(busy, order, wanted):
     """Page by page: nobody's call is missed between two pages, or shown twice."""
     found = pages(busy, order=order, **wanted)
-    calls = [busy.get_call(bytes([number]) * 16)[0] for number in range(1, 13)]
+    calls = [shown(busy, bytes([number]) * 16)[0] for number in range(1, 13)]
 
     def fits(row) -> bool:
         return (
@@ -496,7 +502,8 @@ def test_due_timers_name_what_is_due_oldest_first(busy):
 def test_loads_count_the_open_calls(busy):
     """A gauge for each department; ended calls weigh on nobody."""
     calls = busy.list_calls(open_only=True, limit=100).rows
-    found = busy.call_loads()
+    found = busy.call_loads(COUNTY)
+    assert busy.call_loads(TOWN) == []
     assert sum(load.open for load in found) == len(calls)
     assert {(load.department, load.stage): (load.open, load.overdue) for load in found} == {
         (d, s): (

@@ -34,7 +34,7 @@ async def measure(
     node: AdminNode, request: measures_pb2.MeasureRequest
 ) -> measures_pb2.MeasureResponse:
     """Count one month. Raises as `measured`."""
-    return await asyncio.to_thread(measured, node.reader, node.config.code, request)
+    return await asyncio.to_thread(measured, node.reader, node.config.node.code, request)
 
 
 def measured(
@@ -47,8 +47,7 @@ def measured(
     """
     by = _DIMENSIONS.get(request.by)
     if by is None:
-        names = "department, town, category or month"
-        raise HuyingError(Code.INVALID_ARGUMENT, f"by: one of {names}")
+        raise HuyingError(Code.INVALID_ARGUMENT, "by: department, town, category or month")
     months = [request.month]
     if by == "all":
         months = months_up_to(request.month, MEASURE_MONTHS_MAX)

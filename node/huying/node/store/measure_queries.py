@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, literal_column, or_
+from sqlalchemy import ColumnElement, Connection, and_, case, func, literal_column, or_
 from sqlalchemy import select as select_of
 
 from huying.common.call_state import CallStage
@@ -81,7 +81,7 @@ class MeasureQueries(Queries):
         ]
 
 
-def _rows(connection: Connection, query: Select[Any]) -> dict[str, Mapping[str, int]]:
+def _rows(connection: Connection, query: Any) -> dict[str, Mapping[str, int]]:
     found = connection.execute(query).mappings()
     rows = {
         str(row["key"]): {name: row[name] or 0 for name in row if name != "key"} for row in found
@@ -104,7 +104,7 @@ _MET: Final = int(Outcome.MET)
 _DECIDED: Final = (_MET, int(Outcome.LATE))
 
 
-def _turns(sequencer: str, by: Dimension, span: _Span, stars_min: int) -> Select[Any]:
+def _turns(sequencer: str, by: Dimension, span: _Span, stars_min: int) -> Any:
     begun, ended, due = (
         span.has(_T.begun_micros),
         span.has(_T.ended_micros),
@@ -152,7 +152,7 @@ def _turns(sequencer: str, by: Dimension, span: _Span, stars_min: int) -> Select
     ).group_by(key)
 
 
-def _calls(sequencer: str, by: Dimension, span: _Span) -> Select[Any]:
+def _calls(sequencer: str, by: Dimension, span: _Span) -> Any:
     stages = ("declined", CallStage.DECLINED), ("withdrawn", CallStage.WITHDRAWN)
     counts = [
         _times(CALLS.c.stage == int(stage)).label(name)
