@@ -228,6 +228,7 @@ def test_no_byte_of_a_proof_can_change_although_the_digests_are_made_anew(
         whole = file.read_bytes()
         # What follows are cosignatures. Nobody gave the witnesses' keys, so nobody checks these.
         signed = whole.find("\n— ".encode() + NETWORK.encode() + b"/witness/")
+        assert signed > 0
         for at in range(0, signed, max(1, signed // 12)):
             file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
             sum_up(folder)

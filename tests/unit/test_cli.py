@@ -26,7 +26,7 @@ from huying.common.records import REGISTRY
 from huying.common.tlog_proof import format_proof, pack_extra, parse_proof, unpack_extra
 from huying.hub.cli import app
 from huying.node.cli import output
-from huying.node.cli.call import parse_deadline
+from huying.node.cli.call_options import parse_deadline
 from huying.node.cli.main import build_app, execute
 from huying.node.cli.plain import from_plain, parse_fields, to_plain
 from huying.node.cli.status import _feed_row, _print

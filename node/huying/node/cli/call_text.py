@@ -8,6 +8,10 @@ from typing import Any, Final
 __all__ = [
     "CARDS",
     "CLOCKS",
+    "CLOCK_EVENTS",
+    "CLOSED",
+    "DECLINED",
+    "PARTY_ROLES",
     "ROLES",
     "STAGES",
     "STEPS",
@@ -103,7 +107,7 @@ SUPERVISION: Final[Mapping[str, str]] = {
     "interview": "约谈",
 }
 CARDS: Final[Mapping[str, str]] = {"yellow": "黄牌", "red": "红牌"}
-_DECLINED: Final[Mapping[str, str]] = {
+DECLINED: Final[Mapping[str, str]] = {
     "legal_route": "应通过法定途径",
     "emergency": "紧急警务、医疗、消防",
     "duplicate": "重复",
@@ -111,13 +115,13 @@ _DECLINED: Final[Mapping[str, str]] = {
     "beyond_duty": "超出职责",
     "unlawful": "违法",
 }
-_CLOSED: Final[Mapping[str, str]] = {
+CLOSED: Final[Mapping[str, str]] = {
     "confirmed": "已确认解决",
     "silence": "逾期未回访",
     "exhausted": "已办到位",
 }
-_PARTY: Final[Mapping[str, str]] = {"co_handler": "协办方", "merged_caller": "并案呼叫方"}
-_EVENTS: Final[Mapping[str, str]] = {
+PARTY_ROLES: Final[Mapping[str, str]] = {"co_handler": "协办方", "merged_caller": "并案呼叫方"}
+CLOCK_EVENTS: Final[Mapping[str, str]] = {
     "started": "开始",
     "paused": "暂停",
     "resumed": "恢复",
@@ -193,7 +197,7 @@ def _mark_text(mark: dict[str, Any]) -> str:
     from huying.node.cli.output import when
 
     clock = said(CLOCKS, mark.get("clock", ""))
-    told = f"时限 clock: {clock} {said(_EVENTS, mark.get('event', ''))}"
+    told = f"时限 clock: {clock} {said(CLOCK_EVENTS, mark.get('event', ''))}"
     if due := mark.get("due_micros"):
         told += f", 至 until {when(due)}"
     if left := mark.get("remaining_micros"):
@@ -278,7 +282,7 @@ def _merge(content: _Content) -> list[str]:
 
 
 def _party(content: _Content) -> list[str]:
-    return [f"{content.get('code', '')} {said(_PARTY, content.get('role'))}"]
+    return [f"{content.get('code', '')} {said(PARTY_ROLES, content.get('role'))}"]
 
 
 def _outage(content: _Content) -> list[str]:
@@ -296,7 +300,7 @@ def _answer(content: _Content) -> list[str]:
 _TELLING: Final[Mapping[str, Callable[[_Content], list[str]]]] = {
     "took": _took,
     "admit": _plain("note"),
-    "decline": _with_word("reason", _DECLINED, "text"),
+    "decline": _with_word("reason", DECLINED, "text"),
     "off_list": _plain("approved_by", "reason"),
     "dispatch": _dispatch,
     "accept": _plain(),
@@ -318,7 +322,7 @@ _TELLING: Final[Mapping[str, Callable[[_Content], list[str]]]] = {
     "urge": _plain("reason"),
     "supervise": _with_word("supervision_level", SUPERVISION, "reason"),
     "card": _with_word("colour", CARDS, "reason"),
-    "closure": _with_word("reason", _CLOSED, "text"),
+    "closure": _with_word("reason", CLOSED, "text"),
     "merge": _merge,
     "party": _party,
     "timeout": _with_word("clock", CLOCKS),
