@@ -320,7 +320,7 @@ def test_a_departments_key_is_its_nodes_alone(fresh: Desks) -> None:
     ],
 )
 def test_what_is_asked_for_wrongly_is_told_by_name(
-    desks: Desks, arguments: tuple[str, ...], word: str
+    desks: Desks, arguments: tuple[str, str], word: str
 ) -> None:
     """The option, the limit, and what to write instead."""
     options = {"--expires": "2d", "--purpose": "x", "--field": "phone"}
