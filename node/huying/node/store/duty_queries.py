@@ -89,8 +89,8 @@ class DutyQueries(Queries):
             rows = connection.execute(query).fetchall()
         try:
             return [
-                DutyListRow(home, policy_pb2.DutyList.FromString(message_bytes(openings)), *place)
-                for *place, openings in rows
+                DutyListRow(home, _header(openings), held_here, origin, index, time_micros)
+                for held_here, origin, index, time_micros, openings in rows
             ]
         except DecodeError:
             raise HuyingError(Code.CORRUPT, "a stored DutyList does not parse") from None
@@ -121,6 +121,10 @@ class DutyQueries(Queries):
             return [policy_pb2.DutyItem.FromString(message_bytes(one)) for one in found]
         except DecodeError:
             raise HuyingError(Code.CORRUPT, "a stored DutyItem does not parse") from None
+
+
+def _header(openings: bytes) -> policy_pb2.DutyList:
+    return policy_pb2.DutyList.FromString(message_bytes(openings))
 
 
 def folded(text: str) -> str:
