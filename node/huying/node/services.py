@@ -59,6 +59,7 @@ class Node:
     retry_next: Callable[[], Mapping[str, float]]  # unix seconds, by peer; safe on any thread
     observers: list[Callable[[float], None]]  # told the seconds each append took
     topics: tuple[Topic, ...] = ()  # that the API serves beside the node's own
+    collectors: list[Any] = field(default_factory=list)  # of metrics, beside the node's own
     counts: dict[str, int] = field(default_factory=dict)  # by components, for the metrics
 
     def observe_append(self, seconds: float) -> None:
@@ -153,6 +154,8 @@ def metrics_component(node: Node) -> Component | None:
         )
 
     metrics = NodeMetrics(observe, node.facts.version, node.facts.code)
+    for collector in node.collectors:
+        metrics.registry.register(collector)
     node.observers.append(metrics.observe_append)
     node.runtime.observe_commit = metrics.observe_commit
     host, port = split_address(node.config.metrics.listen)

@@ -43,13 +43,18 @@ def app() -> typer.Typer:
 
 
 def additions() -> Additions:
-    """What a hub adds to a node: the sequencer, its timers, its desk."""
+    """What a hub adds to a node: the sequencer, its timers, metrics and desk."""
+    from huying.hub.call_metrics import call_metrics_component
     from huying.hub.desk import HUB_TOPICS
     from huying.hub.sequencer import CallSequencer
     from huying.hub.timers import timers_component
     from huying.node.app import Additions
 
-    return Additions(sequencer=CallSequencer, components=(timers_component,), topics=HUB_TOPICS)
+    return Additions(
+        sequencer=CallSequencer,
+        components=(timers_component, call_metrics_component),
+        topics=HUB_TOPICS,
+    )
 
 
 def demo(ctx: typer.Context) -> None:
