@@ -95,12 +95,16 @@ class AskingNetwork(LateNetwork):
         finally:
             node.reader.close()
 
-    def question(self, at: str, asked: Template, **changed: Any) -> None:
-        """An entry that a hostile asker could write: any field of it changed."""
-        draft = question_draft(asked, at, MONTH, "", "")
-        for name, value in changed.items():
-            setattr(draft.message, name, value)
-        self.append(at, put(feed_pb2.RECORD_TYPE_QUESTION, draft.message, b"", (f"{at}/*",)))
+    def question(self, at: str, asked: Template, *several: dict[str, Any], **changed: Any) -> None:
+        """Entries that a hostile asker could write: any field of each changed."""
+        drafts = []
+        for fields in several or (changed,):
+            message = question_draft(asked, at, MONTH, "", "").message
+            for name, value in fields.items():
+                setattr(message, name, value)
+            drafts.append(put(feed_pb2.RECORD_TYPE_QUESTION, message, b"", (f"{at}/*",)))
+        for start in range(0, len(drafts), BATCH):
+            self.append(at, *drafts[start : start + BATCH])
 
     def size(self, code: str = VILLAGE) -> int:
         """How many entries the feed of a node has."""

@@ -147,14 +147,16 @@ def test_nobody_has_a_thing_counted_oftener_than_templates_times_months(
     monkeypatch.setattr(census_count, "_count", counted)
     network.settle_people(*[ADULT] * 62, *[OLD] * 22)
     asked = template(BANDS)
-    for number in range(1500):
-        network.question(
-            (COUNTY, TOWN)[number % 2],
-            asked,
-            month=f"{2000 + number % 60}-{number % 12 + 1:02}",
-            template=(BANDS, f"made-up-{number}")[number % 3 == 0],
-            actor=f"somebody {number}",
-        )
+    made_up = [
+        {
+            "month": f"{2000 + number % 60}-{number % 12 + 1:02}",
+            "template": (BANDS, f"made-up-{number}")[number % 3 == 0],
+            "actor": f"somebody {number}",
+        }
+        for number in range(1500)
+    ]
+    network.question(COUNTY, asked, *made_up)
+    network.question(TOWN, asked, *made_up)
     size = network.size()
     network.answer()
     network.answer()
@@ -308,6 +310,37 @@ def test_another_version_of_a_template_can_not_be_played_against_the_first(
         assert row is not None
         tally = census_pb2.Tally.FromString(row.message)
         assert tally.verdict == census_pb2.TALLY_VERDICT_OTHER_VERSION
+
+
+def test_a_month_of_events_is_counted_by_one_version_alone(
+    network: AskingNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much changed: the month and its events are the same."""
+    first = template("events-by-category")
+    network.ask(COUNTY, first.name)
+    network.answer()
+    second = dataclasses.replace(first, version=2, sha256=bytes(32))
+    monkeypatch.setattr(census_answers, "shipped", lambda: {first.name: second})
+    network.settle_people(*[OLD] * 30)
+    network.question(COUNTY, second)
+    network.answer()
+    record = tally_record(first.name, 2, MONTH)
+    row = network.stores[COUNTY].get_record(feed_pb2.RECORD_TYPE_TALLY, VILLAGE, record)
+    assert row is not None
+    tally = census_pb2.Tally.FromString(row.message)
+    assert tally.verdict == census_pb2.TALLY_VERDICT_OTHER_VERSION
+
+
+def test_a_count_is_not_taken_back_by_refusing_later(network: AskingNetwork) -> None:
+    """What was said was said; the setting holds for what is asked from then on."""
+    network.settle_people(*[ADULT] * 62)
+    network.ask(COUNTY)
+    network.answer()
+    before = network.tally(COUNTY)
+    network.answers = "none"
+    network.ask(TOWN)
+    assert network.answer() == 0
+    assert network.tally(COUNTY) == before
 
 
 def test_no_value_of_a_person_is_in_an_answer_or_above_the_village(
