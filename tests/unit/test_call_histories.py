@@ -186,7 +186,7 @@ def _choose(chance: random.Random, allowed: Sequence[str], every: Sequence[str])
 
 _WEIGHTS = {
     **dict.fromkeys(("decline", "merge", "withdraw"), 0.4),
-    **dict.fromkeys(("dispatch", "accept", "ruling", "supplement", "reopen"), 12.0),
+    **dict.fromkeys(("dispatch", "accept", "objection", "ruling", "supplement", "reopen"), 12.0),
     **dict.fromkeys(("answer", "review", "confirm"), 20.0),
 }
 
@@ -412,7 +412,7 @@ def test_from_every_state_the_county_alone_and_the_caller_alone_find_an_end():
     by_county: set[tuple[Any, ...]] = set()
     by_caller: set[tuple[Any, ...]] = set()
     searched = set()
-    for seed in range(150):
+    for seed in range(200):
         history = History(100_000 + seed)
         for _ in range(ACTS):
             history.act()

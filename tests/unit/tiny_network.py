@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from huying.common.codes import ancestors
 from huying.common.effects import (
     Append,
     Appended,
@@ -87,9 +88,9 @@ def pin(code: str) -> Pin:
 
 
 class TinyNetwork:
-    """The three nodes, linked; `run` delivers until all is quiet."""
+    """The three nodes, and `also` others below them, linked; `run` delivers until all is quiet."""
 
-    def __init__(self, url_of=lambda code: "sqlite://") -> None:
+    def __init__(self, url_of=lambda code: "sqlite://", also: Sequence[str] = ()) -> None:
         self.clock = StoppedClock()
         self.stores: dict[str, SqlStore] = {}
         self.engines: dict[str, Engine] = {}
@@ -97,10 +98,15 @@ class TinyNetwork:
         self._ends: dict[int, tuple[str, int]] = {}  # link -> (peer, its link)
         self.away: set[str] = set()  # what is sent to these waits until they are back
         self.receipts: list[AppendReceipt] = []
-        family = {COUNTY: (None, [TOWN]), TOWN: (COUNTY, [VILLAGE]), VILLAGE: (TOWN, [])}
-        for code, (parent, children) in family.items():
+        codes = (COUNTY, TOWN, VILLAGE, *also)
+        parents = {
+            code: next((upper for upper in ancestors(code) if upper in codes), None)
+            for code in codes
+        }
+        for code, parent in parents.items():
+            children = [child for child, above in parents.items() if above == code]
             store = self.stores[code] = SqlStore.open(url_of(code))
-            above = [upper for upper in (TOWN, COUNTY) if int(upper[6:]) < int(code[6:])]
+            above = [upper for upper in ancestors(code) if upper in codes]
             self.engines[code] = Engine(
                 identity=identity(code),
                 parent=parent,
@@ -113,8 +119,9 @@ class TinyNetwork:
             )
         for code, engine in self.engines.items():
             self._effects(code, engine.start())
-        self._link(TOWN, COUNTY, 1)
-        self._link(VILLAGE, TOWN, 3)
+        for number, (child, parent) in enumerate(parents.items()):
+            if parent is not None:
+                self._link(child, parent, 2 * number - 1)
         self.run()
 
     def _link(self, child: str, parent: str, number: int) -> None:
