@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 from huying.common.codes import parse_code
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import MAPPING_BYTES_MAX, NAME_CHARACTERS_MAX
+from huying.hub.toml_lines import line_of
 from huying.node.sheets import OnError
 
 __all__ = ["EXCEL", "FIELDS", "ISO", "HandlerRule", "Mapping", "load_mapping", "suggestion"]
@@ -48,6 +49,7 @@ _KEYS: Final[MappingOf[str, tuple[str, ...]]] = {
     "dates": ("formats", "timezone"),
     "handler": ("column", "by", "table", "default"),
 }
+_FREE: Final = ("categories", "handler.table")
 _TOP: Final = (*_KEYS[""], "handler")
 ISO: Final = "iso"  # 2026-01-31, 2026-01-31 08:30:00, 2026-01-31T08:30:00+08:00
 EXCEL: Final = "excel"  # days since 1899-12-30, as a spreadsheet counts them
@@ -129,7 +131,7 @@ class _Reader:
 
     def __init__(self, path: Path, text: str, document: dict[str, Any]) -> None:
         self._path = path
-        self._lines = text.splitlines()
+        self._text = text
         self._document = document
 
     def mapping(self) -> Mapping:
@@ -139,7 +141,7 @@ class _Reader:
         dates = self._table("dates")
         columns = {key: self._columns(key, value) for key, value in self._table("columns").items()}
         constants = {
-            key: self._text("constants", key, value)
+            key: self._one("constants", key, value)
             for key, value in self._table("constants").items()
         }
         for name, needed in FIELDS.items():
@@ -152,7 +154,7 @@ class _Reader:
             raise self._error("file", "on_error", f"one of {', '.join(OnError)}")
         return Mapping(
             path=self._path,
-            source=self._text("", "source", self._document.get("source")),
+            source=self._one("", "source", self._document.get("source")),
             columns=columns,
             constants=constants,
             categories=self._categories(),
@@ -160,10 +162,10 @@ class _Reader:
             formats=self._formats(dates.get("formats", [ISO, EXCEL])),
             zone=self._zone(dates.get("timezone", _TIMEZONE)),
             empty=frozenset(self._texts("", "empty", self._document.get("empty", []))),
-            encoding=self._text("file", "encoding", file.get("encoding", ""), may_lack=True),
-            sheet=self._text("file", "sheet", file.get("sheet", ""), may_lack=True),
+            encoding=self._one("file", "encoding", file.get("encoding", ""), may_lack=True),
+            sheet=self._one("file", "sheet", file.get("sheet", ""), may_lack=True),
             on_error=OnError(on_error),
-            credit=self._text("", "credit", self._document.get("credit", ""), may_lack=True),
+            credit=self._one("", "credit", self._document.get("credit", ""), may_lack=True),
         )
 
     # Parts.
@@ -174,7 +176,7 @@ class _Reader:
 
     def _categories(self) -> dict[str, str]:
         table = self._table("categories", known=False)
-        return {key: self._text("categories", key, value) for key, value in table.items()}
+        return {key: self._one("categories", key, value) for key, value in table.items()}
 
     def _handler(self) -> HandlerRule:
         given = self._table("handler")
@@ -184,7 +186,7 @@ class _Reader:
         table = given.get("table")
         if table is not None and not isinstance(table, dict):
             raise self._error("handler", "table", 'a table: [handler.table], then "value" = "code"')
-        column = self._text("handler", "column", given.get("column", ""), may_lack=True)
+        column = self._one("handler", "column", given.get("column", ""), may_lack=True)
         if table is not None and not column:
             raise self._error("handler", "column", "missing; the table's values stand in a column")
         if not column and not given.get("default"):
@@ -216,7 +218,7 @@ class _Reader:
         return tuple(formats)
 
     def _zone(self, value: Any) -> tzinfo:
-        name = self._text("dates", "timezone", value)
+        name = self._one("dates", "timezone", value)
         if offset := _OFFSET.fullmatch(name):
             span = timedelta(hours=int(offset[2]), minutes=int(offset[3]))
             return timezone(-span if offset[1] == "-" else span)
@@ -243,7 +245,7 @@ class _Reader:
             if key not in known:
                 raise self._error(table, key, f"no such key{suggestion(key, known)}")
 
-    def _text(self, table: str, key: str, value: Any, *, may_lack: bool = False) -> str:
+    def _one(self, table: str, key: str, value: Any, *, may_lack: bool = False) -> str:
         if value is None:
             raise self._error(table, key, "missing; it is required")
         if not isinstance(value, str):
@@ -257,42 +259,19 @@ class _Reader:
     def _texts(self, table: str, key: str, value: Any, *, needed: bool = False) -> list[str]:
         if not isinstance(value, list) or (needed and not value):
             raise self._error(table, key, "a text in quotes, or a list of them in brackets")
-        return [self._text(table, key, one, may_lack=not needed) for one in value]
+        return [self._one(table, key, one, may_lack=not needed) for one in value]
 
     def _code(self, table: str, key: str, value: Any) -> str:
         try:
-            return parse_code(self._text(table, key, value), key)
+            return parse_code(self._one(table, key, value), key)
         except HuyingError as error:
             detail = error.detail.partition(": ")[2] or error.detail
             raise self._error(table, key, detail) from None
 
     def _error(self, table: str, key: str, what: str) -> HuyingError:
         place = ".".join(filter(None, [table, key]))
-        line = self._line(table, key)
-        where = f"{self._path.name} line {line}" if line else self._path.name
+        # The keys of these tables are values of the other system's, in quotes.
+        free = table in _FREE
+        line = line_of(self._text, table, key) if free else line_of(self._text, place)
+        where = f"{self._path.name} line {line}"
         return HuyingError(Code.INVALID_ARGUMENT, f"--mapping: {where}: {place}: {what}")
-
-    def _line(self, table: str, key: str) -> int:
-        """The number of the line that begins with the key, in its table; that of the table; or 0.
-
-        The parser does not tell, so keys are looked for as people write them.
-        """
-        header, found = "", 0
-        inline = table.rpartition(".")
-        for number, line in enumerate(self._lines, 1):
-            stripped = line.strip()
-            if heading := re.fullmatch(r"\[\s*([^\[\]]+?)\s*\](\s*#.*)?", stripped):
-                header = heading[1].replace('"', "").replace(" ", "")
-                whole = ".".join(filter(None, [table, key]))
-                if header in (table, whole):
-                    found = found or number
-                continue
-            name = re.match(r"(\"(?:[^\"\\]|\\.)*\"|'[^']*'|[\w.\-]+)\s*=", stripped)
-            if name is None:
-                continue
-            word = name[1].strip("\"'")
-            if (header == table and word in (key, key.partition(".")[0])) or (
-                header == inline[0] and word in (inline[2], f"{inline[2]}.{key}") and table
-            ):
-                return number
-        return found
