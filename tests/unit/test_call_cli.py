@@ -12,11 +12,15 @@ from typing import Any, NamedTuple
 import pytest
 from rich.cells import cell_len
 
+from huying.common.call_state import CallStage, ClockKind, ClockStatus, VoidReason
 from huying.common.errors import ADVICE, Code
+from huying.common.policies import shipped_policy
 from huying.hub.cli import app
 from huying.node.cli.main import execute
+from huying.wire.v1 import api_pb2, calls_pb2, feed_pb2, policy_pb2
 from tests.unit.served_network import ServedNetwork
-from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE
+from tests.unit.test_api import draft, write
+from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, event
 
 
 class Result(NamedTuple):
@@ -265,9 +269,6 @@ def test_the_village_of_a_call_is_that_of_its_event(
     huying: Run, served: ServedNetwork, tmp_path: Any
 ) -> None:
     """`call raise --event ID` is all that a clerk knows of it; evidence goes as a digest."""
-    from tests.unit.test_api import draft, write
-    from tests.unit.tiny_network import event
-
     with served.client(VILLAGE) as village:
         (receipt,) = write(village, draft(event(31)))
     photo = tmp_path / "积水.jpg"
@@ -383,10 +384,9 @@ def test_a_request_repeated_writes_nothing_more(huying: Run, call: str) -> None:
         first = huying(code, *words, *options).json
         again = huying(code, *words, *options).json
         assert again["receipt"] == first["receipt"] | {"repeated_request": True}, words
-    draft = huying(TOWN, *DRAFT).json["call"]
-    options = ("--by", "t-00", "--request-id", draft, "--json")
-    first = huying(TOWN, "approve", draft, *options).json
-    again = huying(TOWN, "approve", draft, *options).json
+    found = huying(TOWN, *DRAFT).json["call"]
+    approval = ("approve", found, "--by", "t-00", "--request-id", found, "--json")
+    first, again = huying(TOWN, *approval).json, huying(TOWN, *approval).json
     assert again["receipt"] == first["receipt"] | {"repeated_request": True}
 
 
@@ -458,3 +458,94 @@ def test_the_document_of_a_call_keeps_its_keys(huying: Run, call: str) -> None:
         *("number", "step", "home", "actor", "department", "time_micros", "origin", "index"),
         *("pending", "void", "void_reason", "content"),
     ]
+
+
+def test_a_step_that_is_missing_is_shown_where_it_should_be() -> None:
+    """A reader who holds 1, 2 and 5 must see that two are kept back, and which."""
+    from huying.node.cli.call_show import _numbers
+
+    assert _numbers([3, 4, 7]) == "3–4, 7"
+
+
+def test_the_numbers_of_the_api_are_those_of_the_core() -> None:
+    """One number means one stage, one clock and one status in every layer."""
+    for core, api, prefix in (
+        (CallStage, api_pb2.CallStage, "CALL_STAGE_"),
+        (ClockStatus, api_pb2.ClockStatus, "CLOCK_STATUS_"),
+        (ClockKind, calls_pb2.Clock, "CLOCK_"),
+        (VoidReason, calls_pb2.VoidReason, "VOID_REASON_"),
+    ):
+        there = {name.removeprefix(prefix): number for name, number in api.items() if number}
+        assert {one.name: int(one) for one in core if int(one)} == there
+
+
+# --- a county that sets stricter rules -----------------------------------------------------------
+
+
+@pytest.fixture
+def strict(served: ServedNetwork) -> Iterator[None]:
+    """While a policy is in force that asks for approval, review and an item of the list."""
+
+    def put(version: int, *, wanted: bool) -> None:
+        policy = shipped_policy()
+        policy.version = version
+        policy.approval_required = policy.review_required = policy.item_required = wanted
+        with served.client(COUNTY) as county:
+            write(county, draft(policy, type_=feed_pb2.RECORD_TYPE_POLICY))
+
+    put(1, wanted=True)
+    yield
+    put(2, wanted=False)
+
+
+@pytest.mark.usefixtures("strict")
+def test_a_strict_policy_is_told_before_anything_is_written(huying: Run) -> None:
+    """Refused at the desk with what to do, not a day later by the county."""
+    refused = huying(TOWN, *RAISE, fails=Code.INVALID_ARGUMENT).err
+    assert "version 1 of the policy" in refused
+    for way in ("call draft", "call approve", "--approved-by"):
+        assert way in refused
+    call = huying(TOWN, *RAISE, "--approved-by", "t-00").json["call"]
+    lead = ("--department", "水务局")
+    missing = huying(COUNTY, "dispatch", call, *lead, fails=Code.INVALID_ARGUMENT).err
+    assert "duty list" in missing
+    unknown = huying(COUNTY, "dispatch", call, "--item", "共-1", fails=Code.NOT_FOUND).err
+    assert "no duty list" in unknown
+    huying(COUNTY, "off-list", call, "--approved-by", "c-00", "--reason", "清单未列")
+    huying(COUNTY, "dispatch", call, *lead)
+    huying(COUNTY, "answer", call, "--text", "草拟的答复")
+    assert stage(huying, call) == "review"
+    for code in (TOWN, VILLAGE):
+        assert "草拟的答复" not in huying(code, "show", call).out
+    assert "草拟的答复" in huying(COUNTY, "show", call).out
+    huying(COUNTY, "review", call, "--return", "--reason", "写明时间")
+    huying(COUNTY, "answer", call, "--text", "已于八日抽排")
+    huying(COUNTY, "review", call, "--send")
+    assert stage(huying, call, TOWN) == "answered"
+    assert "已于八日抽排" in huying(VILLAGE, "show", call).out
+
+
+@pytest.mark.usefixtures("strict")
+def test_an_item_of_the_duty_list_names_lead_and_helpers(
+    huying: Run, served: ServedNetwork
+) -> None:
+    """Whose duty it is was settled when the list was made."""
+    item = policy_pb2.DutyItem(
+        version=1,
+        number="共-1",
+        kind=policy_pb2.DUTY_KIND_SHARED,
+        title="村庄积水",
+        lead="水务局",
+        co_handlers=["城管局"],
+    )
+    listed = policy_pb2.DutyList(version=1, title="例", item_count=1)
+    with served.client(COUNTY) as county:
+        write(county, draft(item, type_=feed_pb2.RECORD_TYPE_DUTY_ITEM))
+        write(county, draft(listed, type_=feed_pb2.RECORD_TYPE_DUTY_LIST))
+    call = huying(TOWN, *RAISE, "--approved-by", "t-00").json["call"]
+    absent = huying(COUNTY, "dispatch", call, "--item", "共-2", fails=Code.NOT_FOUND).err
+    assert "no item of that number" in absent
+    huying(COUNTY, "dispatch", call, "--item", "共-1")
+    shown = huying(TOWN, "show", call, "--json").json
+    assert (shown["department"], shown["co_handlers"]) == ("水务局", ["城管局"])
+    assert shown["duty_item"] == "共-1"

@@ -68,7 +68,7 @@ class Calls:
         message = calls_pb2.CallStep()
         message.CopyFrom(step)
         for printed in ("number", "clocks"):  # by the sequencer, in the same transaction
-            message.ClearField(printed)  # type: ignore[arg-type]  # a name of two
+            message.ClearField(printed)
         complete(self._book, known, message)
         entry = step_entry(self._code, known, message, request_id)
         return entry, *companions(self._book, self._code, known, message)
@@ -131,7 +131,7 @@ class Calls:
 def _told(step: SequencedStep, micros: int) -> str:
     """Who took a step and when, e.g. `accept by 水务局 p-07 at 2026-10-08T01:12:03Z (step 4)`."""
     message = step.call_step
-    kind = message.WhichOneof("step") or "step"
+    kind: str = message.WhichOneof("step") or "step"
     content = getattr(message, kind)
     who = [getattr(content, "department", ""), message.actor]
     if kind == "took":

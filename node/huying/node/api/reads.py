@@ -85,7 +85,7 @@ class StoreReads:
                 PendingStep(
                     each.home,
                     each.step,
-                    getattr(parse_message(_class_of(each), each.message), "actor", ""),
+                    _actor(each),
                     each.time_micros,
                 )
                 for each in rows
@@ -213,5 +213,8 @@ def _record_view(row: RecordRow) -> api_pb2.RecordView:
     )
 
 
-def _class_of(row: CallStepRow) -> type[calls_pb2.Call | calls_pb2.CallStep]:
-    return calls_pb2.Call if row.step == STEP_RAISE else calls_pb2.CallStep
+def _actor(row: CallStepRow) -> str:
+    """Who took a step, or raised the call."""
+    if row.step == STEP_RAISE:
+        return parse_message(calls_pb2.Call, row.message).actor
+    return parse_message(calls_pb2.CallStep, row.message).actor
