@@ -110,7 +110,11 @@ def test_a_town_hears_of_its_own_villages_alone(fleet: Fleet) -> None:
 
 
 def test_a_village_that_is_off_is_named_and_never_zero(fleet: Fleet) -> None:
-    """A sum that took silence for nothing would be a lie; it answers once it is back."""
+    """A sum that took silence for nothing would be a lie; it answers once it is back.
+
+    What it had answered before it went is still the answer.
+    """
+    before = ask(fleet, COUNTY, "residents-by-age-band", "--area", FIRST)
     fleet[FIRST].stop()
     try:
         found = ask(fleet, COUNTY, "events-by-category", "--area", TOWN, "--wait", "4")
@@ -122,6 +126,8 @@ def test_a_village_that_is_off_is_named_and_never_zero(fleet: Fleet) -> None:
         fleet.start([FIRST])
     found = ask(fleet, COUNTY, "events-by-category", "--area", TOWN, "--wait", "20")
     assert [one["code"] for one in found["villages"]] == [FIRST, SECOND]
+    after = ask(fleet, COUNTY, "residents-by-age-band", "--area", FIRST)
+    assert (after["villages"], after["cells"]) == (before["villages"], before["cells"])
 
 
 def test_no_value_of_a_person_leaves_with_an_answer(fleet: Fleet) -> None:
