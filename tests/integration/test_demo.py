@@ -49,6 +49,7 @@ def test_a_demo_ends_with_every_call_confirmed_and_nothing_leaked(finished):
     assert outcome["events"] == outcome["events_settled"] == 120
     assert 10 < outcome["calls_raised"] < 60
     assert outcome["calls_answered"] == outcome["calls_confirmed"] == outcome["calls_raised"]
+    assert outcome["calls_closed"] == outcome["calls_raised"]
     assert outcome["calls_answered_again"] > 0
     assert outcome["entries"] > 2 * 120
     assert outcome["openings_withheld"] > 0
@@ -59,6 +60,16 @@ def test_a_demo_ends_with_every_call_confirmed_and_nothing_leaked(finished):
     p50 = outcome["replication_delay_p50_seconds"]
     assert 0 < p50 <= outcome["replication_delay_p99_seconds"] < 30
     print(json.dumps(outcome))
+
+
+def test_the_story_of_the_calls_has_its_turns(finished):
+    """Returned and ruled, reopened, late, and one value that stays at home asked for and seen."""
+    _, outcome, _ = finished
+    assert outcome["calls_returned"] == outcome["calls_ruled"] > 0
+    assert outcome["calls_supplemented"] > 0
+    assert outcome["calls_reopened"] > 0
+    assert outcome["calls_breached"] > 0
+    assert outcome["provisions_granted"] > 0
 
 
 def test_progress_is_plain_lines_where_there_is_no_terminal(finished):

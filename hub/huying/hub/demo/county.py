@@ -79,8 +79,8 @@ class CountyCentre:
             )
         policy = shipped_policy()
         policy.version = 1
-        policy.title = "演示县的规则:镇长审签、中心审核、派单引用清单"
-        policy.approval_required = policy.review_required = policy.item_required = True
+        policy.title = "演示县的规则:答复先经中心审核"
+        policy.review_required = True
         await self._api.ask(POLICIES, "SetPolicy", policy_desk_pb2.SetPolicyRequest(policy=policy))
 
     async def work(self) -> None:
