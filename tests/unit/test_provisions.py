@@ -470,6 +470,8 @@ def test_the_bytes_that_it_is_sealed_under_are_those_of_the_specification() -> N
     request = vector_request()
     info = seal_info(request, 0x0D, bytes([3]) * 32, 1_800_000_000_000_000)
     assert info.hex() == VECTOR_INFO
+    page = Path(__file__).parents[2] / "docs" / "DISCLOSURE.md"
+    assert VECTOR_INFO in "".join(page.read_text("utf-8").split())
     assert KEY.open(bytes.fromhex(VECTOR_SEALED), info) == b"\x0d" + bytes(16) + b"opening"
 
 

@@ -72,6 +72,11 @@ MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
     "question_not_answered": ("warning", "提问无法作答", "a question can't be answered"),
     "questions_wait": ("warning", "提问暂不能作答,稍后再试", "questions wait; will retry"),
     "retention_erased": ("info", "到期记录已删除", "records past their retention were erased"),
+    "provision_failed": (
+        "warning",
+        "一件数据提供申请未能自动处理,请人工决定",
+        "a request for a field waits for a person",
+    ),
     "provisions_failed": (
         "warning",
         "数据提供处理出错,稍后再试",

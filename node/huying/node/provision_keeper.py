@@ -34,6 +34,7 @@ __all__ = ["WAITING", "Keeper", "ProvisionKeeper"]
 WAITING: Final = "provisions_waiting"  # the count that the metrics show
 ROUND_SECONDS_MAX: Final = 60.0  # a clock that is set, or a call that moved, is noticed by then
 ROUND_SECONDS_MIN: Final = 1.0  # between two rounds, however much changes
+RETRY_SECONDS: Final = 5.0
 WAITING_MAX: Final = 1000  # looked at in one round
 # A receipt is owed for what ran out since; longer ago than anything may last.
 _HORIZON_MICROS: Final = int(2 * PROVISION_SECONDS_MAX * 1_000_000)
@@ -196,8 +197,12 @@ class ProvisionKeeper:
                 if ends:
                     wait_seconds = min(wait_seconds, max(0.0, ends / 1e6 - clock.now()))
             except HuyingError as error:
-                # A node that recovers, or has just started, does it in the next round.
+                # A node that recovers, or has just started, does it in one of the next rounds.
                 logs.say("provisions_failed", code=error.code.name, detail=error.detail)
+                wait_seconds = RETRY_SECONDS
+            except Exception as error:  # noqa: BLE001  # a defect here must not let values outlive
+                # Its words stay out of the log, since they may quote a record.
+                logs.say("provisions_failed", code="UNKNOWN", detail=type(error).__name__)
             await asyncio.sleep(ROUND_SECONDS_MIN)
             with contextlib.suppress(TimeoutError):
                 seen = await asyncio.wait_for(runtime.wait_change(seen), wait_seconds)
