@@ -109,7 +109,8 @@ def print_answer(response: census_pb2.AskResponse) -> None:
             [
                 (
                     f"{cell.zh} {cell.en}",
-                    count(round((cell.low + cell.high) / 2)),
+                    # From zero up, a middle would be read as a count of somebody.
+                    count(round((cell.low + cell.high) / 2)) if cell.low else "—",
                     f"{count(cell.low)} – {count(cell.high)}",
                     cell.said,
                     cell.not_said,
@@ -158,19 +159,18 @@ def template_document(template: Template, answered: Collection[str]) -> dict[str
 
 
 def print_templates(templates: Sequence[Template], answered: Collection[str]) -> None:
-    """The templates, a row each."""
-    from huying.node.cli.output import print_table
+    """The templates, each with what it is for."""
+    from huying.node.cli.output import print_block
 
-    print_table(
-        ("=模板 · template", ">版 · v", "计什么 · counts", "用途 · purpose", "作答 · here"),
-        [
-            (
-                one.name,
-                one.version,
+    for one in templates:
+        print_block(
+            f"{one.name} v{one.version}",
+            [
                 f"{one.title_zh} {one.title_en}",
-                f"{one.purpose_zh} {one.purpose_en}",
-                "是 yes" if one.name in answered else "否 no",
-            )
-            for one in templates
-        ],
-    )
+                one.purpose_zh,
+                one.purpose_en,
+                "本节点作答 answered here"
+                if one.name in answered
+                else "本节点不作答 not answered here",
+            ],
+        )
