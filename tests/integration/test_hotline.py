@@ -162,10 +162,10 @@ def test_the_callers_contact_is_nowhere_but_at_both_ends(fleet: Fleet, tmp_path:
     marks = [CANARY_PHONE.encode(), CANARY_NAME.encode()]
     spelled = [pattern for mark in marks for _, pattern in _spellings(mark)]
     for member in fleet:
-        for file in filter(Path.is_file, member.folder.rglob("*")):
-            data = file.read_bytes()
-            own = member.code == COUNTY and load(member.config_file).data_dir in file.parents
-            assert own or not any(pattern in data for pattern in spelled), (member.code, file.name)
+        for path in filter(Path.is_file, member.folder.rglob("*")):
+            data = path.read_bytes()
+            own = member.code == COUNTY and load(member.config_file).data_dir in path.parents
+            assert own or not any(pattern in data for pattern in spelled), (member.code, path.name)
     database = load(fleet[COUNTY].config_file).database_file
     held = b"".join(path.read_bytes() for path in database.parent.glob("node.db*"))
     assert all(mark in held for mark in marks), "a search that finds nothing proves nothing"
@@ -223,8 +223,7 @@ def test_a_watch_goes_on_after_a_restart_and_a_rotation_exactly_once(
     mine = orders(fleet[VILLAGE], "--status", "sent", "--source", "nyc311", "--limit", "1")[0]
     huying(fleet[VILLAGE], "hotline", "take", mine["order"])
     until(lambda: orders(fleet[COUNTY], "--status", "taken", "--limit", "1000"))
-    later: list[tuple[str, int]] = []
-    until(lambda: later.extend(lines(run(fleet[COUNTY], *words))) or later)
+    later = until(lambda: lines(run(fleet[COUNTY], *words)))
     assert [origin.rpartition("/")[2] for origin, _ in later] == ["e2"]
     anew = lines(run(fleet[COUNTY], *words[:3], "--once", "--jsonl"))
     assert sorted(anew) == sorted(seen + later)

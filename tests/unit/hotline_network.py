@@ -91,7 +91,7 @@ class HotlineNetwork:
         module: Any = desk if hasattr(desk, method) and method in desk.__all__ else node_desk
         return asyncio.run(getattr(module, method)(self.nodes[code], request))
 
-    def imports(self, *orders: hotline_pb2.Order, **options: bool):
+    def imports(self, *orders: hotline_pb2.Order, **options: Any):
         """The county imports orders; row numbers from 2."""
         request = hotline_pb2.ImportOrdersRequest(**options)
         for number, one in enumerate(orders, 2):

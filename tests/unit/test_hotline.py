@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -205,7 +206,7 @@ def test_a_batch_is_bounded(net: HotlineNetwork) -> None:
         assert caught.value.code is Code.INVALID_ARGUMENT
 
 
-@settings(max_examples=8, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32), size=st.integers(1, 18))
 def test_any_split_and_repeat_of_a_file_ends_in_the_same_orders(
     seed: int, size: int, tmp_path_factory: pytest.TempPathFactory
@@ -285,7 +286,12 @@ def test_a_sealed_contact_opens_for_its_own_order_and_handler_alone() -> None:
     """The town on the way could put one order's seal into another, if the seal did not say."""
     contact = pb.HotlineContact(phone=PHONE)
     key = seal_key(VILLAGE)
-    about = {"network": NETWORK, "home": COUNTY, "record": FIRST, "handler": VILLAGE}
+    about: dict[str, Any] = {
+        "network": NETWORK,
+        "home": COUNTY,
+        "record": FIRST,
+        "handler": VILLAGE,
+    }
     sealed = seal_contact(contact, key.public_key, **about)
     assert open_contact(sealed, [seal_key(TOWN), key], **about) == contact
     wrong = [

@@ -23,7 +23,7 @@ def sighting(number: int, **change) -> Sighting:
         "place": "",
         "text": "村口路灯不亮",
     }
-    return Sighting(**{**good, **change})  # type: ignore[arg-type]
+    return Sighting(**{**good, **change})
 
 
 def pairs(*sightings: Sighting) -> dict[int, int]:

@@ -209,7 +209,7 @@ async def _step(
             Code.NOT_A_PARTY,
             f"the order was given to {row.order.handler}; only that node handles it",
         )
-    if request.event and await asyncio.to_thread(_lacks_event, node.reader, own, request.event):
+    if request.event and not await _has_event(node, request.event):
         raise HuyingError(Code.INVALID_ARGUMENT, "event: no event of this node has that id")
     masked = mask(request.text)
     result = hotline_pb2.OrderResult(
@@ -237,6 +237,8 @@ async def _step(
     )
 
 
-def _lacks_event(reader: Reader, own: str, event: bytes) -> bool:
-    row = reader.get_record(feed_pb2.RECORD_TYPE_EVENT, own, event)
-    return row is None or row.kind == feed_pb2.KIND_DELETE
+async def _has_event(node: AdminNode, event: bytes) -> bool:
+    """Whether this node has that event."""
+    kind, own = feed_pb2.RECORD_TYPE_EVENT, node.config.node.code
+    row = await asyncio.to_thread(node.reader.get_record, kind, own, event)
+    return row is not None and row.kind != feed_pb2.KIND_DELETE

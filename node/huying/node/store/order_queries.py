@@ -25,7 +25,7 @@ __all__ = ["OrderQueries", "OrderRow", "OrderWish"]
 _RECORDS_AT_ONCE: Final = 500
 _SETTLED: Final = int(hotline_pb2.ORDER_STATUS_SETTLED)
 _SENT: Final = int(hotline_pb2.ORDER_STATUS_SENT)
-_RESULTS: Final = ORDER_RESULTS.alias("result")
+_RESULTS: Final[Any] = ORDER_RESULTS.alias("result")
 _RESULT_ENTRIES: Final = ENTRIES.alias("result_entry")
 _AT_RESULT: Final[Any] = stands_at(_RESULTS)  # the place of an entry, on the right of an equation
 _RESULT_PLACE: Final = _AT_RESULT.right
@@ -132,7 +132,7 @@ def _present(table: Any) -> ColumnElement[bool]:
     return present
 
 
-def _orders() -> Select[Any]:
+def _orders() -> Select[*tuple[Any, ...]]:
     """Orders with their entry, and their present handler's result where there is one."""
     by_handler = and_(_RESULTS.c.record == ORDERS.c.record, _RESULTS.c.home == ORDERS.c.handler)
     return (
