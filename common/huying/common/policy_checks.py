@@ -63,7 +63,7 @@ def check_policy(policy: policy_pb2.Policy) -> list[Fault]:
             faults += _check_period(f"limits.{found}.{clock}", getattr(limits, clock))
     for window in _WINDOWS:
         faults += _check_period(window, getattr(policy, window))
-    if policy.yellow.unit == policy.red.unit and policy.yellow.amount > policy.red.amount:
+    if policy.yellow.unit == policy.red.unit and 0 < policy.red.amount < policy.yellow.amount:
         faults.append(Fault("red", "comes before yellow; make it as long, or longer"))
     for field in ("objections_max", "extensions_max", "reopens_max"):
         faults += _check_number(field, getattr(policy, field), 0, TIMES_MAX)

@@ -203,6 +203,7 @@ class Timers:
         self._firing = Firing(code, self._reader, node.runtime.append, node.clock)
         minutes = node.config.calls.outage_minutes
         self._log = OutageLog(node.config.data_dir, minutes * 60.0)
+        self._silent_until = float("-inf")
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -234,7 +235,7 @@ class Timers:
                     await self.run_once()
             except HuyingError as error:
                 # A node that recovers, drains or has no room tries again: nothing is lost by it.
-                logs.say("timers_wait", code=error.code.name, detail=error.detail)
+                self._say_waiting(error)
             await asyncio.sleep(TIMER_POLL_SECONDS)
 
     async def run_once(self) -> int:
@@ -256,6 +257,13 @@ class Timers:
         await asyncio.to_thread(self._log.settled)
         seconds = (outage.until_micros - outage.from_micros) // 1_000_000
         logs.say("outage_extended", seconds=seconds, calls=calls)
+
+    def _say_waiting(self, error: HuyingError) -> None:
+        """A line a minute, however often it tries."""
+        now = self._node.clock.monotonic()
+        if now >= self._silent_until:
+            self._silent_until = now + TIMER_RETRY_SECONDS
+            logs.say("timers_wait", code=error.code.name, detail=error.detail)
 
     def _can_write(self, *, starting: bool = False) -> bool:
         state = self._node.runtime.status().state

@@ -34,6 +34,8 @@ def parse_draft(draft: api_pb2.Draft, code: str) -> DraftEntry:
         raise HuyingError(Code.TYPE_NOT_ALLOWED, "type: members are enrolled from their pin files")
     if draft.type == feed_pb2.RECORD_TYPE_CALL_STEP:
         raise HuyingError(Code.TYPE_NOT_ALLOWED, "type: TakeCallStep writes the steps of a call")
+    if draft.type in (feed_pb2.RECORD_TYPE_POLICY, feed_pb2.RECORD_TYPE_CALENDAR):
+        raise HuyingError(Code.TYPE_NOT_ALLOWED, "type: policies and calendars are set as versions")
     if draft.kind not in _KINDS:
         raise HuyingError(Code.INVALID_ARGUMENT, "kind: KIND_PUT or KIND_DELETE")
     for field, value in (("record", draft.record), ("request_id", draft.request_id)):
