@@ -18,22 +18,22 @@ from huying.wire.v1 import calls_pb2
 __all__ = [
     "always",
     "any_content",
+    "clock_runs",
     "confirm_is_late",
     "counts",
     "good_card",
     "good_closure",
     "good_decline",
     "good_dispatch",
-    "good_extension",
     "good_merge",
     "good_outage",
     "good_party",
     "good_ruling",
     "good_supervision",
-    "good_timeout",
     "has_department",
     "has_room",
     "is_awaited",
+    "is_newcomer",
     "may_ask_extension",
     "may_ask_supplement",
     "may_decide_extension",
@@ -41,6 +41,7 @@ __all__ = [
     "may_reopen",
     "may_resume",
     "never_late",
+    "not_breached",
     "rating_is_late",
     "reopening_is_late",
     "supplement_is_late",
@@ -154,7 +155,7 @@ def good_ruling(_state: CallState, step: calls_pb2.CallStep) -> str:
     return ""
 
 
-def good_extension(state: CallState, step: calls_pb2.CallStep) -> str:
+def not_breached(state: CallState, step: calls_pb2.CallStep) -> str:
     """A breach is decided once, so nothing is granted after it."""
     if step.extension_decision.granted and _expired(state, ClockKind.ANSWER):
         return "extension_decision.granted: the answer clock has run out; refuse it"
@@ -184,10 +185,16 @@ def good_merge(_state: CallState, step: calls_pb2.CallStep) -> str:
     return ""
 
 
-def good_party(state: CallState, step: calls_pb2.CallStep) -> str:
-    """A newcomer, with a role."""
-    if not step.party.code or step.party.code in state.parties:
-        return "party.code: a node that takes no part yet"
+def is_newcomer(state: CallState, step: calls_pb2.CallStep) -> str:
+    """Nobody joins twice."""
+    code = step.party.code
+    return f"party.code: {code} takes part already" if code in state.parties else ""
+
+
+def good_party(_state: CallState, step: calls_pb2.CallStep) -> str:
+    """A node, and what it is to do."""
+    if not step.party.code:
+        return "party.code: missing; it is required"
     return _known("party.role", step.party.role, calls_pb2.PartyRole)
 
 
@@ -202,7 +209,7 @@ def good_card(_state: CallState, step: calls_pb2.CallStep) -> str:
     return _known("card.colour", step.card.colour, calls_pb2.CardColour)
 
 
-def good_timeout(state: CallState, step: calls_pb2.CallStep) -> str:
+def clock_runs(state: CallState, step: calls_pb2.CallStep) -> str:
     """Just a running clock runs out, and once in a generation."""
     timeout = step.timeout
     if is_running(state.clocks, timeout.clock, timeout.generation):

@@ -59,6 +59,9 @@ class _By(enum.Enum):
     NAMED = "the lead or a co-handler"
 
 
+_Judge = Callable[[CallState, calls_pb2.CallStep], str]
+
+
 @dataclass(frozen=True, slots=True)
 class OwnStep:
     """One kind of step that the sequencer writes."""
@@ -66,9 +69,11 @@ class OwnStep:
     roles: tuple[Role, ...]
     stages: frozenset[CallStage]
     by: _By = _By.NOBODY
-    # Why it can't be taken now, and what is wrong with what it says; or "".
+    # Why it can't be taken now; what came before and does not go with what it says; and what is
+    # wrong with what it says, whatever came before. Or "".
     now: Callable[[CallState], str] = needs.always
-    content: Callable[[CallState, calls_pb2.CallStep], str] = needs.any_content
+    clash: _Judge = needs.any_content
+    content: _Judge = needs.any_content
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +116,21 @@ OWN_STEPS: Final[Mapping[str, OwnStep]] = MappingProxyType(
         "reply": OwnStep(_DEPARTMENT, _AT_WORK, _By.CO_HANDLER),
         "extension_request": OwnStep(_DEPARTMENT, _AT_WORK, _By.LEAD, needs.may_ask_extension),
         "extension_decision": OwnStep(
-            _CENTRE, _AT_WORK, now=needs.may_decide_extension, content=needs.good_extension
+            _CENTRE, _AT_WORK, now=needs.may_decide_extension, clash=needs.not_breached
         ),
         "answer": OwnStep(_DEPARTMENT, _AT_WORK | {_S.DISPATCHED}, _By.LEAD),
         "review": OwnStep(_CENTRE, frozenset({_S.REVIEW})),
         "closure": OwnStep(
-            _CENTRE, frozenset({_S.CONFIRMED, _S.UNRESOLVED}), content=needs.good_closure
+            _CENTRE, frozenset({_S.CONFIRMED, _S.UNRESOLVED}), clash=needs.good_closure
         ),
         "merge": OwnStep(_CENTRE, _BEFORE_REVIEW, content=needs.good_merge),
-        "party": OwnStep(_CENTRE, _RECEIVED_AND_OPEN, now=needs.has_room, content=needs.good_party),
+        "party": OwnStep(
+            _CENTRE,
+            _RECEIVED_AND_OPEN,
+            now=needs.has_room,
+            clash=needs.is_newcomer,
+            content=needs.good_party,
+        ),
         "urge": OwnStep(_CENTRE, _RECEIVED_AND_OPEN),
         "supervise": OwnStep(_CENTRE, _RECEIVED_AND_OPEN, content=needs.good_supervision),
         "card": OwnStep(
@@ -130,7 +141,7 @@ OWN_STEPS: Final[Mapping[str, OwnStep]] = MappingProxyType(
             content=needs.good_card,
         ),
         # A window of a call that has ended may still be open.
-        "timeout": OwnStep(_TIMER, _EVERY - {_S.RAISED}, content=needs.good_timeout),
+        "timeout": OwnStep(_TIMER, _EVERY - {_S.RAISED}, clash=needs.clock_runs),
         "outage": OwnStep(_TIMER, _EVERY - {_S.RAISED}, content=needs.good_outage),
     }
 )
@@ -186,9 +197,10 @@ def refusal_of(state: CallState, step: calls_pb2.CallStep) -> Refusal | None:
         return Refusal(Code.WRONG_STAGE, f"{kind}: {why}")
     if rule.by is not _By.NOBODY and (who := _wrong_department(state, kind, rule.by, step)):
         return Refusal(Code.NOT_A_PARTY, who)
+    if why := rule.clash(state, step):
+        return Refusal(Code.WRONG_STAGE, why)
     if wrong := rule.content(state, step):
-        code = Code.WRONG_STAGE if kind == "timeout" else Code.INVALID_ARGUMENT
-        return Refusal(code, wrong)
+        return Refusal(Code.INVALID_ARGUMENT, wrong)
     return None
 
 
