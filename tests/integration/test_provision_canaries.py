@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from huying.hub.demo.canary import Canaries
 from huying.hub.demo.command import scan_fleet
 from huying.hub.demo.plan import NETWORK, TIMING
 from huying.hub.fleet import Fleet, Place
+from huying.node.config import load
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
 
 COUNTY, TOWN, VILLAGE = "370830000000", "370830108000", "370830108201"
@@ -91,6 +93,7 @@ def test_a_value_that_is_given_for_a_time_is_nowhere_but_on_the_terminal(
         "--expires", ends, "--actor", "d07",
     )["request"]  # fmt: skip
     until(lambda: _try(fleet, VILLAGE, "disclosure", "show", asked))
+    until(lambda: "\nhuying_provisions_waiting 1.0" in _metrics(fleet, VILLAGE))
     huying(fleet, VILLAGE, "disclosure", "approve", asked, "--actor", "v02")
     until(lambda: huying(fleet, COUNTY, "disclosure", "show", asked)["sealed_here"])
     opened = huying(fleet, COUNTY, "disclosure", "open", asked, "--actor", "d07")
@@ -105,6 +108,13 @@ def test_a_value_that_is_given_for_a_time_is_nowhere_but_on_the_terminal(
     ledger = tmp_path / "ledger.csv"
     huying(fleet, COUNTY, "disclosure", "ledger", "-o", str(ledger))
     assert event.reporter_phone not in ledger.read_text("utf-8-sig")
+
+
+def _metrics(fleet: Fleet, code: str) -> str:
+    listen = load(fleet[code].config_file).metrics.listen
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://{listen}/metrics", timeout=10) as response:
+        return str(response.read(), "utf-8")
 
 
 def _try(fleet: Fleet, code: str, *arguments: str) -> Any:

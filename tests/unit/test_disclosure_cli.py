@@ -16,6 +16,7 @@ from huying.node import department_keys
 from huying.node.cli.main import execute
 from huying.node.provision_keeper import Keeper
 from huying.wire.v1 import feed_pb2
+from tests.enrolled import make_node
 from tests.unit.served_network import ServedNetwork
 from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, event
 
@@ -339,3 +340,19 @@ def test_only_a_node_with_the_departments_key_asks_for_it(desks: Desks) -> None:
         "--expires", "6h", "--department", "县林业局", code=5,
     )  # fmt: skip
     assert "huying department add" in desks.error
+
+
+def test_a_node_that_is_down_is_asked_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A village decides on what came by stick, without starting its node."""
+    made = make_node(tmp_path, COUNTY, sync_listen="127.0.0.1:1", api_listen="127.0.0.1:1")
+    monkeypatch.setenv("HUYING_ACTOR", "d01")
+
+    def run(*arguments: str) -> Any:
+        assert execute(app(), ["--config", str(made.config.file), *arguments, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    added = run("department", "add", DEPARTMENT)
+    assert run("department", "list")["departments"][0]["hpke_key"] == added["hpke_key"]
+    assert run("disclosure", "list", "--waiting") == {"provisions": [], "next_page": None}

@@ -18,13 +18,11 @@ from huying.common.errors import Code, HuyingError
 from huying.common.limits import PROVISION_SECONDS_MAX
 from huying.common.provision_asker import DropProvision
 from huying.common.provision_home import EndProvision, SettleProvision
-from huying.common.provisions import stage_of
 from huying.node import logs
 from huying.node.provision_rules import CallFacts, ProvisionRule, first_match
 from huying.node.store.provision_queries import DueProvision, Provision
 from huying.node.store.reader import Reader
 from huying.wire.v1 import calls_pb2
-from huying.wire.v1 import provision_pb2 as wire
 
 if TYPE_CHECKING:
     from huying.node.services import Node
@@ -42,7 +40,6 @@ _HORIZON_MICROS: Final = int(2 * PROVISION_SECONDS_MAX * 1_000_000)
 _OF_ONE: Final = frozenset(
     {Code.NOT_FOUND, Code.WRONG_STAGE, Code.KEY, Code.ENTRY_TOO_LARGE, Code.INVALID_ARGUMENT}
 )
-_ENDED: Final = (wire.PROVISION_STAGE_WITHDRAWN, wire.PROVISION_STAGE_EXPIRED)
 
 
 class Operates(Protocol):
@@ -142,22 +139,20 @@ class Keeper:
         found = await asyncio.to_thread(self.reader.due_provisions, self.own, now - _HORIZON_MICROS)
         ends = 0
         for due in found:
-            one = await asyncio.to_thread(self.reader.get_provision, due.record)
-            if one is None or one.decision is None:
-                continue
-            message = one.decision.message
-            if stage_of(message, one.request.expires_micros, now) in _ENDED:
-                await self._end_one(due, one)
+            if due.withdrawn or now >= due.until_micros:
+                await self._end_one(due)
             else:
-                until = min(message.expires_micros, one.request.expires_micros)
-                ends = min(ends or until, until)
+                ends = min(ends or due.until_micros, due.until_micros)
         return ends
 
-    async def _end_one(self, due: DueProvision, one: Provision) -> None:
+    async def _end_one(self, due: DueProvision) -> None:
+        one = await asyncio.to_thread(self.reader.get_provision, due.record)
+        if one is None:
+            return
         approval = None if one.approval is None else (one.approval.origin, one.approval.index)
-        if due.home == self.own and one.sealed_here and approval is not None:
+        if due.home == self.own and due.sealed and approval is not None:
             await self._try(one.record, EndProvision(approval))
-        if due.asker == self.own and (one.sealed_here or not due.dropped):
+        if due.asker == self.own:
             await self._try(one.record, DropProvision((one.origin, one.index), approval))
 
 

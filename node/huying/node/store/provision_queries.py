@@ -62,14 +62,14 @@ class Provision:
 
 @dataclass(frozen=True, slots=True)
 class DueProvision:
-    """A decision whose sealed openings may have to go."""
+    """What was given and is sealed here, or was and has no receipt that it is gone."""
 
     asker: str
     home: str
     record: bytes
-    sealed: bool  # they are held here
-    dropped: bool  # a receipt says that they are gone
-    expires_micros: int
+    sealed: bool  # by the newest decision, it is held here
+    withdrawn: bool
+    until_micros: int
 
 
 class ProvisionQueries(RecordQueries):
@@ -145,40 +145,52 @@ class ProvisionQueries(RecordQueries):
             return int(connection.execute(query).scalar_one())
 
     def due_provisions(self, own: str, since_micros: int) -> list[DueProvision]:
-        """What `own` gave or was given, and is sealed here, or may not have been receipted.
+        """What `own` gave, or was given, and that has not ended for all that is written here.
 
-        `since_micros`: of those that are not sealed here any more, only those that ran out later.
+        That is what is sealed here still; and of what `own` was given, and ran out after
+        `since_micros`, that of which no receipt says that it is gone.
         """
         dropped = exists().where(
             _RECEIPTS.request_record == _DECISIONS.record,
-            _RECEIPTS.home == _REQUESTS.home,
+            _RECEIPTS.home == own,
             _RECEIPTS.use == wire.PROVISION_USE_DROPPED,
         )
-        columns = (
-            _REQUESTS.home,
-            _DECISIONS.home.label("decider"),
-            _DECISIONS.record,
-            _DECISIONS.sealed,
-            dropped.label("dropped"),
-            _DECISIONS.expires_micros,
-        )
-        given = _DECISIONS.verdict.in_(
-            [wire.PROVISION_VERDICT_APPROVED, wire.PROVISION_VERDICT_WITHDRAWN]
-        )
+        given = wire.PROVISION_VERDICT_APPROVED, wire.PROVISION_VERDICT_WITHDRAWN
         query = (
-            select(*columns)
+            select(
+                _REQUESTS.home.label("asker"),
+                _REQUESTS.target,
+                _DECISIONS.record,
+                _DECISIONS.sealed,
+                _DECISIONS.verdict,
+                _DECISIONS.expires_micros,
+                _REQUESTS.expires_micros.label("asked_until"),
+            )
             .select_from(PROVISION_DECISIONS)
             .join(PROVISION_REQUESTS, _answers())
-            .where(given, or_(_REQUESTS.home == own, _DECISIONS.home == own))
+            .where(_DECISIONS.verdict.in_(given))
         )
-        found: list[Any] = []
         # Two questions, so that each has an index that answers it.
-        for one in (_DECISIONS.sealed == 1, _DECISIONS.expires_micros > since_micros):
+        sealed = query.where(
+            _DECISIONS.sealed == 1, or_(_REQUESTS.home == own, _DECISIONS.home == own)
+        )
+        owed = query.where(
+            _DECISIONS.expires_micros > since_micros, _REQUESTS.home == own, ~dropped
+        )
+        found: dict[Any, None] = {}
+        for one in (sealed, owed):
             with self._reading() as connection:
-                found += connection.execute(query.where(one)).fetchall()
+                found.update(dict.fromkeys(map(tuple, connection.execute(one))))
         return [
-            DueProvision(row[0], row[1], row[2], bool(row[3]), bool(row[4]), row[5])
-            for row in dict.fromkeys(tuple(row) for row in found)
+            DueProvision(
+                asker=row[0],
+                home=row[1],
+                record=row[2],
+                sealed=bool(row[3]),
+                withdrawn=row[4] == wire.PROVISION_VERDICT_WITHDRAWN,
+                until_micros=min(row[5], row[6]),
+            )
+            for row in found
         ]
 
     # Departments.
