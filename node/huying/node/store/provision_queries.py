@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, tuple_
 
 from huying.common.codes import parse_origin
 from huying.common.provisions import request_record
@@ -282,5 +282,5 @@ def _undecided() -> ColumnElement[bool]:
     return ~exists().where(_answers())
 
 
-def _waiting_for(query: Select[Any], own: str) -> Select[Any]:
+def _waiting_for(query: Any, own: str) -> Any:
     return query.where(_REQUESTS.target == own, _undecided())
