@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -220,8 +221,16 @@ def test_the_shipped_ones_have_no_fault_but_their_version():
 # --- the commands --------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def own_log() -> Iterator[None]:
+    """What is set up while a test captures must not outlive what it captures to."""
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.mark.usefixtures("own_log")
 def test_what_show_prints_is_a_file_that_set_takes(tmp_path, capfd):
-    """Without a running node as well; what is wrong is said in two lines, and nothing is written."""
+    """Without a running node as well; what is wrong is said, and nothing is written."""
     node = make_node(tmp_path / COUNTY, COUNTY)
 
     def run(*words: str) -> tuple[int, str, str]:
@@ -268,13 +277,16 @@ class People:
         self._served = served
         self.node = AdminNode(
             served.configs[code],
-            served.runtimes[code],
+            served.runtimes[code],  # type: ignore[arg-type]
             served.readers[code],
             None,  # type: ignore[arg-type]
         )
 
     def ask(self, method: str, request):
-        return self._served.thread.run(POLICIES.handler(method)(self.node, request))
+        async def asked():
+            return await POLICIES.handler(method)(self.node, request)
+
+        return self._served.thread.run(asked())
 
     def set_policy(self, made: policy_pb2.Policy):
         return self.ask("SetPolicy", policy_desk_pb2.SetPolicyRequest(policy=made))

@@ -55,6 +55,11 @@ class Machine:
         return self.firing._due()
 
 
+def call_of(draft: DraftEntry) -> bytes:
+    assert isinstance(draft.message, calls_pb2.CallStep)
+    return draft.message.call
+
+
 def state_of(served: ServedNetwork, call: bytes) -> CallState:
     return fold(served.readers[COUNTY].sequenced_steps(COUNTY, TOWN, call))
 
@@ -105,7 +110,8 @@ def test_of_two_that_found_the_same_clock_due_one_writes_it(served):
     assert [draft.request_id for draft in first] == [draft.request_id for draft in second]
 
     async def both() -> list[int]:
-        return await asyncio.gather(one.firing.write(first), two.firing.write(second))
+        wrote = await asyncio.gather(one.firing.write(first), two.firing.write(second))
+        return list(wrote)
 
     assert sorted(served.thread.run(both())) == [0, 3]
     for call in calls:
@@ -160,7 +166,7 @@ def test_a_clock_that_moved_between_finding_and_writing_does_not_run_out(served)
     granted = calls_pb2.ExtensionDecision(granted=True)
     served.thread.run(served.runtimes[COUNTY].append([step(moved, extension_decision=granted)]))
     served.network.clock.seconds += 10
-    ready = [draft for draft in machine.due() if draft.message.call == other]
+    ready = [draft for draft in machine.due() if call_of(draft) == other]
     assert machine.write(stale, *ready) == 1
     assert steps_of(served, moved, "timeout") == []
     assert len(steps_of(served, other, "timeout")) == 1
@@ -231,7 +237,7 @@ def test_an_outage_is_written_once_for_each_call_that_runs(served):
     before = state_of(served, running).clock(ClockKind.ANSWER)
     drafts = list(machine.firing.outage_drafts(outage))
     # Of the declined call the window to appeal runs, and grows, too.
-    assert sorted(draft.message.call for draft in drafts) == sorted([running, ended])
+    assert sorted(map(call_of, drafts)) == sorted([running, ended])
     assert machine.write(*drafts) == 2
     assert machine.write(*drafts) == 0
     after = state_of(served, running).clock(ClockKind.ANSWER)
