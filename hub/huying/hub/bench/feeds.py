@@ -1,4 +1,4 @@
-"""`huying bench`: how fast entries travel, between real node processes over loopback and mTLS.
+"""How fast entries travel, between real node processes over loopback and mTLS.
 
 Catch-up: a village that wrote while cut off meets its town (one hop), then the same feed goes on
 to the county through the town (two hops). Every hop verifies each signature and hash, stores
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import os
 import platform
 import shutil
@@ -37,7 +36,7 @@ from huying.node.api.auth import bearer
 from huying.node.config import load
 from huying.wire.v1 import api_pb2, api_pb2_grpc, feed_pb2, records_pb2
 
-__all__ = ["run"]
+__all__ = ["measure", "working_folder"]
 
 COUNTY, TOWN, VILLAGE = "370830000000", "370830108000", "370830108201"
 NETWORK = "bench.example"
@@ -296,7 +295,8 @@ def _say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def _folder(chosen: Path | None) -> Iterator[Path]:
+def working_folder(chosen: Path | None) -> Iterator[Path]:
+    """The folder that was chosen, emptied, or a temporary one."""
     if chosen is not None:
         shutil.rmtree(chosen, ignore_errors=True)
         chosen.mkdir(parents=True)
@@ -304,23 +304,3 @@ def _folder(chosen: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="huying-bench-") as name:
         yield Path(name)
-
-
-def run(args: list[str]) -> int:
-    """The command; with --json the last line of stdout is one JSON object."""
-    parser = argparse.ArgumentParser(prog="huying bench", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
-    parser.add_argument("--entries", type=int, default=200_000)
-    parser.add_argument("--runs", type=int, default=1, help="catch-ups of each kind; the median")
-    parser.add_argument("--rate", type=int, default=500, help="events offered a second")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of the steady state")
-    parser.add_argument("--folder", type=Path, default=None, help="kept; default: a temporary one")
-    arguments = parser.parse_args(args)
-    with _folder(arguments.folder) as folder:
-        result = measure(folder, arguments)
-    if arguments.json:
-        lines = [json.dumps(result, ensure_ascii=False)]
-    else:
-        lines = [f"{name:40} {value}" for name, value in result.items()]
-    sys.stdout.write("\n".join(lines) + "\n")
-    return 0
