@@ -17,7 +17,7 @@ from huying.common.effects import DraftEntry
 from huying.common.errors import Code, HuyingError
 from huying.common.leaf import ADDRESSED
 from huying.common.limits import (
-    CALL_EARLIER_MAX,
+    CALL_EARLIER_STEPS_MAX,
     LATE_RANGES_MAX,
     NAME_CHARACTERS_MAX,
     PARTY_SUMMARY_CHARACTERS_MAX,
@@ -67,7 +67,7 @@ def complete_party(
             indexes.setdefault(str(Origin(network, code, one.epoch)), []).append(one.index)
     del party.earlier[:]
     refs = [(origin, index) for origin, found in indexes.items() for index in found]
-    for origin, index in refs[-CALL_EARLIER_MAX:]:
+    for origin, index in refs[-CALL_EARLIER_STEPS_MAX:]:
         party.earlier.add(origin=origin, index=index)
     return tuple(
         draft

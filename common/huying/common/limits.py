@@ -99,7 +99,7 @@ STRANDED_ENTRIES_MAX: Final = 4096  # listed, and written again, at once
 # Requests.
 LIST_ENTRIES_DEFAULT: Final = 100
 LIST_ENTRIES_MAX: Final = 1000
-CALL_EARLIER_MAX: Final = 100  # steps named to a party that joins late; they fit into its entry
+CALL_EARLIER_STEPS_MAX: Final = 100  # steps named to a party that joins late; they fit into its entry
 PARTY_SUMMARY_CHARACTERS_MAX: Final = 1000  # of a description, told to a party that joins late
 MEASURE_ROWS_MAX: Final = 5000  # of one report; categories are the callers' own words
 MEASURE_MONTHS_MAX: Final = 12  # of a report by month

@@ -81,7 +81,7 @@ def call_document(call: api_pb2.CallView, now_micros: int = 0) -> dict[str, Any]
         "steps": in_reading_order(
             {
                 "sequencer": call.sequencer,
-                "steps": [_step(step) for step in call.steps],
+                "steps": [_step(step, call.content.actor) for step in call.steps],
             }
         ),
     }
@@ -155,14 +155,14 @@ def _not_shown(
             }
 
 
-def _step(step: api_pb2.CallStepView) -> dict[str, Any]:
+def _step(step: api_pb2.CallStepView, raised_by: str) -> dict[str, Any]:
     kind = step.step.WhichOneof("step") or ("internal_note" if step.step.call else "raise")
     content = getattr(step.step, kind, None) if kind not in ("raise", "internal_note") else None
     return {
         "number": step.step.number or None,
         "step": kind,
         "home": step.home,
-        "actor": step.step.actor or None,
+        "actor": (raised_by if kind == "raise" else step.step.actor) or None,
         "department": getattr(content, "department", "") or None,
         "time_micros": step.time_micros,
         "origin": step.origin,

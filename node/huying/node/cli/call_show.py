@@ -53,7 +53,7 @@ def print_listed(documents: Iterable[dict[str, Any]]) -> None:
         )
         lines = ["  ".join(filter(None, told))]
         if each["open"] and each["clock"]:
-            lines.append(clock)
+            lines.append(clock.replace("\n", ", "))
         print_block(f"{each['call']}  {each['caller']}  {stage_text(each['stage'])}", lines)
 
 
