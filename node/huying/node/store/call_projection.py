@@ -3,7 +3,7 @@
 A call's entries come over several feeds in any order: a took may be here before its proposal, a
 step before its call. So every entry that speaks of a call becomes a row of `call_steps`, and the
 rest follows from those rows: what the call stands on, which proposals were taken
-(`huying.node.store.call_marks`), the call's state and turns (`huying.node.store.call_fold`). The
+(`huying.node.store.call_standing`), the call's state and turns (`huying.node.store.call_fold`). The
 result depends on what is here, never on the order in which it came.
 
 Calls are few beside events, so this runs plain SQLAlchemy Core; but its statements are built once,
@@ -29,7 +29,7 @@ from huying.node.store.call_fold import (
     folded_columns,
     turn_row,
 )
-from huying.node.store.call_marks import PARTY, PROPOSALS, CallMarks, standing_party
+from huying.node.store.call_standing import PARTY, PROPOSALS, ProposalMarks, standing_party
 from huying.node.store.call_schema import (
     CALL_STEPS,
     CALL_TURNS,
@@ -107,7 +107,7 @@ class CallProjection:
         self._put_late = upsert_sql(CALLS, dialect, keep=FOLDED_NAMES)
         self._put_step = upsert_sql(CALL_STEPS, dialect)
         self._put_turn = upsert_sql(CALL_TURNS, dialect)
-        self._marks = CallMarks(connection)
+        self._marks = ProposalMarks(connection)
         self._kept: OrderedDict[_CallKey, tuple[str, FoldedCall]] = OrderedDict()
 
     def forget(self) -> None:

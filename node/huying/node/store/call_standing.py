@@ -23,7 +23,7 @@ from huying.node.store.schema import ENTRIES, FEEDS, stands_at
 from huying.node.store.values import number, text
 from huying.wire.v1 import calls_pb2, feed_pb2
 
-__all__ = ["PARTY", "PROPOSALS", "CallMarks", "standing_party"]
+__all__ = ["PARTY", "PROPOSALS", "ProposalMarks", "standing_party"]
 
 PARTY: Final = "party"
 
@@ -83,7 +83,7 @@ _NAMED: Final = _PROPOSED.where(
 _CallKey = tuple[bytes, str]
 
 
-class CallMarks:
+class ProposalMarks:
     """Writes the state of proposals into `call_steps`."""
 
     def __init__(self, connection: Connection) -> None:
