@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from huying.common.errors import Code, HuyingError
 from huying.common.hpke import SealKey
-from huying.common.limits import COMMIT_ENTRIES_MAX
+from huying.common.limits import COMMIT_ENTRIES_MAX, ORDER_COMPARISONS_MAX
 from huying.common.orders import open_contact, order_record, seal_contact
 from huying.wire.v1 import feed_pb2, hotline_pb2
 from tests.unit.carried_network import seal_key, sealed_pin
@@ -260,6 +260,11 @@ def test_the_contact_opens_at_the_handler_and_where_it_was_imported(net: Hotline
         assert shown.contact.phone == PHONE
     assert net.show(TOWN, FIRST).contact_state == pb.CONTACT_STATE_WITHHELD
     assert not net.show(TOWN, FIRST).HasField("contact")
+    for code in (COUNTY, VILLAGE):
+        (view,) = net.orders(code)
+        assert view.has_contact
+        assert PHONE not in str(view)
+        assert not view.order.sealed_contact
     looks = [values for event, values in net.said if event == "contact_shown"]
     assert [values["order"] for values in looks] == [FIRST.hex()] * 2
     assert PHONE not in str(net.said)
@@ -372,6 +377,18 @@ def test_a_crowd_of_like_orders_is_imported_again_without_a_write(net: HotlineNe
     assert net.size() == size
 
 
+def test_an_order_that_says_nothing_new_changes_no_likeness(net: HotlineNetwork) -> None:
+    """A part of a file sees less of the crowd than the whole did, and must not judge again."""
+    lamp = {"descriptor": "全街路灯不亮"}
+    others = [order(n, descriptor=f"{n}" * 5) for n in range(2, 2 + ORDER_COMPARISONS_MAX)]
+    first, last = order(1, **lamp), order(90, **lamp)
+    net.imports(first, *others, last)
+    assert net.orders(COUNTY, filter=pb.ORDER_FILTER_NEAR_DUPLICATE) == []
+    size = net.size()
+    assert outcomes(net.imports(first, last)) == [SAME, SAME]
+    assert net.size() == size
+
+
 def test_an_order_that_was_erased_whole_stays_erased(net: HotlineNetwork) -> None:
     """What is past its retention is not imported from an old file."""
     from huying.common.late_requests import EraseRecord
@@ -394,6 +411,9 @@ def test_assigning_seals_anew_and_erases_what_the_old_handler_held(net: HotlineN
     shown = net.show(OTHER, FIRST)
     assert (shown.contact_state, shown.contact.phone) == (pb.CONTACT_STATE_SHOWN, PHONE)
     assert shown.order.status == pb.ORDER_STATUS_SENT
+    (at_county,) = net.orders(COUNTY)
+    assert at_county.status == pb.ORDER_STATUS_SENT
+    assert at_county.text == ""
     at_old = net.show(VILLAGE, FIRST)
     assert at_old.order.order.handler == OTHER
     assert at_old.contact_state == pb.CONTACT_STATE_WITHHELD
@@ -415,6 +435,7 @@ def test_importing_again_keeps_an_assignment_until_the_file_says_another(
     net.assign(FIRST, OTHER)
     assert outcomes(net.imports(order())) == [SAME]
     assert outcomes(net.imports(order(source_status="催办"))) == [CHANGED]
+    assert outcomes(net.imports(order(source_status="催办"))) == [SAME]
     assert net.orders(COUNTY)[0].order.handler == OTHER
     assert net.show(OTHER, FIRST).contact.phone == PHONE
     assert outcomes(net.imports(order(handler=TOWN))) == [CHANGED]
