@@ -280,6 +280,18 @@ def test_the_town_checks_the_authority_before_it_passes_anything_on() -> None:
     assert ask(host, above, bytes((PHONE_SLOT,))) == []
 
 
+def test_whoever_asks_for_whatever_it_lacks_is_given_nothing_by_disclosure() -> None:
+    """A restored node may not hold the statement yet, and would accuse an honest giver."""
+    feed = feed_with(a_disclosure(COUNTY))
+    host, link = town_with(feed)
+    host.hear(link, feed.disclose(0, readable=bytes((PHONE_SLOT,))))
+    above, _ = host.link(COUNTY)
+    assert PHONE_SLOT in ask(host, above, bytes((PHONE_SLOT,)))
+    given = ask(host, above, b"")
+    assert given
+    assert PHONE_SLOT not in given
+
+
 def test_the_town_passes_on_what_was_disclosed_to_the_county() -> None:
     """And nothing beside it, whatever is asked for."""
     feed = feed_with(a_disclosure(COUNTY))

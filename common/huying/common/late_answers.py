@@ -15,6 +15,7 @@ from huying.common.codes import parse_origin
 from huying.common.errors import STORE_FAULTS, Code, HuyingError
 from huying.common.mending import leaves_answer
 from huying.common.outgoing import disclosed_entry
+from huying.common.spans import NO_SPANS
 from huying.wire.v1 import feed_pb2, sync_pb2
 
 if TYPE_CHECKING:
@@ -66,10 +67,13 @@ class LateAnswers:
             self._budgets[session.link].bytes -= answer.ByteSize()
             yield sync_pb2.Frame(disclose=answer)
             return
-        now = engine.clock.now()
-        granted = engine.replica.grants.for_peer(
-            session.peer, want.origin, want.start, want.stop, now
-        )
+        # What was disclosed is for whoever asks for it by its slots, as one does who knows the
+        # statement. To whoever asks for whatever it lacks it may be news yet, and look stolen.
+        granted = NO_SPANS
+        if wanted:
+            granted = engine.replica.grants.for_peer(
+                session.peer, want.origin, want.start, want.stop, engine.clock.now()
+            )
         for index, entry in enumerate(stored, start=want.start):
             given = disclosed_entry(entry, session.peer, origin, granted.at(index))
             if given is None:
