@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import multiprocessing
 import os
 import threading
@@ -33,6 +34,7 @@ from tests.unit.tiny_network import COUNTY, TOWN, raise_call
 CALLS = 5
 DAY = 86400.0
 WAIT_SECONDS = 30.0
+CONFIRM_SECONDS = 0.3  # nobody is there to say what it holds
 
 
 class FixedClock:
@@ -201,7 +203,10 @@ class Closed(NamedTuple):
 def closed(tmp_path, monkeypatch) -> Closed:
     made = ServedNetwork(tmp_path, monkeypatch)
     try:
-        return Closed(made.configs[COUNTY], received(made), made.network.clock.seconds)
+        config = made.configs[COUNTY]
+        timing = dataclasses.replace(config.timing, confirm_seconds=CONFIRM_SECONDS)
+        config = dataclasses.replace(config, timing=timing)
+        return Closed(config, received(made), made.network.clock.seconds)
     finally:
         made.close()
 

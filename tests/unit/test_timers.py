@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -14,8 +16,8 @@ from huying.common.effects import AppendReceipt, DraftEntry
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import TIMER_RETRY_SECONDS
 from huying.hub import timers
-from huying.hub.outage import Outage
-from huying.hub.timers import Firing, outage_draft, timeout_draft
+from huying.hub.outage import Outage, OutageLog
+from huying.hub.timers import Firing, Timers, outage_draft, timeout_draft
 from huying.wire.v1 import calls_pb2
 from tests.unit.served_network import ServedNetwork
 from tests.unit.tiny_network import COUNTY, TOWN, raise_call, step
@@ -239,7 +241,7 @@ def test_an_outage_is_written_once_for_each_call_that_runs(served):
     # Of the declined call the window to appeal runs, and grows, too.
     assert sorted(map(call_of, drafts)) == sorted([running, ended])
     assert machine.write(*drafts) == 2
-    assert machine.write(*drafts) == 0
+    assert machine.write(*Machine(served).firing.outage_drafts(outage)) == 0
     after = state_of(served, running).clock(ClockKind.ANSWER)
     assert before is not None
     assert after is not None
@@ -258,3 +260,41 @@ def test_request_ids_tell_calls_clocks_and_generations_apart(served):
         for since, until in itertools.product((1, 2), (3, 4))
     ]
     assert len({draft.request_id for draft in drafts}) == len(drafts)
+
+
+class Asked:
+    """A runtime that notes what it is asked to write, and has not written it yet."""
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+        self.drafts: list[DraftEntry] = []
+
+    def status(self) -> SimpleNamespace:
+        return SimpleNamespace(state=self.state)
+
+    async def append(self, drafts: Sequence[DraftEntry]) -> Sequence[AppendReceipt]:
+        self.drafts += drafts
+        return await asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.parametrize(("state", "asked"), [("live", 2), ("starting", 2), ("recovering", 0)])
+def test_the_steps_of_an_outage_are_asked_for_before_the_node_starts_anything_else(
+    served, state, asked
+):
+    """A link that opens first could bring a step that starts a clock, which was never away."""
+    calls = [received(served) for _ in range(2)]
+    config = served.configs[COUNTY]
+    OutageLog(config.data_dir, 60.0).beat(int(served.network.clock.seconds * 1e6))
+    served.network.clock.seconds += DAY
+    runtime = Asked(state)
+    node: Any = SimpleNamespace(config=config, runtime=runtime, clock=served.network.clock)
+
+    async def start() -> int:
+        component = Timers(node)
+        await component.start()
+        count = len(runtime.drafts)
+        await component.stop()
+        return count
+
+    assert served.thread.run(start()) == asked
+    assert sorted(map(call_of, runtime.drafts)) == sorted(calls if asked else [])

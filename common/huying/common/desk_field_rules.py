@@ -32,7 +32,7 @@ from huying.common.limits import (
     CENSUS_RECORDS_MAX,
     ENTRY_BYTES_MAX,
     INTEGER_MAX,
-    PERIOD_AMOUNT_MAX,
+    PERIOD_UNITS_MAX,
 )
 
 __all__ = ["DESK_RULES"]
@@ -86,7 +86,7 @@ DESK_RULES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "accept": NESTED,
         "answer": REQUIRED_NESTED,
     },
-    "Period": {"amount": required(upto(PERIOD_AMOUNT_MAX)), "unit": required(anything)},
+    "Period": {"amount": required(upto(PERIOD_UNITS_MAX)), "unit": required(anything)},
     "Calendar": {
         "version": required(_version),
         "title": Rule(short_text),

@@ -99,7 +99,9 @@ STRANDED_ENTRIES_MAX: Final = 4096  # listed, and written again, at once
 # Requests.
 LIST_ENTRIES_DEFAULT: Final = 100
 LIST_ENTRIES_MAX: Final = 1000
-CALL_EARLIER_STEPS_MAX: Final = 100  # steps named to a party that joins late; they fit into its entry
+CALL_EARLIER_STEPS_MAX: Final = (
+    100  # steps named to a party that joins late; they fit into its entry
+)
 PARTY_SUMMARY_CHARACTERS_MAX: Final = 1000  # of a description, told to a party that joins late
 MEASURE_ROWS_MAX: Final = 5000  # of one report; categories are the callers' own words
 MEASURE_MONTHS_MAX: Final = 12  # of a report by month
@@ -131,7 +133,7 @@ HOUSEHOLD_RESIDENTS_MAX: Final = 1000  # a dormitory is one household
 GRID_HOUSEHOLDS_MAX: Final = 100_000  # an exclusive grid may be a campus
 
 # Policies and calendars (docs/POLICY.md).
-PERIOD_AMOUNT_MAX: Final = 10_000  # days or hours; some forty years of working days
+PERIOD_UNITS_MAX: Final = 10_000  # days or hours; some forty years of working days
 CALENDAR_DATES_MAX: Final = 800  # holidays and workdays of one calendar; they fit into an entry
 DAY_PARTS_MAX: Final = 8  # of the working hours of a day
 VERSIONS_MAX: Final = 1000  # shown of one history

@@ -13,7 +13,7 @@ from huying.common.limits import (
     CALENDAR_DATES_MAX,
     DAY_PARTS_MAX,
     NAME_CHARACTERS_MAX,
-    PERIOD_AMOUNT_MAX,
+    PERIOD_UNITS_MAX,
     SATISFACTION_STARS_MAX,
 )
 from huying.common.working_time import DAY_MINUTES, is_weekend, parse_date
@@ -113,7 +113,7 @@ def _check_head(version: int, title: str) -> list[Fault]:
 def _check_period(field: str, period: policy_pb2.Period) -> list[Fault]:
     if period.unit == policy_pb2.PERIOD_UNIT_UNSPECIFIED:
         return [Fault(field, "must be there, as 5 working_days")]
-    return _check_number(field, period.amount, 1, PERIOD_AMOUNT_MAX)
+    return _check_number(field, period.amount, 1, PERIOD_UNITS_MAX)
 
 
 def _check_number(field: str, number: int, low: int, high: int) -> list[Fault]:

@@ -14,7 +14,7 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 from huying.common.errors import Code, HuyingError
-from huying.common.limits import CALENDAR_DATES_MAX, PERIOD_AMOUNT_MAX
+from huying.common.limits import CALENDAR_DATES_MAX, PERIOD_UNITS_MAX
 from huying.common.policy_checks import URGENCY_NAMES, Fault, check_calendar, check_policy
 from huying.common.working_time import parse_date
 from huying.hub.toml_lines import line_of
@@ -176,7 +176,7 @@ class _Source:
         """Fill in a period, as "5 working_days"."""
         value = table.get(key)
         found = _PERIOD.fullmatch(value) if isinstance(value, str) else None
-        if found is not None and int(found[1]) <= PERIOD_AMOUNT_MAX:
+        if found is not None and int(found[1]) <= PERIOD_UNITS_MAX:
             period.amount, period.unit = int(found[1]), PERIOD_UNITS[f"{found[2]}s"]
             period.SetInParent()
         elif key in table:
