@@ -11,8 +11,8 @@ from huying.common.masking import mask
 from huying.common.records import check_write
 from huying.hub.demo.divisions import division_draft, read_divisions
 from huying.hub.demo.people import fake_id_number, village_drafts
-from huying.hub.demo.requests import call_of, event_of, read_requests, settled, shift_micros
-from huying.wire.v1 import feed_pb2, records_pb2
+from huying.hub.demo.requests import draft_of, event_of, read_requests, settled, shift_micros
+from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2
 
 COUNTY = "370830000000"
 TOWN = "370830108000"
@@ -93,11 +93,12 @@ def test_every_request_becomes_an_event_and_a_call_that_may_be_written():
         done = settled(event, request, shift=shift, now_micros=NOW_MICROS)
         assert event.reported_micros <= done.settled_micros <= NOW_MICROS
         check_write(feed_pb2.RECORD_TYPE_EVENT, feed_pb2.KIND_PUT, done, VILLAGE)
-        call = call_of(event, bytes(16), village=VILLAGE, sequencer=COUNTY)
-        check_write(feed_pb2.RECORD_TYPE_CALL, feed_pb2.KIND_PUT, call, TOWN)
+        draft = draft_of(event, bytes(16), village=VILLAGE, sequencer=COUNTY)
+        draft.state = calls_pb2.DRAFT_STATE_WAITING
+        check_write(feed_pb2.RECORD_TYPE_CALL_DRAFT, feed_pb2.KIND_PUT, draft, TOWN)
         reported.append(event.reported_micros)
         assert event.reporter_phone in event.description_full
-        for text in (event.description_public, event.address, call.description):
+        for text in (event.description_public, event.address, draft.description):
             assert CANARY not in text
             assert event.reporter_name not in text
             assert not mask(text).hits
