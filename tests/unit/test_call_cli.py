@@ -7,15 +7,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any, NamedTuple
 
 import pytest
 from rich.cells import cell_len
 
 from huying.common.call_state import CallStage, ClockKind, ClockStatus, VoidReason
-from huying.common.errors import ADVICE, Code
+from huying.common.errors import ADVICE, Code, HuyingError
 from huying.common.policies import shipped_policy
 from huying.hub.cli import app
+from huying.node.api.client import Client
 from huying.node.cli.main import execute
 from huying.wire.v1 import api_pb2, calls_pb2, feed_pb2, policy_pb2
 from tests.unit.served_network import ServedNetwork
@@ -368,6 +371,53 @@ def test_a_proposal_on_its_way_is_not_sent_twice(
         served.network.away.clear()
         served.settle()
     assert stage(huying, dispatched, TOWN) == "confirmed"
+
+
+def at_once(served: ServedNetwork, work: Callable[[Client], Any]) -> list[HuyingError | None]:
+    """What six clients of the town got that asked in the same moment; None: it was done."""
+    start = Barrier(6)
+
+    def ask(_: int) -> HuyingError | None:
+        with served.client(TOWN) as client:
+            client.status()  # the connection stands before the start
+            start.wait(30)
+            try:
+                work(client)
+            except HuyingError as error:
+                return error
+        return None
+
+    with ThreadPoolExecutor(6) as pool:
+        return list(pool.map(ask, range(6)))
+
+
+def test_of_six_clerks_who_confirm_or_approve_at_once_one_does(
+    served: ServedNetwork, huying: Run, dispatched: str
+) -> None:
+    """What the county will judge once, and what raises a call, the town must not write twice."""
+    huying(COUNTY, "answer", dispatched, "--text", "已抽排")
+    word = calls_pb2.CallStep(
+        call=bytes.fromhex(dispatched), confirm=calls_pb2.Confirm(resolved=True)
+    )
+    waiting = huying(TOWN, *DRAFT).json["call"]
+    approval = api_pb2.DecideDraftRequest(
+        draft=bytes.fromhex(waiting), approved=True, decided_by="t-00"
+    )
+    served.network.away.add(COUNTY)
+    try:
+        confirmed = at_once(
+            served, lambda town: town.take_call_step(api_pb2.TakeCallStepRequest(step=word))
+        )
+        approved = at_once(served, lambda town: town.decide_draft(approval))
+    finally:
+        served.network.away.clear()
+        served.settle()
+    for answers in (confirmed, approved):
+        refused = [answer for answer in answers if answer is not None]
+        assert len(refused) == 5
+        assert {error.code for error in refused} == {Code.WRONG_STAGE}
+    assert kinds(huying, dispatched).count("confirm") == 1
+    assert kinds(huying, waiting) == ["raise", "took"]
 
 
 def test_a_request_repeated_writes_nothing_more(huying: Run, call: str) -> None:

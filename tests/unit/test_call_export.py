@@ -331,6 +331,22 @@ def test_nothing_is_ever_written_over(
     assert [path.name for path in exported.parent.iterdir()] == [exported.name]
 
 
+def test_an_export_may_fill_the_empty_folder_one_stands_in(
+    run: Callable[..., None],
+    call: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    keys: dict[str, str],
+) -> None:
+    """`-o .` is what somebody types who made the folder first."""
+    folder = tmp_path / "evidence"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    run(COUNTY, "export", call, "-o", ".")
+    assert verify(folder, *keys.values())["valid"]
+    assert [path.name for path in tmp_path.iterdir()] == ["evidence"]
+
+
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [

@@ -107,6 +107,7 @@ def write_folder(folder: CallFolder, path: Path) -> None:
 
     Raises HuyingError(INVALID_ARGUMENT).
     """
+    path = path.absolute()
     try:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise HuyingError(
