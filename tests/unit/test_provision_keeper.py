@@ -186,8 +186,8 @@ def test_a_withdrawal_is_receipted_by_who_held_it(kept: Kept) -> None:
 
 def test_an_idle_node_writes_nothing(kept: Kept) -> None:
     """A round a minute for years must leave no trace."""
-    request = kept.asked()
-    kept.decide(request)
+    kept.decide(kept.asked())
+    kept.asked(actor="d08")  # which waits for a person
     for code in EVERYBODY:
         kept.round(code)
         before = len(kept.runtimes[code].operations)
