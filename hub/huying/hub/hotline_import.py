@@ -163,9 +163,11 @@ def import_file(
     on_error: OnError,
     dry_run: bool,
     errors: ErrorFile,
-    progress: Callable[[int], None] = lambda _rows: None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Totals:
     """Import a file. Under STOP a file with an error in it is written not at all.
+
+    `progress` is told the rows that were handed over, and all there are where that is known.
 
     Raises SheetError for a file that is unusable, without a good row, or that changed between the
     two passes; else what the node refuses with.
@@ -173,10 +175,11 @@ def import_file(
     handlers = desk.list_handlers()
     known = frozenset(one.code for one in handlers.handlers)
     directory = Directory(handlers.code, {one.code: one.name for one in handlers.handlers})
+    total = 0
     if on_error is OnError.STOP:
         before = _stamp(path)
         totals = check_file(path, mapping, directory, known, errors)
-        totals.dry_run = dry_run
+        totals.dry_run, total = dry_run, totals.rows
         if totals.errors:
             return totals
         if _stamp(path) != before:
@@ -189,7 +192,8 @@ def import_file(
             rows=batch, all_or_nothing=on_error is OnError.STOP, dry_run=dry_run
         )
         _count(reading, desk.import_orders(request))
-        progress(totals.rows)
+        if total:
+            progress(totals.rows, total)
     totals.written = not dry_run and totals.new + totals.changed > 0
     if not totals.good:
         raise SheetError("没有一行可以导入 · there is no row that could be imported", totals.errors)

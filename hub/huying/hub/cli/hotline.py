@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -95,9 +95,10 @@ def import_(
     """导入工单,可重复执行 · Import orders; running it again writes nothing twice."""
     from huying.hub.hotline_import import import_file
     from huying.hub.hotline_mapping import load_mapping
+    from huying.node.cli.progress import progress
 
     loaded = load_mapping(_mapping_file(mapping))
-    with _error_file(errors) as noted, _counting() as progress:
+    with _error_file(errors) as noted, progress("导入 · import") as say:
         totals = import_file(
             file,
             loaded,
@@ -105,7 +106,7 @@ def import_(
             on_error=on_error or loaded.on_error,
             dry_run=dry_run,
             errors=noted,
-            progress=progress,
+            progress=say,
         )
     _finish(totals, on_error or loaded.on_error, as_json=as_json)
 
@@ -174,16 +175,6 @@ def _error_file(path: Path | None) -> Iterator[ErrorFile]:
         yield noted
     finally:
         noted.close()
-
-
-@contextlib.contextmanager
-def _counting() -> Iterator[Callable[[int], None]]:
-    """Rows handed over so far, for people who wait."""
-    from huying.common.limits import SHEET_ROWS_MAX
-    from huying.node.cli.progress import progress
-
-    with progress("导入 · import") as say:
-        yield lambda rows: say(rows, SHEET_ROWS_MAX)
 
 
 def _document(totals: Totals) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
-from sqlalchemy import ColumnElement, Select, and_, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, select, tuple_
 
 from huying.common.errors import Code, HuyingError
 from huying.node.store.content import message_bytes
@@ -77,12 +77,12 @@ class OrderQueries(Queries):
     ) -> Page[OrderRow]:
         """One page. Raises HuyingError(INVALID_ARGUMENT) for a token that is not ours."""
         wanted = page_limit(limit)
-        key = (ORDERS.c.created_micros, ORDERS.c.record, ORDERS.c.home)
+        key = (ORDERS.c.created_micros, ORDERS.c.home, ORDERS.c.record)  # as the indexes go
         query = _orders().where(*_conditions(wish)).limit(wanted + 1)
         query = query.order_by(*(column.desc() for column in key))
         if page_token:
             place, home, record = unpack_token(page_token)
-            query = query.where(tuple_(*key) < tuple_(place, record, home))
+            query = query.where(tuple_(*key) < tuple_(place, home, record))
         with self._reading() as connection:
             found = [_order_row(row) for row in connection.execute(query)]
         rows = tuple(found[:wanted])
@@ -113,18 +113,15 @@ class OrderQueries(Queries):
         self, home: str, category: str, start_micros: int, stop_micros: int, limit: int
     ) -> list[OrderRow]:
         """The newest of a category that were created in [start, stop], at most `limit`."""
-        query = (
-            _orders()
-            .where(
-                ORDERS.c.category == category,
-                ORDERS.c.created_micros.between(max(start_micros, 0), stop_micros),
-                ORDERS.c.home == home,
-            )
-            .order_by(ORDERS.c.created_micros.desc())
-            .limit(limit)
-        )
+        bound = {
+            "of_home": home,
+            "of_category": category,
+            "start": max(start_micros, 0),
+            "stop": stop_micros,
+            "most": limit,
+        }
         with self._reading() as connection:
-            return [_order_row(row) for row in connection.execute(query)]
+            return [_order_row(row) for row in connection.execute(_BETWEEN, bound)]
 
 
 def _present(table: Any) -> ColumnElement[bool]:
@@ -154,6 +151,19 @@ def _orders() -> Select[*tuple[Any, ...]]:
         .outerjoin(_RESULT_ENTRIES, _RESULT_ENTRIES.c.place == _RESULT_PLACE)
         .where(_present(ORDERS))
     )
+
+
+# Built once: an import asks this for every category of a batch.
+_BETWEEN: Final = (
+    _orders()
+    .where(
+        ORDERS.c.category == bindparam("of_category"),
+        ORDERS.c.created_micros.between(bindparam("start"), bindparam("stop")),
+        ORDERS.c.home == bindparam("of_home"),
+    )
+    .order_by(ORDERS.c.created_micros.desc())
+    .limit(bindparam("most"))
+)
 
 
 def _conditions(wish: OrderWish) -> list[ColumnElement[bool]]:
