@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Now", "Seen", "heard_of", "provision_view", "subject_view"]
 
-# By what a clerk tells whose record it is; what is asked for is left out.
+# By what a clerk tells whose record it is. It is the home's own, and shown at home alone.
 _IDENTITY: Final = {
     "event": ("category", "descriptor", "grid", "description_public", "address", "reporter_name"),
     "resident": ("name", "sex", "birth_date", "grid"),
@@ -112,7 +112,7 @@ def subject_view(reader: Reader, found: Provision, seen: Seen, view: wire.Provis
     shown = made.FromString(entry.body)
     for name in _IDENTITY.get(type_name(entry.head.type), _GRID):
         value = getattr(shown, name, "")
-        if value and name not in request.fields:
+        if value:
             view.subject.add(name=name, text=str(value))
 
 
