@@ -208,14 +208,14 @@ class Timers:
 
     async def start(self) -> None:
         """See `services.Component`. Called before any link opens."""
-        first: Awaitable[None] | None = None
+        begun: tuple[Outage, asyncio.Future[list[int]]] | None = None
         if self._can_write(starting=True):
             outage = await asyncio.to_thread(self._log.due, self._now_micros())
             if outage is not None:
                 writes = await self._begin(outage)
                 await asyncio.sleep(0)  # the engine's queue has them before any link brings a step
-                first = self._finish(outage, writes)
-        self._task = asyncio.create_task(self._run(first))
+                begun = outage, writes
+        self._task = asyncio.create_task(self._run(begun))
 
     async def stop(self) -> None:
         """See `services.Component`."""
@@ -225,12 +225,12 @@ class Timers:
                 await self._task
         self._reader.close()
 
-    async def _run(self, first: Awaitable[None] | None) -> None:
+    async def _run(self, begun: tuple[Outage, asyncio.Future[list[int]]] | None) -> None:
         while True:
             try:
-                if first is not None:
-                    waited, first = first, None
-                    await waited
+                if begun is not None:
+                    first, begun = begun, None
+                    await self._finish(*first)
                 if self._can_write():
                     await self.run_once()
             except HuyingError as error:
