@@ -133,6 +133,26 @@ def test_results_flow_back_and_are_exported_under_the_sources_ids(
     assert "NOT_A_PARTY" in done.stderr
 
 
+def test_a_faulty_file_is_imported_not_at_all_or_without_its_faulty_rows(
+    fleet: Fleet, imported: dict[str, Any], tmp_path: Path
+) -> None:
+    """As the user chose; the exit code tells a script which."""
+    table, mapping = tmp_path / "bad.csv", tmp_path / "bad.toml"
+    lines = shipped("nyc311_sample.csv").read_text("utf-8").splitlines()[:4]
+    table.write_text("\n".join([*lines, lines[1], ",x"]) + "\n", "utf-8")
+    mapping.write_text(shipped("nyc311").read_text("utf-8").replace('"nyc311"', '"bad"'), "utf-8")
+    words = ("hotline", "import", str(table), "--mapping", str(mapping))
+    done = run(fleet[COUNTY], *words)
+    assert done.returncode == 2
+    assert "第 5 行" in done.stderr
+    assert "row 5, unique_key: the same id as in row 2" in done.stderr
+    assert orders(fleet[COUNTY], "--source", "bad") == []
+    assert run(fleet[COUNTY], "hotline", "check", str(table), *words[3:]).returncode == 2
+    kept = huying(fleet[COUNTY], *words, "--on-error", "skip")
+    assert (kept["new"], kept["refused"]) == (3, 2)
+    assert len(orders(fleet[COUNTY], "--source", "bad")) == 3
+
+
 def test_the_callers_contact_is_nowhere_but_at_both_ends(fleet: Fleet, tmp_path: Path) -> None:
     """Databases, write-ahead logs, logs, frames: of the town on the way and of everybody else."""
     table = tmp_path / "orders.csv"
