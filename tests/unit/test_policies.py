@@ -229,9 +229,10 @@ def own_log() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("own_log")
-def test_what_show_prints_is_a_file_that_set_takes(tmp_path, capfd):
+def test_what_show_prints_is_a_file_that_set_takes(tmp_path, capfd, monkeypatch):
     """Without a running node as well; what is wrong is said, and nothing is written."""
     node = make_node(tmp_path / COUNTY, COUNTY)
+    monkeypatch.setenv("HUYING_API__LISTEN", "127.0.0.1:1")  # nobody serves there
 
     def run(*words: str) -> tuple[int, str, str]:
         code = execute(app(), ["--config", str(node.config.file), *words])
