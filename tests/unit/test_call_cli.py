@@ -12,11 +12,14 @@ from threading import Barrier
 from typing import Any, NamedTuple
 
 import pytest
+from google.protobuf.message import Message
 from rich.cells import cell_len
 
 from huying.common.call_state import CallStage, ClockKind, ClockStatus, VoidReason
+from huying.common.effects import DraftEntry
 from huying.common.errors import ADVICE, Code, HuyingError
 from huying.common.policies import shipped_policy
+from huying.common.records import default_to
 from huying.hub.cli import app
 from huying.node.api.client import Client
 from huying.node.cli.main import execute
@@ -68,7 +71,8 @@ def huying(
         monkeypatch.setenv("HUYING_API__LISTEN", served.address(code))
         config = ["--config", str(served.configs[code].file)]
         exit_code = execute(app(), [*config, "call", *arguments])
-        result = Result(exit_code, *capsys.readouterr())
+        shown = capsys.readouterr()
+        result = Result(exit_code, shown.out, shown.err)
         assert exit_code == (ADVICE[fails].exit_code if fails else 0), result.err
         assert fails is None or f"{fails.name}" in result.err, result.err
         return result
@@ -532,6 +536,13 @@ def test_the_numbers_of_the_api_are_those_of_the_core() -> None:
 # --- a county that sets stricter rules -----------------------------------------------------------
 
 
+def put_at_county(served: ServedNetwork, record_type: int, message: Message) -> None:
+    """Write a record of the county's, as its own desk does."""
+    to = default_to(record_type, COUNTY, message)
+    entry = DraftEntry(feed_pb2.KIND_PUT, record_type, message, to=to)
+    served.thread.run(served.runtimes[COUNTY].append([entry]))
+
+
 @pytest.fixture
 def strict(served: ServedNetwork) -> Iterator[None]:
     """While a policy is in force that asks for approval, review and an item of the list."""
@@ -540,8 +551,7 @@ def strict(served: ServedNetwork) -> Iterator[None]:
         policy = shipped_policy()
         policy.version = version
         policy.approval_required = policy.review_required = policy.item_required = wanted
-        with served.client(COUNTY) as county:
-            write(county, draft(policy, type_=feed_pb2.RECORD_TYPE_POLICY))
+        put_at_county(served, feed_pb2.RECORD_TYPE_POLICY, policy)
 
     put(1, wanted=True)
     yield
@@ -589,9 +599,8 @@ def test_an_item_of_the_duty_list_names_lead_and_helpers(
         co_handlers=["城管局"],
     )
     listed = policy_pb2.DutyList(version=1, title="例", item_count=1)
-    with served.client(COUNTY) as county:
-        write(county, draft(item, type_=feed_pb2.RECORD_TYPE_DUTY_ITEM))
-        write(county, draft(listed, type_=feed_pb2.RECORD_TYPE_DUTY_LIST))
+    put_at_county(served, feed_pb2.RECORD_TYPE_DUTY_ITEM, item)
+    put_at_county(served, feed_pb2.RECORD_TYPE_DUTY_LIST, listed)
     call = huying(TOWN, *RAISE, "--approved-by", "t-00").json["call"]
     absent = huying(COUNTY, "dispatch", call, "--item", "共-2", fails=Code.NOT_FOUND).err
     assert "no item of that number" in absent

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from huying.common.errors import Code, HuyingError
-from huying.node.cli import call_export, call_town, context
+from huying.node.cli import call_export, call_raise, call_town, context
 from huying.node.cli.call_options import CallArgument, JsonOption
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def group() -> typer.Typer:
     )
     made.command(name="list")(list_)
     made.command()(show)
-    for name, command in (*call_town.COMMANDS, *call_export.COMMANDS):
+    for name, command in (*call_raise.COMMANDS, *call_town.COMMANDS, *call_export.COMMANDS):
         made.command(name=name)(command)
     return made
 

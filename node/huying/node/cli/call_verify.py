@@ -11,18 +11,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from huying.common.calls import SequencedStep, fold
 from huying.common.codes import parse_origin
 from huying.common.errors import Code, HuyingError
-from huying.common.limits import CALL_INDEX_BYTES_MAX, PROOF_FILE_BYTES_MAX
-from huying.node.cli.call_folder import ENTRIES, FORMAT, INDEX, SUMS, opens
+from huying.node.cli.call_folder import ENTRIES, INDEX, opens
+from huying.node.cli.call_folder_read import parse_index, read_folder, tampered
 from huying.node.cli.call_state_document import state_document
 from huying.wire.v1 import calls_pb2, trust_pb2
 
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["print_report", "verify_folder"]
 
-_HEX_CHARACTERS: Final = 64
 _UNSIGNED: Final = "(无人签名 · nobody signed this)"
 
 
@@ -65,8 +62,8 @@ def verify_folder(
     sequencer's feeds is not given; EXPORT_TAMPERED naming the file and what is wrong with it;
     BAD_PROOF, BAD_NOTE, BAD_SIGNATURE, BAD_LEAF or OPENING_MISMATCH of a proof, naming its file.
     """
-    files = _read(folder)
-    index = _parse_index(files)
+    files = read_folder(folder)
+    index = parse_index(files)
     names = [name for name in sorted(files) if name.startswith(f"{ENTRIES}/")]
     by_name = {key.name: key for key in keys}
     entries = [_check_proof(name, files[name], by_name, witness_keys) for name in names]
@@ -105,99 +102,6 @@ def verify_folder(
             "exported_micros": index.get("exported_micros"),
         },
     }
-
-
-# --- 1: the folder -----------------------------------------------------------------------------
-
-
-def _tampered(detail: str) -> HuyingError:
-    return HuyingError(Code.EXPORT_TAMPERED, detail)
-
-
-def _read(folder: Path) -> dict[str, bytes]:
-    """Every file by its path in the folder, as the list of digests has them."""
-    try:
-        there = {
-            path.relative_to(folder).as_posix()
-            for path in folder.rglob("*")
-            if path.is_symlink() or not path.is_dir()
-        }
-        if not folder.is_dir() or SUMS not in there:
-            raise HuyingError(
-                Code.INVALID_ARGUMENT, f"{folder}: no exported call: it has no {SUMS}"
-            )
-        sums = _parse_sums(_read_file(folder / SUMS, CALL_INDEX_BYTES_MAX))
-        for name in sorted(sums.keys() - there):
-            raise _tampered(f"{name}: is missing")
-        for name in sorted(there - sums.keys() - {SUMS}):
-            raise _tampered(f"{name}: was added; {SUMS} does not name it")
-        files = {}
-        for name, digest in sums.items():
-            limit = PROOF_FILE_BYTES_MAX if name.startswith(ENTRIES) else CALL_INDEX_BYTES_MAX
-            files[name] = _read_file(folder / name, limit)
-            if sha256(files[name]).hexdigest() != digest:
-                raise _tampered(f"{name}: was altered: its digest is not the one in {SUMS}")
-    except OSError as error:
-        raise HuyingError(Code.INVALID_ARGUMENT, f"{folder}: {error.strerror}") from None
-    return files
-
-
-def _read_file(path: Path, bytes_max: int) -> bytes:
-    if path.is_symlink():
-        raise _tampered(f"{path.name}: is a link")
-    with path.open("rb") as file:
-        data = file.read(bytes_max + 1)
-    if len(data) > bytes_max:
-        raise _tampered(f"{path.name}: over {bytes_max} bytes")
-    return data
-
-
-def _parse_sums(data: bytes) -> dict[str, str]:
-    """File name -> digest. The list has one spelling, so that no byte of it can change unseen."""
-    sums: dict[str, str] = {}
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        raise _tampered(f"{SUMS}: not UTF-8") from None
-    for line in text.split("\n")[:-1]:
-        digest, gap, name = line[:_HEX_CHARACTERS], line[_HEX_CHARACTERS:][:2], line[66:]
-        well_formed = len(digest) == _HEX_CHARACTERS and set(digest) <= set("0123456789abcdef")
-        if not well_formed or gap != "  " or name in sums or not _is_plain(name):
-            raise _tampered(f"{SUMS}: a line is malformed, or a name is there twice")
-        sums[name] = digest
-    spelt = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
-    if spelt != text or INDEX not in sums:
-        raise _tampered(f"{SUMS}: its lines are not as an export writes them")
-    return sums
-
-
-def _is_plain(name: str) -> bool:
-    parts = name.split("/")
-    return len(parts) <= 2 and all(part not in ("", ".", "..") for part in parts)
-
-
-def _parse_index(files: Mapping[str, bytes]) -> dict[str, Any]:
-    try:
-        index = json.loads(files[INDEX])
-    except (ValueError, RecursionError):
-        raise _tampered(f"{INDEX}: not JSON") from None
-    wanted = {
-        "format": str,
-        "call": str,
-        "caller": str,
-        "sequencer": str,
-        "entries": list,
-        "state": dict,
-    }
-    if not isinstance(index, dict) or any(
-        not isinstance(index.get(name), kind) for name, kind in wanted.items()
-    ):
-        raise _tampered(f"{INDEX}: lacks one of {', '.join(wanted)}")
-    if index["format"] != FORMAT:
-        raise HuyingError(
-            Code.INVALID_ARGUMENT, f"{INDEX}: another format than {FORMAT}: upgrade this program"
-        )
-    return index
 
 
 # --- 2: the proofs -----------------------------------------------------------------------------
@@ -276,10 +180,10 @@ def _check_list(index: Mapping[str, Any], entries: Sequence[_Entry]) -> None:
     listed = {}
     for row in index["entries"]:
         if not isinstance(row, dict):
-            raise _tampered(f"{INDEX}: an entry of its list is none")
+            raise tampered(f"{INDEX}: an entry of its list is none")
         listed[row.get("file")] = row
     if len(listed) != len(index["entries"]) or listed.keys() != {one.file for one in entries}:
-        raise _tampered(f"{INDEX}: its list of entries is not that of the files in {ENTRIES}/")
+        raise tampered(f"{INDEX}: its list of entries is not that of the files in {ENTRIES}/")
     for entry in entries:
         row = listed[entry.file]
         kind, number = _kind(entry.message)
@@ -292,7 +196,7 @@ def _check_list(index: Mapping[str, Any], entries: Sequence[_Entry]) -> None:
         }
         if row != found:
             wrong = ", ".join(name for name in {**row, **found} if row.get(name) != found.get(name))
-            raise _tampered(f"{INDEX}: says another {wrong} of {entry.file} than its proof")
+            raise tampered(f"{INDEX}: says another {wrong} of {entry.file} than its proof")
 
 
 def _kind(message: Message) -> tuple[str, int | None]:
@@ -318,10 +222,10 @@ def _check_subject(index: Mapping[str, Any], entries: Sequence[_Entry]) -> None:
         else:
             of = "", ""
         if of != (call, caller):
-            raise _tampered(f"{entry.file}: is not about call {call} of {caller}")
+            raise tampered(f"{entry.file}: is not about call {call} of {caller}")
         named = isinstance(message, calls_pb2.Call) and message.sequencer != index["sequencer"]
         if named:
-            raise _tampered(f"{INDEX}: names another sequencer than the call itself")
+            raise tampered(f"{INDEX}: names another sequencer than the call itself")
 
 
 def _sequenced(entries: Sequence[_Entry], sequencer: str) -> list[tuple[SequencedStep, str]]:
@@ -341,9 +245,9 @@ def _check_numbers(steps: Sequence[tuple[SequencedStep, str]]) -> None:
             continue  # the answer to somebody who is no party, or a note
         if number > expected:
             gap = str(expected) if number == expected + 1 else f"{expected} to {number - 1}"
-            raise _tampered(f"{file}: is step {number}; the sequencer's step {gap} is missing")
+            raise tampered(f"{file}: is step {number}; the sequencer's step {gap} is missing")
         if number < expected:
-            raise _tampered(f"{file}: is step {number}, which was there before")
+            raise tampered(f"{file}: is step {number}, which was there before")
         expected = number + 1
 
 
@@ -352,7 +256,7 @@ def _compare_state(claimed: Any, folded: Any, path: str = "state") -> None:
         for name, value in folded.items():
             _compare_state(claimed[name], value, f"{path}.{name}")
     elif type(claimed) is not type(folded) or claimed != folded:
-        raise _tampered(f"{INDEX}: {path} is not what the steps add up to")
+        raise tampered(f"{INDEX}: {path} is not what the steps add up to")
 
 
 # --- telling it --------------------------------------------------------------------------------
