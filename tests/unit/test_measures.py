@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -100,13 +101,13 @@ def october():
 
 
 def report(store, by: int, month: str = "2026-10") -> dict[str, measures_pb2.MeasureRow]:
-    request = measures_pb2.MeasureRequest(month=month, by=by)
+    request = measures_pb2.MeasureRequest(month=month, by=measures_pb2.MeasureBy.ValueType(by))
     return {row.key: row for row in measured(store, COUNTY, request).rows}
 
 
 def shown(row: measures_pb2.MeasureRow, measure: str) -> str:
     """As the page writes it."""
-    part = row.service if hasattr(row.service, measure) else row.callers
+    part: Any = row.service if hasattr(row.service, measure) else row.callers
     value = getattr(part, measure)
     if isinstance(value, measures_pb2.Proportion):
         return f"{value.numerator}/{value.denominator}" if value.denominator else "—"

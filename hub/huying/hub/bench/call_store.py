@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from huying.common import codes
-from huying.common.audience import split
+from huying.common.audience import slot_of, split
 from huying.common.leaf import (
+    HEAD_SLOT,
     commitment,
     commitment_prefix,
     encode_leaf,
@@ -54,6 +55,8 @@ NOW_MICROS: Final = 1_788_330_600_000_000  # Wednesday, 2026-09-02, 14:30 in Bei
 _CATEGORIES: Final = tuple(f"第{number:02d}类" for number in range(1, 28))
 _BATCH: Final = 2000  # calls between two commits
 _JITTER: Final = 30 * 60 * 10**6
+# Where a step's own fields stand at either writer: they have one audience.
+_STEP_SLOT: Final = slot_of(calls_pb2.CallStep.DESCRIPTOR, codes.Level.COUNTY, "call")
 _VERSION: Final = 1  # of what is built: raise it where that changes
 
 
@@ -149,13 +152,15 @@ def _fill(file: Path, size: Size, seed: int) -> None:
     rival.create(connection)
     sql = {t.name: insert_sql(t, "sqlite") for t in (ENTRIES, CALLS, CALL_STEPS, CALL_TURNS)}
     sql |= rival.INSERTS
+    rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in sql}
+    writer = _Writer(size, feeds, sizes, rows)
     for first in range(0, len(plans), _BATCH):
-        rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in sql}
         for at in range(first, min(first + _BATCH, len(plans))):
-            _Writer(size, feeds, sizes, rows).write(plans[at], raised_at[at])
+            writer.write(plans[at], raised_at[at])
         connection.execute("BEGIN")
         for name, statement in sql.items():
             connection.executemany(statement, rows[name])
+            rows[name].clear()
         connection.execute("COMMIT")
     for _, statement in indexes:
         connection.execute(statement)
@@ -176,7 +181,7 @@ def _fill(file: Path, size: Size, seed: int) -> None:
 
 
 class _Writer:
-    """Turns one plan into rows."""
+    """Turns plans into rows."""
 
     def __init__(
         self,
@@ -187,6 +192,7 @@ class _Writer:
     ) -> None:
         self._size = size
         self._feeds = feeds
+        self._origins = {code: codes.origin(NETWORK, code, 1) for code in feeds}
         self._sizes = sizes
         self._rows = rows
 
@@ -263,7 +269,7 @@ class _Writer:
             self._step_row(plan, caller, caller, index, at - 10**6, proposal, PROPOSAL_ACCEPTED)
         proposed_at = index
         if kind == "took":
-            message.took.ref.origin = codes.origin(NETWORK, caller, 1)
+            message.took.ref.origin = self._origins[caller]
             message.took.ref.index = proposed_at
         index = self._next(COUNTY)
         self._entry(COUNTY, index, _record(plan, index), message, at)
@@ -283,9 +289,14 @@ class _Writer:
             record=record,
             time_micros=at,
         )
-        bodies = ((0, head.SerializeToString()), *split(message, int(codes.level(home))))
+        bodies = [(HEAD_SLOT, head.SerializeToString())]
+        if is_call:
+            bodies += split(message, int(codes.level(home)))
+        else:
+            # Everything that such a step has is shared by the parties.
+            bodies.append((_STEP_SLOT, message.SerializeToString()))
         openings = [make_opening(slot, record, body) for slot, body in bodies]
-        prefix = commitment_prefix(codes.origin(NETWORK, home, 1))
+        prefix = commitment_prefix(self._origins[home])
         slots = [slot for slot, _ in bodies]
         leaf = encode_leaf(slots, [commitment(prefix, opening) for opening in openings])
         place = entry_place(self._feeds[home], index)
@@ -303,7 +314,7 @@ class _Writer:
         state: int,
         proposed_at: int = 0,
     ) -> None:
-        took = (codes.origin(NETWORK, caller, 1), proposed_at) if step == "took" else ("", 0)
+        took = (self._origins[caller], proposed_at) if step == "took" else ("", 0)
         place = (self._feeds[home], index, home, 1, at)
         self._rows["call_steps"].append((plan.call, caller, *place, step, *took, state, 0))
 

@@ -10,6 +10,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,7 +76,7 @@ def measure_calls(folder: Path, size: Size, rounds: int, say: Say) -> dict[str, 
         for by in ("department", "town", "category"):
             kind = measures_pb2.MeasureBy.Value(f"MEASURE_BY_{by.upper()}")
             say(f"指标 · a month's measures by {by}")
-            result |= _times(f"measures_by_{by}", lambda m, k=kind: _measure(reader, m, k), MONTHS)
+            result |= _times(f"measures_by_{by}", partial(_measure, reader, kind), MONTHS)
         result |= _times(
             "rival_history_measures_by_department",
             lambda month: rival.history_measures(plain, *month_span(month, _UTC_OFFSET_MINUTES)),
@@ -87,7 +88,7 @@ def measure_calls(folder: Path, size: Size, rounds: int, say: Say) -> dict[str, 
 _FAST: Final = ("list_by_deadline", "rival_state_list_by_deadline")
 
 
-def _measure(reader: FileReader, month: str, kind: Any) -> Any:
+def _measure(reader: FileReader, kind: Any, month: str) -> Any:
     found = measured(reader, COUNTY, measures_pb2.MeasureRequest(month=month, by=kind))
     assert found.rows, f"nothing was counted in {month}"
     return found

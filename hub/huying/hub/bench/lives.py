@@ -192,4 +192,5 @@ def _message(what: Any) -> tuple[calls_pb2.CallStep, bool]:
     if what in own:
         return calls_pb2.CallStep(**own[what]), False
     texts = {} if what == "accept" else {"text": _TEXT}
-    return calls_pb2.CallStep(**{what: {"department": "", **texts}}), False
+    made: dict[str, Any] = {what: {"department": "", **texts}}
+    return calls_pb2.CallStep(**made), False

@@ -71,7 +71,7 @@ def add(
     rows["rival_calls"].append((call_id, caller, *content, *state))
     for number, step in enumerate(steps, 1):
         then = step.columns
-        kind = step.message.WhichOneof("step") or ""
+        kind: str = step.message.WhichOneof("step") or ""
         if kind == "took":
             kind = step.message.took.WhichOneof("proposal") or ""
         confirm = step.message.took.confirm
