@@ -100,14 +100,17 @@ def october():
     store.close()
 
 
-def report(store, by: int, month: str = "2026-10") -> dict[str, measures_pb2.MeasureRow]:
-    request = measures_pb2.MeasureRequest(month=month, by=measures_pb2.MeasureBy.ValueType(by))
+def report(
+    store, by: measures_pb2.MeasureBy.ValueType, month: str = "2026-10"
+) -> dict[str, measures_pb2.MeasureRow]:
+    request = measures_pb2.MeasureRequest(month=month, by=by)
     return {row.key: row for row in measured(store, COUNTY, request).rows}
 
 
 def shown(row: measures_pb2.MeasureRow, measure: str) -> str:
     """As the page writes it."""
-    part: Any = row.service if hasattr(row.service, measure) else row.callers
+    parts: tuple[Any, Any] = (row.service, row.callers)
+    part = next(one for one in parts if hasattr(one, measure))
     value = getattr(part, measure)
     if isinstance(value, measures_pb2.Proportion):
         return f"{value.numerator}/{value.denominator}" if value.denominator else "—"

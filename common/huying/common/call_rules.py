@@ -71,7 +71,7 @@ class OwnStep:
     by: _By = _By.NOBODY
     # Why it can't be taken now; what came before and does not go with what it says; and what is
     # wrong with what it says, whatever came before. Or "".
-    now: Callable[[CallState], str] = needs.always
+    barred: Callable[[CallState], str] = needs.always
     clash: _Judge = needs.any_content
     content: _Judge = needs.any_content
 
@@ -82,7 +82,7 @@ class ProposedStep:
 
     stages: frozenset[CallStage]
     late: Callable[[CallState], bool]  # outside `stages` or not: its window closed before
-    now: Callable[[CallState], Void]  # in `stages`: why it does not count, or NONE
+    barred: Callable[[CallState], Void]  # in `stages`: why it does not count, or NONE
 
 
 # --- stages ----------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ OWN_STEPS: Final[Mapping[str, OwnStep]] = MappingProxyType(
         "reply": OwnStep(_DEPARTMENT, _AT_WORK, _By.CO_HANDLER),
         "extension_request": OwnStep(_DEPARTMENT, _AT_WORK, _By.LEAD, needs.may_ask_extension),
         "extension_decision": OwnStep(
-            _CENTRE, _AT_WORK, now=needs.may_decide_extension, clash=needs.not_breached
+            _CENTRE, _AT_WORK, barred=needs.may_decide_extension, clash=needs.not_breached
         ),
         "answer": OwnStep(_DEPARTMENT, _AT_WORK | {_S.DISPATCHED}, _By.LEAD),
         "review": OwnStep(_CENTRE, frozenset({_S.REVIEW})),
@@ -127,7 +127,7 @@ OWN_STEPS: Final[Mapping[str, OwnStep]] = MappingProxyType(
         "party": OwnStep(
             _CENTRE,
             _RECEIVED_AND_OPEN,
-            now=needs.has_room,
+            barred=needs.has_room,
             clash=needs.is_newcomer,
             content=needs.good_party,
         ),
@@ -137,7 +137,7 @@ OWN_STEPS: Final[Mapping[str, OwnStep]] = MappingProxyType(
             _CENTRE,
             _RECEIVED_AND_OPEN,
             _By.NAMED,
-            now=needs.has_department,
+            barred=needs.has_department,
             content=needs.good_card,
         ),
         # A window of a call that has ended may still be open.
@@ -177,7 +177,7 @@ def void_reason_of(state: CallState, kind: str) -> Void:
         return Void.MALFORMED
     if rule.late(state):
         return Void.TOO_LATE
-    return rule.now(state) if state.stage in rule.stages else Void.WRONG_STAGE
+    return rule.barred(state) if state.stage in rule.stages else Void.WRONG_STAGE
 
 
 def refusal_of(state: CallState, step: calls_pb2.CallStep) -> Refusal | None:
@@ -193,7 +193,7 @@ def refusal_of(state: CallState, step: calls_pb2.CallStep) -> Refusal | None:
         return Refusal(Code.INVALID_ARGUMENT, f"step: the answering node writes one of {known}")
     if state.stage not in rule.stages:
         return Refusal(Code.WRONG_STAGE, f"{kind}: {wrong_stage(state)}")
-    if why := rule.now(state):
+    if why := rule.barred(state):
         return Refusal(Code.WRONG_STAGE, f"{kind}: {why}")
     if rule.by is not _By.NOBODY and (who := _wrong_department(state, kind, rule.by, step)):
         return Refusal(Code.NOT_A_PARTY, who)
@@ -235,7 +235,7 @@ def allowed_steps(state: CallState, role: str) -> tuple[str, ...]:
     return tuple(
         kind
         for kind, rule in OWN_STEPS.items()
-        if role in rule.roles and state.stage in rule.stages and not rule.now(state)
+        if role in rule.roles and state.stage in rule.stages and not rule.barred(state)
     )
 
 

@@ -1,5 +1,6 @@
-"""The policy and the calendar that are shipped: version 0 of both, in force until a county sets its
-own. docs/POLICY.md shows them.
+"""The shipped policy and calendar: version 0 of both, in force until a county sets its own.
+
+docs/POLICY.md shows them.
 
 The periods are sensible values, not law: time limits are local policy (five working days to answer
 is what Jinan set for its hotline in 2018; that the town's rating weighs 30% at least is section 18

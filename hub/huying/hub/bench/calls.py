@@ -68,11 +68,12 @@ def measure_calls(folder: Path, size: Size, rounds: int, say: Say) -> dict[str, 
             say(f"列表 · {name}")
             result |= _times(name, ask, departments * (rounds if name in _FAST else 1))
         _check_same(lists.values(), departments[:3])
-        for name, call in {
+        whole: dict[str, Callable[[int], object]] = {
             "count_open_by_department": lambda _: reader.call_loads(COUNTY),
             "due_timers": lambda _: reader.due_timers(COUNTY, NOW_MICROS, 100),
-        }.items():
-            result |= _times(name, call, range(20))
+        }
+        for name, count in whole.items():
+            result |= _times(name, count, range(20))
         for by in ("department", "town", "category"):
             kind = measures_pb2.MeasureBy.Value(f"MEASURE_BY_{by.upper()}")
             say(f"指标 · a month's measures by {by}")

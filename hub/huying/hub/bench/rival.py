@@ -73,7 +73,7 @@ def add(
         then = step.columns
         kind: str = step.message.WhichOneof("step") or ""
         if kind == "took":
-            kind = step.message.took.WhichOneof("proposal") or ""
+            kind = str(step.message.took.WhichOneof("proposal") or "")
         confirm = step.message.took.confirm
         due, accept_due, answer_due = (
             value + shift if isinstance(value, int) and 0 < value < 2**62 else value

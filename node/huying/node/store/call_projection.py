@@ -29,7 +29,6 @@ from huying.node.store.call_fold import (
     folded_columns,
     turn_row,
 )
-from huying.node.store.call_standing import PARTY, PROPOSALS, ProposalMarks, standing_party
 from huying.node.store.call_schema import (
     CALL_STEPS,
     CALL_TURNS,
@@ -40,6 +39,7 @@ from huying.node.store.call_schema import (
     PROPOSAL_VOID,
     STEP_RAISE,
 )
+from huying.node.store.call_standing import PARTY, PROPOSALS, ProposalMarks, standing_party
 from huying.node.store.content import slot_states
 from huying.node.store.statements import upsert_sql
 from huying.node.store.values import number, text
