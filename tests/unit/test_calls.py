@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from huying.common.call_drafts import confirm_draft, raise_draft, step_draft
+from huying.common.call_drafts import raise_draft, step_draft
 from huying.common.call_moves import own_changes
 from huying.common.call_state import ENDED_STAGES, CallTerms, ClockKind, ClockStatus
 from huying.common.calls import (
@@ -828,9 +828,7 @@ def test_drafts_are_addressed_to_the_parties_below_their_writer():
     state = at(S.RECEIVED).state()
     step = step_of(dispatch={"department": LEAD})
     assert step_draft(COUNTY, COUNTY, state, step).to == (f"={TOWN}", f"={VILLAGE}")
-    back = confirm_draft(
-        TOWN, COUNTY, at(S.ANSWERED).state(), ONE, calls_pb2.Confirm(resolved=True)
-    )
+    back = step_draft(TOWN, COUNTY, at(S.ANSWERED).state(), RESOLVED)
     assert back.to == (f"={VILLAGE}",)
     desk = at(S.RECEIVED)
     desk.do(party={"code": THIRD_TOWN, "role": calls_pb2.PARTY_ROLE_CO_HANDLER})

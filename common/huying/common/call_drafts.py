@@ -23,7 +23,6 @@ from huying.wire.v1 import calls_pb2, feed_pb2, policy_pb2
 
 __all__ = [
     "answer_draft",
-    "confirm_draft",
     "dispatch_draft",
     "raise_draft",
     "step_draft",
@@ -101,21 +100,6 @@ def answer_draft(
     answer = calls_pb2.Answer(department=state.department, text=text)
     step = calls_pb2.CallStep(call=call, caller=state.caller, actor=actor, answer=answer)
     return step_draft(code, code, state, step, request_id=request_id)
-
-
-def confirm_draft(
-    code: str,
-    sequencer: str,
-    state: CallState,
-    call: bytes,
-    confirm: calls_pb2.Confirm,
-    *,
-    actor: str = "",
-    request_id: bytes = b"",
-) -> DraftEntry:
-    """回访: the caller `code` proposes what the answer was worth. Raises as `step_draft` does."""
-    step = calls_pb2.CallStep(call=call, caller=code, actor=actor, confirm=confirm)
-    return step_draft(code, sequencer, state, step, request_id=request_id)
 
 
 def took_draft(

@@ -8,7 +8,6 @@ node's own class must have no gap that the list does not name.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from google.protobuf.message import DecodeError
 
@@ -24,8 +23,6 @@ from huying.node.store.replay import erased_of, is_past_epoch, lost_of
 from huying.wire.v1 import feed_pb2
 
 __all__ = ["AbsenceCheck"]
-
-_SHOWN_MAX: Final = 3  # gaps named of one class
 
 
 class AbsenceCheck:

@@ -8,11 +8,8 @@ from io import StringIO
 from typing import NamedTuple
 
 from huying.common.codes import level
-from huying.common.effects import DraftEntry
-from huying.common.records import default_to
-from huying.wire.v1 import feed_pb2, records_pb2
 
-__all__ = ["DivisionRow", "division_draft", "read_divisions"]
+__all__ = ["DivisionRow", "read_divisions"]
 
 
 class DivisionRow(NamedTuple):
@@ -40,14 +37,3 @@ def read_divisions() -> dict[str, DivisionRow]:
             for row in csv.DictReader(file)
         ]
     return {row.code: row for row in sorted(rows)}
-
-
-def division_draft(row: DivisionRow) -> DraftEntry:
-    """The record in which the division's node says who it is."""
-    message = records_pb2.Division(
-        code=row.code, name=row.name, urban_rural_code=row.urban_rural_code
-    )
-    kind = feed_pb2.RECORD_TYPE_DIVISION
-    return DraftEntry(
-        kind=feed_pb2.KIND_PUT, type=kind, message=message, to=default_to(kind, row.code, message)
-    )

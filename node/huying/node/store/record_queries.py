@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import DecodeError
-from sqlalchemy import Select, Table, func, select, tuple_
+from sqlalchemy import Select, Table, select, tuple_
 
 from huying.common.codes import ancestors, grid_village
 from huying.common.errors import Code, HuyingError
@@ -98,14 +98,6 @@ class RecordQueries(LogQueries):
         rows = tuple(_record_row(record_type, row) for row in found[:wanted])
         more = len(found) > wanted
         return Page(rows, pack_token(0, rows[-1].home, rows[-1].record) if more else b"")
-
-    def count_records(self, record_type: int) -> int:
-        """How many records of a type have not ended."""
-        table = _table(record_type)
-        query = select(func.count()).select_from(table)
-        with self._reading() as connection:
-            ended = query.where(table.c.kind == feed_pb2.KIND_DELETE)
-            return connection.execute(query).scalar_one() - connection.execute(ended).scalar_one()
 
     def members(self) -> list[Pin]:
         """The keys that MEMBER entries say now, by the parent that says it."""
