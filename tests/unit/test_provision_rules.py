@@ -12,7 +12,7 @@ from huying.common.call_state import CallStage
 from huying.common.errors import Code
 from huying.node import config
 from huying.node.provision_rules import CallFacts, ProvisionRule, first_match, parse_rules
-from huying.wire.v1 import calls_pb2, provision_pb2
+from huying.wire.v1 import calls_pb2, feed_pb2, provision_pb2
 from tests.unit.late_network import refusal
 from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE
 
@@ -25,6 +25,7 @@ def request(**more: Any) -> provision_pb2.ProvisionRequest:
         "fields": ["reporter_phone"],
         "department": "县交通局",
         "record": EVENT,
+        "record_type": feed_pb2.RECORD_TYPE_EVENT,
         "recipient_key": KEY,
         "call": CALL,
         "caller": TOWN,
@@ -54,6 +55,8 @@ def test_a_rule_gives_to_the_lead_of_an_open_call_about_that_very_record() -> No
         {"asked": request(fields=["reporter_phone", "reporter_name"])},
         {"asked": request(department="县民政局")},
         {"asked": request(record=bytes(16))},
+        # Who raises a call may name any record as its event: a resident's, say.
+        {"asked": request(record_type=feed_pb2.RECORD_TYPE_RESIDENT)},
         {"asked": request(record=b""), "call": replace(FACTS, content=NO_EVENT)},
         {"asked": request(recipient_key=bytes(32))},
         {"call": None},
@@ -66,7 +69,7 @@ def test_a_rule_gives_to_the_lead_of_an_open_call_about_that_very_record() -> No
         {"own": "370830108202"},
         {"published_keys": []},
     ],
-    ids=range(14),
+    ids=range(15),
 )  # fmt: skip
 def test_a_rule_gives_to_nobody_else(no: dict[str, Any]) -> None:
     """Each condition holds by itself; where one does not, a person decides."""

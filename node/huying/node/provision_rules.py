@@ -9,7 +9,7 @@
 A rule gives just the fields that it names, to the departments that it names, and only where its
 condition holds by what *this* node knows. `open_call_lead`: the request names an open call to which
 this village is party, which the asking node answers and that department leads, about the very
-record that is asked for; and the key it is sealed to is the one that the asking node publishes for
+event that is asked for; and the key it is sealed to is the one that the asking node publishes for
 the department. Nothing matches by default.
 """
 
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from huying.common.call_state import ENDED_STAGES
 from huying.common.limits import NAME_CHARACTERS_MAX
+from huying.wire.v1 import feed_pb2
 
 if TYPE_CHECKING:
     from huying.wire.v1.calls_pb2 import Call
@@ -127,5 +128,6 @@ def _leads(request: ProvisionRequest, asker: str, own: str, call: CallFacts) -> 
         and call.department == request.department
         and call.content.village == own
         and bool(request.record)
+        and request.record_type == feed_pb2.RECORD_TYPE_EVENT
         and call.content.event == request.record
     )
