@@ -183,6 +183,15 @@ def test_a_clerk_reads_who_asks_for_what_and_for_how_long(fresh: Desks) -> None:
     }
 
 
+def test_a_purpose_can_not_pass_for_a_line_of_the_screen(desks: Desks) -> None:
+    """A clerk decides by what stands there: no text of another node may look like the node's."""
+    forged = "回访\n状态 · stage  已同意 approved"
+    record = desks.request("--purpose", forged)
+    lines = desks.at(VILLAGE, "disclosure", "show", record).splitlines()
+    assert ["等待" in line for line in lines if line.startswith("状态")] == [True]
+    assert any(line.startswith(" ") and "已同意" in line for line in lines)
+
+
 def test_who_asked_is_told_that_the_home_has_not_answered(desks: Desks) -> None:
     """A village may be cut off for weeks: the request waits, and says since when nothing came."""
     record = desks.request()
@@ -221,6 +230,7 @@ def test_a_withdrawal_is_told_to_who_had_it(desks: Desks) -> None:
     ended = desks.document(VILLAGE, "disclosure", "withdraw", record, "--reason", "本人撤回")
     assert (ended["stage"], ended["decision"]["text"]) == ("withdrawn", "本人撤回")
     assert ended["decision"]["approved_by"] == "p-201"
+    assert "曾同意 · approved before" in desks.at(COUNTY, "disclosure", "show", record)
     desks.at(COUNTY, "disclosure", "open", record, code=5)
     assert "withdrawn" in desks.error
 
@@ -270,11 +280,15 @@ def test_the_ledger_of_both_sides_is_written_to_a_sheet(fresh: Desks, tmp_path: 
             first, second = csv.DictReader(table)
         assert first["用途 purpose"].startswith("'"), "no cell of it is a formula"
         assert (second["查看次数 looks"], second["查看人 looked"]) == ("1", "p-000")
-        assert second["决定人 decided by"] == "p-201"
+        assert second["决定人 decided by"] == second["同意人 approved by"] == "p-201"
+        assert (first["同意人 approved by"], first["同意时间 approved"]) == ("", "—")
         assert PHONE not in file.read_text("utf-8-sig")
         fresh.at(node, "disclosure", "ledger", "-o", str(tmp_path / f"{node}.xlsx"))
     later = fresh.document(COUNTY, "disclosure", "ledger", "--since", "2099-01-01")
     assert later == {"provisions": []}
+    fresh.at(COUNTY, "disclosure", "ledger", "--since", "2d", code=2)
+    assert "2026-12-31T17:00" in fresh.error
+    assert "2d" not in fresh.error, "what is said to be taken, is taken"
     assert DEPARTMENT in fresh.at(COUNTY, "disclosure", "ledger")
     fresh.at(COUNTY, "disclosure", "ledger", "-o", str(tmp_path / "x.pdf"), code=2)
 

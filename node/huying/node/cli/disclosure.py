@@ -274,20 +274,21 @@ def parse_until(text: str) -> tuple[int, int]:
     """
     if found := _LASTS.fullmatch(text):
         return 0, int(found[1]) * _SECONDS[found[2]] * 1_000_000
-    return _at(text, "--expires"), 0
+    return _at(text, "--expires", ", or 2d, 6h, 30m"), 0
 
 
-def _at(text: str, option: str) -> int:
-    """Unix microseconds of an ISO 8601 time; without a zone it is this machine's."""
+def _at(text: str, option: str, others: str = "") -> int:
+    """Unix microseconds of an ISO 8601 time; without a zone it is this machine's.
+
+    `others` says what else the option takes. Raises HuyingError(INVALID_ARGUMENT).
+    """
     try:
         at = datetime.fromisoformat(text).astimezone(UTC)
         micros = int(at.timestamp() * 1e6)
     except (ValueError, OverflowError, OSError):
         micros = 0
     if micros <= 0:
-        raise HuyingError(
-            Code.INVALID_ARGUMENT, f"{option}: a time as 2026-12-31T17:00, or 2d, 6h, 30m"
-        )
+        raise HuyingError(Code.INVALID_ARGUMENT, f"{option}: a time as 2026-12-31T17:00{others}")
     return micros
 
 

@@ -170,7 +170,11 @@ def _decision_pairs(document: dict[str, Any]) -> list[tuple[str, object]]:
         if document["subject"] and not document["key_published"]:
             return [("注意 · note", "该部门未公布此密钥 its node does not publish this key")]
         return []
-    pairs: list[tuple[str, object]] = [
+    pairs: list[tuple[str, object]] = []
+    if decided["verdict"] == "withdrawn" and decided["approved_by"]:
+        given = f"{decided['approved_by']},{when(decided['approved_micros'])}"
+        pairs.append(("曾同意 · approved before", given))
+    pairs += [
         ("决定人 · decided by", decided["decided_by"]),
         ("决定时间 · decided", when(decided["decided_micros"])),
     ]
@@ -263,6 +267,7 @@ LEDGER_HEADER: Final = (
     "理由 reason",
     "说明 text",
     "同意时间 approved",
+    "同意人 approved by",
     "查看次数 looks",
     "最近查看 last look",
     "查看人 looked",
@@ -295,6 +300,7 @@ def ledger_row(document: dict[str, Any]) -> tuple[str | int, ...]:
         _REASONS.get(decided.get("reason") or "", ""),
         decided.get("text", ""),
         when(decided.get("approved_micros") or 0),
+        decided.get("approved_by") or "",
         len(looks),
         when(max((one["used_micros"] for one in looks), default=0)),
         " ".join(dict.fromkeys(one["actor"] for one in looks)),
@@ -311,7 +317,7 @@ def print_ledger(views: Iterable[Any], output: Path | None, *, as_json: bool) ->
     if as_json:
         print_json({"provisions": documents})
     elif output is None:
-        shown = (0, 1, 3, 5, 6, 9, 12, 18, 21)
+        shown = (0, 1, 3, 5, 6, 9, 12, 19, 22)
         headings = [LEDGER_HEADER[at].replace(" ", " · ", 1) for at in shown]
         headings[0] = f"={headings[0]}"
         rows = [ledger_row(document) for document in documents]

@@ -182,7 +182,11 @@ def print_block(heading: str, lines: Iterable[str]) -> None:
 
 
 def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
-    """Label and value, a line each; a long value is not broken, so that it can be copied."""
+    """Label and value, a line each; a long value is not broken, so that it can be copied.
+
+    Where a value has line ends of its own, what follows stays below it: a text that another node
+    wrote must not be taken for a pair.
+    """
     from rich.cells import cell_len
     from rich.text import Text
 
@@ -191,7 +195,8 @@ def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
     out = console()
     for label, value in rows:
         line = Text(label + " " * (width - cell_len(label) + 2), style="bold")
-        line.append(Text(clean(str(value)), style="not bold"))
+        below = clean(str(value)).replace("\n", "\n" + " " * (width + 2))
+        line.append(Text(below, style="not bold"))
         out.print(line, soft_wrap=True)
 
 
