@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import HEARTBEAT_SECONDS
+from huying.node.folders import sync_folder
 from huying.node.store.database import translated
 
 __all__ = ["HEARTBEAT_FILE", "OUTAGE_FILE", "Outage", "OutageLog"]
@@ -71,7 +72,7 @@ class OutageLog:
         """Every call of the outage was extended."""
         with translated():
             self._outage.unlink(missing_ok=True)
-            _sync_folder(self._outage.parent)
+            sync_folder(self._outage.parent)
 
     def beat(self, now_micros: int) -> None:
         """This node can answer now."""
@@ -110,12 +111,4 @@ class OutageLog:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self._outage)
-            _sync_folder(self._outage.parent)
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+            sync_folder(self._outage.parent)

@@ -13,7 +13,6 @@ open windows are on their way to the engine before any link opens and before any
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -27,6 +26,7 @@ from huying.common.ports import Clock
 from huying.common.record_keys import keyed
 from huying.hub.outage import Outage, OutageLog
 from huying.node import logs
+from huying.node.background import end_task
 from huying.node.store.database import sqlite_url
 from huying.node.store.reader import FileReader
 from huying.wire.v1 import calls_pb2, feed_pb2
@@ -219,10 +219,7 @@ class Timers:
 
     async def stop(self) -> None:
         """See `services.Component`."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end_task(self._task)
         self._reader.close()
 
     async def _run(self, begun: tuple[Outage, asyncio.Future[list[int]]] | None) -> None:

@@ -34,6 +34,7 @@ from huying.node import department_keys, period_keys
 from huying.node.backup_file import CHUNK_BYTES, SALT_BYTES, Header, PartWriter
 from huying.node.config import Config
 from huying.node.enrol import OWN_PIN_FILE
+from huying.node.folders import sync_folder
 from huying.node.period_keys import PeriodKey
 from huying.node.store.database import translated
 
@@ -44,7 +45,6 @@ __all__ = [
     "database_size",
     "file_places",
     "last_backup",
-    "sync_folder",
 ]
 
 COPY_PAGES: Final = 1024  # between two words on progress; 4 MiB
@@ -140,15 +140,6 @@ def file_places(config: Config) -> dict[str, Path]:
         "departments/": config.keys_dir / department_keys.FOLDER,
         "node.db": config.database_file,
     }
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _check_places(config: Config, file: Path) -> None:

@@ -14,6 +14,7 @@ from huying.common.census import tally_draft
 from huying.common.census_template import months_over
 from huying.common.errors import Code, HuyingError
 from huying.node import logs
+from huying.node.background import end_task
 from huying.node.census_count import Home, unanswered, work_out
 from huying.node.census_templates import answered_names, shipped
 from huying.node.store.database import sqlite_url
@@ -45,10 +46,7 @@ class CensusAnswers:
 
     async def stop(self) -> None:
         """See `services.Component`."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end_task(self._task)
         self._reader.close()
 
     async def _follow(self) -> None:

@@ -24,6 +24,7 @@ from typing import Final
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import ORIGIN_BYTES_MAX, TREE_SIZE_MAX
 from huying.common.spans import Span
+from huying.node.folders import sync_folder
 from huying.node.store.database import translated
 
 __all__ = ["FileErasureList"]
@@ -70,11 +71,7 @@ class FileErasureList:
             finally:
                 os.close(descriptor)
             if is_new:
-                folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                try:
-                    os.fsync(folder)
-                finally:
-                    os.close(folder)
+                sync_folder(self._path.parent)
 
     def _parse(self, number: int, line: str) -> Span:
         match = _LINE.fullmatch(line)

@@ -21,6 +21,7 @@ from typing import Final
 
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import ORIGIN_BYTES_MAX, TREE_SIZE_MAX
+from huying.node.folders import sync_folder
 from huying.node.store.database import translated
 
 __all__ = ["FileMark", "host_id"]
@@ -84,7 +85,7 @@ class FileMark:
             finally:
                 os.close(descriptor)
             temporary.replace(self._path)
-            _sync_folder(self._path.parent)
+            sync_folder(self._path.parent)
 
     def store_replaced(self) -> bool:
         """See `ports.HighWaterMark`."""
@@ -98,25 +99,17 @@ class FileMark:
         """
         with translated():
             self._sign.touch(0o600)
-            _sync_folder(self._sign.parent)
+            sync_folder(self._sign.parent)
 
     def settle(self) -> None:
         """See `ports.HighWaterMark`. Raises as `write`."""
         with translated():
             self._sign.unlink(missing_ok=True)
-            _sync_folder(self._sign.parent)
+            sync_folder(self._sign.parent)
 
     @property
     def _sign(self) -> Path:
         return self._path.with_name(self._path.name + ".restored")
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

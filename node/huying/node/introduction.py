@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from hashlib import sha256
 
 from huying.common.effects import DraftEntry
 from huying.common.errors import HuyingError
 from huying.node import logs
+from huying.node.background import end_task
 from huying.node.runtime import Runtime
 from huying.node.settings import NodeSection
 from huying.wire.v1 import feed_pb2, records_pb2
@@ -41,10 +41,7 @@ class Introduction:
 
     async def stop(self) -> None:
         """Give up waiting for the answer."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end_task(self._task)
 
     async def _append(self) -> None:
         try:

@@ -31,6 +31,7 @@ from huying.common.note import KeyType, Signer, VerifierKey
 from huying.common.roster import Identity
 from huying.common.succession import choose_epoch
 from huying.node import tls
+from huying.node.folders import sync_folder
 
 __all__ = [
     "CERTIFICATE_DAYS",
@@ -189,15 +190,6 @@ def _former(folder: Path, network: str, code: str, epoch: int) -> tuple[Verifier
     for one in feed_epochs(folder):
         former[one] = load_feed_key(folder, network, code, one).key
     return tuple(former[one] for one in sorted(former) if one < epoch)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names that were made or removed in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def load_tls(folder: Path, code: str) -> TlsIdentity:

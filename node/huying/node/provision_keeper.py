@@ -19,6 +19,7 @@ from huying.common.limits import PROVISION_SECONDS_MAX
 from huying.common.provision_asker import DropProvision
 from huying.common.provision_home import EndProvision, SettleProvision
 from huying.node import logs
+from huying.node.background import end_task
 from huying.node.provision_rules import CallFacts, ProvisionRule, first_match
 from huying.node.store.provision_queries import DueProvision, Provision
 from huying.node.store.reader import Reader
@@ -175,10 +176,7 @@ class ProvisionKeeper:
 
     async def stop(self) -> None:
         """See `services.Component`."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end_task(self._task)
         self._reader.close()
 
     async def _go_round(self) -> None:

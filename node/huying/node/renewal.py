@@ -16,6 +16,7 @@ from typing import Final
 
 from huying.common.errors import Code, HuyingError
 from huying.node import keys
+from huying.node.folders import sync_folder
 
 __all__ = [
     "complete_tls",
@@ -40,7 +41,7 @@ def prepare_tls(folder: Path, code: str) -> bytes:
     if not (folder / NEXT_TLS_CERTIFICATE).exists():
         (folder / NEXT_TLS_KEY).unlink(missing_ok=True)  # of an attempt that was cut short
         keys.create_tls(folder, code, NEXT_TLS_KEY, NEXT_TLS_CERTIFICATE)
-        keys.sync_folder(folder)
+        sync_folder(folder)
     found = next_tls(folder)
     assert found is not None
     return found
@@ -62,7 +63,7 @@ def switch_tls(folder: Path) -> None:
     if (folder / NEXT_TLS_KEY).exists():
         (folder / NEXT_TLS_KEY).replace(folder / keys.TLS_KEY_FILE)
     (folder / NEXT_TLS_CERTIFICATE).replace(folder / keys.TLS_CERTIFICATE_FILE)
-    keys.sync_folder(folder)
+    sync_folder(folder)
 
 
 def complete_tls(folder: Path) -> None:
@@ -82,7 +83,7 @@ def prepare_hpke(folder: Path) -> bytes:
     path = folder / NEXT_HPKE
     if not path.exists():
         keys.create_hpke(path)
-        keys.sync_folder(folder)
+        sync_folder(folder)
     return keys.load_hpke(folder, NEXT_HPKE).public_key
 
 
@@ -93,7 +94,7 @@ def switch_hpke(folder: Path) -> None:
     if not kept.exists():
         kept.hardlink_to(folder / keys.HPKE_FILE)
     (folder / NEXT_HPKE).replace(folder / keys.HPKE_FILE)
-    keys.sync_folder(folder)
+    sync_folder(folder)
 
 
 def former_hpke(folder: Path) -> list[keys.HpkeIdentity]:

@@ -26,10 +26,11 @@ from huying.common.errors import Code, HuyingError
 from huying.common.limits import BACKUP_FILE_BYTES_MAX, BACKUP_FILES_MAX
 from huying.node import config as config_module
 from huying.node import keys, period_keys, pins
-from huying.node.backup import Progress, file_places, sync_folder
+from huying.node.backup import Progress, file_places
 from huying.node.backup_file import Header, PartReader
 from huying.node.config import Config
 from huying.node.enrol import CONFIG_FILE
+from huying.node.folders import sync_folder
 from huying.node.highwater import FileMark, host_id
 from huying.node.period_keys import PeriodKey
 from huying.node.store.database import lock_database, translated

@@ -8,7 +8,6 @@ thread of its own; the erasures go through the engine in batches.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -23,6 +22,7 @@ from huying.common.limits import LATE_RANGES_MAX, LATE_SPAN_ENTRIES_MAX
 from huying.common.spans import Span, erasable
 from huying.common.state import FeedState, StoredEntry
 from huying.node import logs
+from huying.node.background import end_task
 from huying.node.settings import RetentionSection
 from huying.node.store.content import peek_head
 from huying.node.store.database import sqlite_url
@@ -160,10 +160,7 @@ class Retention:
 
     async def stop(self) -> None:
         """See `services.Component`."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end_task(self._task)
         self._reader.close()
 
     async def _every_night(self) -> None:

@@ -10,7 +10,6 @@ since it holds what a specialist may still want.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import sqlite3
 import time
@@ -21,6 +20,7 @@ from typing import Any, Final
 from sqlalchemy import Column, LargeBinary, Numeric, String, Table
 
 from huying.common.errors import Code, HuyingError
+from huying.node.folders import sync_folder
 from huying.node.store.database import sqlite_url, translated
 from huying.node.store.projection_rebuild import PROJECTED
 from huying.node.store.schema import ENTRIES, METADATA, STATEMENTS
@@ -86,18 +86,10 @@ def salvage(path: Path, now: float) -> tuple[Path, int]:
                 if part.exists():
                     part.replace(aside.with_name(aside.name + suffix))
             new.replace(path)
-            _sync(path.parent)
+            sync_folder(path.parent)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     return aside, count
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _best(path: Path, folder: Path) -> tuple[Path, int]:

@@ -7,7 +7,6 @@ what leaves the machine goes over the sync link, never here.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Final
 
 import grpc
@@ -21,6 +20,7 @@ from huying.node.api import admin_service, topic_service
 from huying.node.api.auth import TokenInterceptor
 from huying.node.api.ports import Runtime
 from huying.node.api.service import NodeService
+from huying.node.background import end_task
 from huying.node.desk import NODE_TOPICS, Topic
 from huying.wire.v1 import api_pb2, api_pb2_grpc
 
@@ -102,10 +102,7 @@ class ApiServer:
 
     async def stop(self, grace_seconds: float) -> None:
         """Say NOT_SERVING, end the watches, let unary calls finish, free the address."""
-        if self._follower is not None:
-            self._follower.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._follower
+        await end_task(self._follower)
         await self._health.enter_graceful_shutdown()
         self._service.close()
         if self._server is not None:
