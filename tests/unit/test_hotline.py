@@ -451,7 +451,8 @@ def test_only_the_importer_assigns_and_only_below(net: HotlineNetwork) -> None:
     with pytest.raises(HuyingError) as caught:
         net.ask(TOWN, "assign_order", request)
     assert caught.value.code is Code.NOT_A_PARTY
-    for handler in (COUNTY, "370831000000"):
+    # The last one is of nobody: an order that went there would be nowhere.
+    for handler in (COUNTY, "370831000000", "370830999201"):
         with pytest.raises(HuyingError) as caught:
             net.assign(FIRST, handler)
         assert caught.value.code is Code.INVALID_ARGUMENT

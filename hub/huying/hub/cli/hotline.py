@@ -151,7 +151,7 @@ def assign(
     request = hotline_pb2.AssignOrderRequest(
         record=context.parse_hex(order, "ORDER"),
         handler=parse_code(to, "--to"),
-        actor=actor,
+        actor=context.acting(actor),
         reason=reason,
     )
     node_hotline.print_step(_Desk(ctx).ask("AssignOrder", request), as_json=as_json)

@@ -94,7 +94,11 @@ async def assign_order(
         row = await asyncio.to_thread(find_order, node.reader, request.record)
         if row.home != own:
             raise HuyingError(Code.NOT_A_PARTY, f"the order was imported by {row.home}")
-        place = await _place(node)
+        known: _Known = await node.runtime.operate(_Ask())
+        if handler not in known.names:
+            what = "no node of that code is enrolled below; see huying roster list"
+            raise HuyingError(Code.INVALID_ARGUMENT, f"handler: {what}")
+        place = Place(node.config.node.network, own, known.keys)
         order = hotline_pb2.Order()
         order.CopyFrom(row.order)
         named = row.order.imported_handler or row.order.handler

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from huying.common.errors import Code, HuyingError
+from huying.node.cli import context
 from huying.node.cli.context import JsonOption
 
 if TYPE_CHECKING:
@@ -37,7 +38,13 @@ def ask(
         str, typer.Option(metavar="YYYY-MM", help="月份,默认上月 · The month; the last one.")
     ] = "",
     purpose: Annotated[str, typer.Option(help="用途,记录在案 · What for; put on record.")] = "",
-    actor: Annotated[str, typer.Option(help="提问人 · Who asks.")] = "",
+    actor: Annotated[
+        str,
+        typer.Option(
+            help="提问人代号,默认登录名 · Who asks, written down; the login name by default.",
+            envvar=context.ACTOR_VARIABLE,
+        ),
+    ] = "",
     wait: Annotated[
         float, typer.Option(metavar="SECONDS", help="等待各村作答 · How long to wait for answers.")
     ] = 10.0,
@@ -59,7 +66,11 @@ def ask(
     from huying.wire.v1 import census_pb2
 
     request = census_pb2.AskRequest(
-        template=template, area=area, month=month, purpose=purpose, actor=actor
+        template=template,
+        area=area,
+        month=month,
+        purpose=purpose,
+        actor=context.acting(actor),
     )
     response = _ask(ctx, request, wait)
     if as_json:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -14,8 +15,19 @@ if TYPE_CHECKING:
     from huying.node.api.client import Client
     from huying.node.config import Config
 
-__all__ = ["DEFAULT_CONFIG", "JsonOption", "Settings", "client", "config", "parse_hex", "settings"]
+__all__ = [
+    "ACTOR_VARIABLE",
+    "DEFAULT_CONFIG",
+    "JsonOption",
+    "Settings",
+    "acting",
+    "client",
+    "config",
+    "parse_hex",
+    "settings",
+]
 
+ACTOR_VARIABLE: Final = "HUYING_ACTOR"
 DEFAULT_CONFIG = Path("node.toml")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="以 JSON 输出 · Print one JSON document.")]
@@ -48,6 +60,19 @@ def client(loaded: Config) -> Client:
     from huying.node.keys import load_token
 
     return Client(loaded.api.listen, load_token(loaded.token_file))
+
+
+def acting(given: str) -> str:
+    """Who acts: as named, else by HUYING_ACTOR, else the login name of who runs the command.
+
+    Raises HuyingError(INVALID_ARGUMENT) where nobody can be named.
+    """
+    import getpass
+
+    try:
+        return given or os.environ.get(ACTOR_VARIABLE, "") or getpass.getuser()
+    except (OSError, KeyError):
+        raise HuyingError(Code.INVALID_ARGUMENT, "--actor: name who acts") from None
 
 
 def parse_hex(value: str, field: str, count_bytes: int = 16) -> bytes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,9 +18,8 @@ if TYPE_CHECKING:
 
     from huying.node.desk import Topic
 
-__all__ = ["ACTOR_VARIABLE", "group", "parse_until"]
+__all__ = ["group", "parse_until"]
 
-ACTOR_VARIABLE: Final = "HUYING_ACTOR"
 _SECONDS: Final = {"m": 60, "h": 3600, "d": 86400}
 _LASTS: Final = re.compile(r"([1-9][0-9]{0,4})([mhd])")
 
@@ -32,7 +29,7 @@ _IdArgument = Annotated[
 _ActorOption = Annotated[
     str,
     typer.Option(
-        envvar=ACTOR_VARIABLE,
+        envvar=context.ACTOR_VARIABLE,
         help="经办人代号,默认登录名 · Who acts, written down; the login name by default.",
     ),
 ]
@@ -100,7 +97,7 @@ def request(
         fields=field,
         purpose=purpose,
         department=department or _only_department(ctx),
-        actor=_actor(actor),
+        actor=context.acting(actor),
         expires_micros=until_micros,
         lasts_micros=lasts_micros,
         call=context.parse_hex(call, "--call") if call else b"",
@@ -156,7 +153,7 @@ def _decide(ctx: typer.Context, record: str, given: dict[str, Any], *, as_json: 
     from huying.node.cli.disclosure_text import print_view
     from huying.wire.v1 import provision_pb2
 
-    given["actor"] = _actor(given["actor"])
+    given["actor"] = context.acting(given["actor"])
     decided = provision_pb2.DecideProvisionRequest(record=context.parse_hex(record, "ID"), **given)
     print_view(_ask(ctx, "DecideProvision", decided), as_json=as_json)
 
@@ -174,7 +171,7 @@ def withdraw(
     from huying.wire.v1 import provision_pb2
 
     taken = provision_pb2.WithdrawProvisionRequest(
-        record=context.parse_hex(record, "ID"), text=reason, actor=_actor(actor)
+        record=context.parse_hex(record, "ID"), text=reason, actor=context.acting(actor)
     )
     print_view(_ask(ctx, "WithdrawProvision", taken), as_json=as_json)
 
@@ -228,7 +225,7 @@ def open_(
     asked = provision_pb2.OpenProvisionRequest(
         record=context.parse_hex(record, "ID"),
         department=department or _only_department(ctx),
-        actor=_actor(actor),
+        actor=context.acting(actor),
     )
     print_opened(_ask(ctx, "OpenProvision", asked), as_json=as_json)
 
@@ -290,14 +287,6 @@ def _at(text: str, option: str, others: str = "") -> int:
     if micros <= 0:
         raise HuyingError(Code.INVALID_ARGUMENT, f"{option}: a time as 2026-12-31T17:00{others}")
     return micros
-
-
-def _actor(given: str) -> str:
-    """Who acts: as named, else the login name of who runs the command."""
-    try:
-        return given or os.environ.get(ACTOR_VARIABLE, "") or getpass.getuser()
-    except (OSError, KeyError):
-        raise HuyingError(Code.INVALID_ARGUMENT, "--actor: name who acts") from None
 
 
 def _only_department(ctx: typer.Context) -> str:

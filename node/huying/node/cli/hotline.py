@@ -23,7 +23,13 @@ __all__ = ["ActorOption", "OrderArgument", "group", "order_document", "print_ste
 OrderArgument = Annotated[
     str, typer.Argument(metavar="ORDER", help="工单编号 · The order's id, hex or UUID.")
 ]
-ActorOption = Annotated[str, typer.Option(help="经办人代号 · Who acts, a staff pseudonym.")]
+ActorOption = Annotated[
+    str,
+    typer.Option(
+        help="经办人代号,默认登录名 · Who acts, written down; the login name by default.",
+        envvar=context.ACTOR_VARIABLE,
+    ),
+]
 _HandlerOption = Annotated[
     str, typer.Option(metavar="CODE", help="承办的乡镇或村 · The town or village that handles it.")
 ]
@@ -123,7 +129,9 @@ def show(
     from huying.node.cli.plain import enum_name, to_plain
     from huying.wire.v1 import hotline_pb2 as pb
 
-    request = pb.ShowOrderRequest(record=context.parse_hex(order, "ORDER"), actor=actor)
+    request = pb.ShowOrderRequest(
+        record=context.parse_hex(order, "ORDER"), actor=context.acting(actor)
+    )
     found = ask_desk(ctx, topic(), "ShowOrder", request)
     state = str(enum_name(pb.ContactState.DESCRIPTOR, found.contact_state))
     document = order_document(found.order)
@@ -257,14 +265,22 @@ def print_step(response: hotline_pb2.OrderStepResponse, *, as_json: bool) -> Non
 
 
 def _step(
-    ctx: typer.Context, method: str, order: str, *, as_json: bool, event: str = "", **said: str
+    ctx: typer.Context,
+    method: str,
+    order: str,
+    *,
+    actor: str,
+    as_json: bool,
+    event: str = "",
+    text: str = "",
 ) -> None:
     from huying.wire.v1 import hotline_pb2 as pb
 
     request = pb.OrderStepRequest(
         record=context.parse_hex(order, "ORDER"),
         event=context.parse_hex(event, "--event") if event else b"",
-        **said,
+        text=text,
+        actor=context.acting(actor),
     )
     print_step(ask_desk(ctx, topic(), method, request), as_json=as_json)
 
