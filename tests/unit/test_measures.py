@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from huying.common.call_state import ClockStatus
 from huying.common.errors import Code, HuyingError
-from huying.common.measures import DepartmentMeasures, Ratio, month_span, months_up_to, score
+from huying.common.measures import DepartmentMeasures, Ratio, score
+from huying.common.months import month_span, months_up_to
 from huying.hub.desk.measures import measured
 from huying.node.store.schema import CALL_TURNS, RECORDS
 from huying.wire.v1 import calls_pb2, feed_pb2, measures_pb2

@@ -14,9 +14,10 @@ from typing import Final, NamedTuple
 
 from huying.common.census_counting import Counted
 from huying.common.census_protection import Bounds, Said, Word, bounds, fault, protect
-from huying.common.census_template import Template, is_name, month_number
+from huying.common.census_template import Template, is_name
 from huying.common.effects import DraftEntry
 from huying.common.limits import CENSUS_RECORDS_MAX
+from huying.common.months import is_month
 from huying.common.record_keys import keyed
 from huying.wire.v1 import census_pb2, feed_pb2
 
@@ -65,8 +66,7 @@ def verdict_on(
     `shipped` by name; `answered` are the names that this home answers; `months` those it answers
     for, newest first (`census_template.months_over`).
     """
-    number = month_number(asked.month)
-    if number is None or not is_name(asked.template) or not 0 < asked.version < 2**31:
+    if not is_month(asked.month) or not is_name(asked.template) or not 0 < asked.version < 2**31:
         return None
     template = shipped.get(asked.template)
     if template is None or template.version != asked.version:

@@ -13,9 +13,10 @@ from typing import Final, NamedTuple, Protocol
 
 from google.protobuf.message import Message
 
-from huying.common.census_template import Template, last_day, month_bounds
+from huying.common.census_template import Template, month_bounds
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import CENSUS_RECORDS_MAX
+from huying.common.months import last_day
 from huying.wire.v1 import feed_pb2, records_pb2
 
 __all__ = ["Counted", "Counter", "counter_for", "record_types"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 
@@ -24,25 +24,23 @@ from huying.common.limits import (
     TEMPLATE_BYTES_MAX,
     TEMPLATE_NAME_CHARACTERS_MAX,
 )
+from huying.common.months import month_span, months_up_to
 
 __all__ = [
     "COUNTABLE",
     "Cell",
     "Template",
     "is_name",
-    "last_day",
     "month_bounds",
-    "month_number",
     "months_over",
     "parse_template",
 ]
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
 _KEY: Final = re.compile(r"[a-z0-9][a-z0-9+-]{0,39}")
-_MONTH: Final = re.compile(r"(2[0-9]{3})-(0[1-9]|1[0-2])")
 _VERSION_MAX: Final = 2**31 - 1
 # The months of all templates: the whole country keeps one time, and a village's machine may not.
-_BEIJING: Final = timezone(timedelta(hours=8))
+_BEIJING_MINUTES: Final = 8 * 60
 
 # What can be counted of which universe, and whether the cells overlap.
 COUNTABLE: Final[dict[tuple[str, str], bool]] = {
@@ -231,35 +229,13 @@ def is_name(text: str) -> bool:
 # --- months ----------------------------------------------------------------------------------
 
 
-def month_number(month: str) -> int | None:
-    """Months since the year 0; None for what is no month as 2026-10."""
-    match = _MONTH.fullmatch(month)
-    return None if match is None else int(match[1]) * 12 + int(match[2]) - 1
-
-
-def _month_text(number: int) -> str:
-    return f"{number // 12:04}-{number % 12 + 1:02}"
-
-
 def months_over(now_micros: int) -> tuple[str, ...]:
     """The months that are asked of at that time, newest first: over, and not too long ago."""
-    local = datetime.fromtimestamp(now_micros // 10**6, _BEIJING)
-    current = local.year * 12 + local.month - 1
-    return tuple(_month_text(current - back) for back in range(1, ASK_MONTHS_MAX + 1))
+    local = datetime.fromtimestamp(now_micros // 10**6 + _BEIJING_MINUTES * 60, UTC)
+    *before, _ = months_up_to(f"{local:%Y-%m}", ASK_MONTHS_MAX + 1)
+    return tuple(reversed(before))
 
 
 def month_bounds(month: str) -> tuple[int, int]:
-    """Unix microseconds of a month's first moment, and of the next month's."""
-    number = month_number(month)
-    assert number is not None, "the month was parsed before"
-    start, stop = (
-        datetime(one // 12, one % 12 + 1, 1, tzinfo=_BEIJING) for one in (number, number + 1)
-    )
-    return int(start.timestamp()) * 10**6, int(stop.timestamp()) * 10**6
-
-
-def last_day(month: str) -> date:
-    """The month's last day."""
-    number = month_number(month)
-    assert number is not None, "the month was parsed before"
-    return date((number + 1) // 12, (number + 1) % 12 + 1, 1) - timedelta(days=1)
+    """Unix microseconds of a month's first moment, and of the next month's. As `month_span`."""
+    return month_span(month, _BEIJING_MINUTES)

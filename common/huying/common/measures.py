@@ -1,34 +1,17 @@
-"""What departments and towns are measured by, from what was counted; and in which month.
+"""What departments and towns are measured by, from what was counted.
 
 Pure arithmetic. docs/MEASURES.md defines each measure: which turns and calls are in its denominator
 and which of those in its numerator. A rate of nothing is None, never 0 and never 1.
 
->>> spring = month_span("2026-03", 480)
 >>> Ratio(3, 4).rate, Ratio(0, 0).rate
 (0.75, None)
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Final
 
-from huying.common.errors import Code, HuyingError
-
-__all__ = [
-    "DepartmentMeasures",
-    "Ratio",
-    "TownMeasures",
-    "month_span",
-    "months_up_to",
-    "score",
-]
-
-_MONTH: Final = re.compile(r"(\d{4})-(\d{2})", re.ASCII)
-_YEAR_MIN: Final = 1971  # so that no boundary lies before the unix epoch, whatever the offset
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+__all__ = ["DepartmentMeasures", "Ratio", "TownMeasures", "score"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,35 +80,3 @@ def score(measures: DepartmentMeasures, rating_weight_percent: int) -> float | N
         return None
     weight = rating_weight_percent / 100
     return 100 * (weight * rating + (1 - weight) * sum(others) / len(others))
-
-
-def month_span(month: str, utc_offset_minutes: int) -> tuple[int, int]:
-    """[start, stop) of a month such as "2026-10", local time, in unix microseconds.
-
-    Raises HuyingError(INVALID_ARGUMENT).
-    """
-    year, number = _parse_month(month)
-    following = (year + number // 12, number % 12 + 1)
-    return _start(year, number, utc_offset_minutes), _start(*following, utc_offset_minutes)
-
-
-def months_up_to(month: str, count: int) -> list[str]:
-    """The `count` months that end with this one, oldest first. Raises as `month_span`."""
-    year, number = _parse_month(month)
-    last = year * 12 + number - 1
-    return [f"{at // 12:04d}-{at % 12 + 1:02d}" for at in range(last - count + 1, last + 1)]
-
-
-def _parse_month(month: str) -> tuple[int, int]:
-    found = _MONTH.fullmatch(month)
-    year, number = (int(found[1]), int(found[2])) if found else (0, 0)
-    if not _YEAR_MIN <= year < 9999 or not 1 <= number <= 12:
-        raise HuyingError(
-            Code.INVALID_ARGUMENT, f"month: a year from {_YEAR_MIN} and a month, as 2026-10"
-        )
-    return year, number
-
-
-def _start(year: int, number: int, utc_offset_minutes: int) -> int:
-    start = datetime(year, number, 1, tzinfo=UTC) - timedelta(minutes=utc_offset_minutes)
-    return (start - _EPOCH) // timedelta(microseconds=1)

@@ -7,11 +7,11 @@ find in the call, and is named. Nothing is suggested where nothing matches; who 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from huying.node.store.duty_queries import folded
 from huying.wire.v1 import duty_pb2, policy_pb2
 
 __all__ = ["POINTS_MIN", "Reason", "Suggestion", "suggest"]
@@ -63,7 +63,7 @@ def suggest(
     Of equals those come first that name a lead, then the list's order decides. Empty where no item
     reaches POINTS_MIN.
     """
-    matter = _Matter(_folded(category), _folded(f"{category}\n{title}"), _folded(description))
+    matter = _Matter(folded(category), folded(f"{category}\n{title}"), folded(description))
     judged = (Suggestion(item, tuple(_reasons(matter, item))) for item in items)
     found = [one for one in judged if one.points >= POINTS_MIN]
     found.sort(key=lambda one: (-one.points, not one.item.lead))  # stable: the list's order
@@ -82,32 +82,27 @@ class _Matter:
 def _reasons(matter: _Matter, item: policy_pb2.DutyItem) -> Iterator[Reason]:
     kinds = duty_pb2
     yield from _category_reason(matter.category, item)
-    if len(item.title) >= _ITEM_TITLE_CHARACTERS_MIN and _holds(matter.title, _folded(item.title)):
+    if len(item.title) >= _ITEM_TITLE_CHARACTERS_MIN and _holds(matter.title, folded(item.title)):
         yield Reason(kinds.DUTY_REASON_KIND_ITEM_TITLE, item.title, ITEM_TITLE_POINTS)
-    words = {_folded(word): word for word in item.keywords if _folded(word)}
-    in_title = [folded for folded in words if _holds(matter.title, folded)]
-    in_text = [folded for folded in words if folded not in in_title and _holds(matter.text, folded)]
-    for folded in in_title[:WORDS_MAX]:
-        yield Reason(kinds.DUTY_REASON_KIND_TITLE_WORD, words[folded], TITLE_WORD_POINTS)
-    for folded in in_text[:WORDS_MAX]:
-        yield Reason(kinds.DUTY_REASON_KIND_TEXT_WORD, words[folded], TEXT_WORD_POINTS)
+    words = {folded(word): word for word in item.keywords if folded(word)}
+    in_title = [word for word in words if _holds(matter.title, word)]
+    in_text = [word for word in words if word not in in_title and _holds(matter.text, word)]
+    for word in in_title[:WORDS_MAX]:
+        yield Reason(kinds.DUTY_REASON_KIND_TITLE_WORD, words[word], TITLE_WORD_POINTS)
+    for word in in_text[:WORDS_MAX]:
+        yield Reason(kinds.DUTY_REASON_KIND_TEXT_WORD, words[word], TEXT_WORD_POINTS)
 
 
 def _category_reason(category: str, item: policy_pb2.DutyItem) -> Iterator[Reason]:
     """The category itself, or else the group that it is one of."""
     if not category:
         return
-    named = {_folded(one): one for one in item.categories}
+    named = {folded(one): one for one in item.categories}
     group = _GROUP_END.split(category, maxsplit=1)[0]
     if category in named:
         yield Reason(duty_pb2.DUTY_REASON_KIND_CATEGORY, named[category], CATEGORY_POINTS)
     elif group in named:
         yield Reason(duty_pb2.DUTY_REASON_KIND_CATEGORY_GROUP, named[group], GROUP_POINTS)
-
-
-def _folded(text: str) -> str:
-    """Width, case and blanks apart."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def _holds(text: str, word: str) -> bool:

@@ -38,6 +38,7 @@ from huying.node.services import (
     retention_component,
 )
 from huying.node.steward import ParentTrust, Shown, Steward
+from huying.node.version import own_version
 
 if TYPE_CHECKING:
     from huying.common.engine import Engine
@@ -379,21 +380,12 @@ def _facts(
         origin=engine.identity.origin,
         verifier_key=str(engine.identity.feed_signer.key),
         witness_key=str(engine.identity.witness_signer.key),
-        version=_version(),
+        version=own_version(),
         started=now,
         names=names,
         certificates=certificates,
     )
     return facts, names, certificates
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("huying")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _tap(config: Config) -> FrameTap | None:

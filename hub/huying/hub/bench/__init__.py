@@ -36,7 +36,7 @@ def run(args: list[str]) -> int:
     result: dict[str, object] = {}
     if arguments.only != "calls":
         with feeds.working_folder(arguments.folder) as folder:
-            result |= feeds.measure(folder, arguments)
+            result |= feeds.measure(folder, arguments, _say)
     if arguments.only != "feeds":
         size = Size(calls=arguments.calls)
         folder = _KEPT / f"calls-{size.calls}"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from huying.common.limits import LIST_ENTRIES_DEFAULT
-from huying.common.measures import month_span
+from huying.common.months import month_span
 from huying.hub.bench import rival
 from huying.hub.bench.call_store import COUNTY, NOW_MICROS, Size, build
 from huying.hub.desk.measures import measured

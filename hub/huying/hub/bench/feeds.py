@@ -20,10 +20,9 @@ import platform
 import shutil
 import sqlite3
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -235,7 +234,9 @@ def _delays(member: Member, origin: str, earlier: list[int]) -> tuple[float, flo
     return histogram.quantile(0.50) or 0.0, histogram.quantile(0.99) or 0.0
 
 
-def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
+def measure(
+    folder: Path, arguments: argparse.Namespace, say: Callable[[str], None]
+) -> dict[str, object]:
     """The whole benchmark; the figures by name, seconds and entries per second."""
     fleet = Fleet(folder, NETWORK)
     fleet.make(PLACES, timing={"confirm_seconds": 1.0})
@@ -248,7 +249,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
         "cores": os.cpu_count(),
     }
     with fleet:
-        _say(f"写入 {count} 条 · writing {count} entries at the village, cut off")
+        say(f"写入 {count} 条 · writing {count} entries at the village, cut off")
         fleet.start([VILLAGE])
         result["append_entries_per_second"] = round(preload(fleet[VILLAGE], count))
         fleet.stop()
@@ -259,14 +260,14 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
             rates: list[float] = []
             for _ in range(arguments.runs):
                 _restore(fleet, snapshot)
-                _say(f"追赶 · catch-up {name}")
+                say(f"追赶 · catch-up {name}")
                 caught = catch_up(fleet, hops, origin, count)
                 fleet.stop()
                 rates.append(caught.entries_per_second)
                 result[f"catch_up_{name}_cpu_seconds"] = caught.cpu_seconds
-                _say(f"  {caught.entries_per_second:,.0f}/s · {caught.cpu_seconds}")
+                say(f"  {caught.entries_per_second:,.0f}/s · {caught.cpu_seconds}")
             result[f"catch_up_{name}_entries_per_second"] = round(statistics.median(rates))
-        _say(f"稳态 · steady {arguments.rate}/s for {arguments.seconds} s")
+        say(f"稳态 · steady {arguments.rate}/s for {arguments.seconds} s")
         trickle = steady(fleet, origin, arguments.rate, arguments.seconds)
     result |= {
         "steady_offered_per_second": arguments.rate,
@@ -287,11 +288,6 @@ def _restore(fleet: Fleet, snapshot: Path) -> None:
     for member in fleet:
         shutil.rmtree(member.folder)
         shutil.copytree(snapshot / member.code, member.folder)
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
 
 
 @contextlib.contextmanager

@@ -11,10 +11,9 @@ from huying.common.measures import (
     DepartmentMeasures,
     Ratio,
     TownMeasures,
-    month_span,
-    months_up_to,
     score,
 )
+from huying.common.months import month_span, months_up_to
 from huying.node.admin import AdminNode
 from huying.node.store.measure_queries import Dimension, Measured
 from huying.node.store.reader import Reader

@@ -141,8 +141,8 @@ def _handshake(config: Config, address: str, code: str, certificate: str) -> boo
 def node(config: Config) -> Iterator[Finding]:
     """Whether the node runs, in which state, and how its peers' clocks stand."""
     from huying.node.api.client import Client
-    from huying.node.cli.check_machine import own_version
     from huying.node.keys import load_token
+    from huying.node.version import own_version
 
     try:
         with Client(config.api.listen, load_token(config.token_file)) as client:

@@ -19,7 +19,7 @@ from huying.node.cli.finding import Finding, Outcome
 if TYPE_CHECKING:
     from huying.node.config import Config
 
-__all__ = ["clock", "disk", "own_version", "ports", "versions"]
+__all__ = ["clock", "disk", "ports", "versions"]
 
 DISK_BYTES_FAIL: Final = 100 * 1024 * 1024
 DISK_BYTES_WARN: Final = 1024 * 1024 * 1024
@@ -40,6 +40,7 @@ def versions(config: Config) -> Iterator[Finding]:
 
     from huying.common.session import PROTOCOL_MAX, PROTOCOL_MIN
     from huying.node.store.schema import SCHEMA_REVISION
+    from huying.node.version import own_version
 
     parts = (
         f"huying {own_version()}",
@@ -52,16 +53,6 @@ def versions(config: Config) -> Iterator[Finding]:
     )
     detail = f"{config.node.code} {config.node.name}: " + ", ".join(parts)
     yield Finding("versions", Outcome.OK, detail, detail_zh="版本")
-
-
-def own_version() -> str:
-    """The version that is installed here."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("huying")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def clock(_config: Config) -> Iterator[Finding]:

@@ -163,12 +163,9 @@ def _print_usage(error: Any) -> int:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import PackageNotFoundError, version
+        from huying.node.version import own_version
 
-        try:
-            typer.echo(version("huying"))
-        except PackageNotFoundError:
-            typer.echo("unknown")
+        typer.echo(own_version())
         raise typer.Exit
 
 
