@@ -123,9 +123,10 @@ class Loss:
 
 
 def check_openings(world: World, lost: tuple[str, ...]) -> None:
-    """Exactly what the rule allows, but for what the restored machines lost themselves."""
+    """Exactly what rule and disclosures allow, but for what the restored machines lost."""
     for origin_node in world.nodes.values():
         written = oracles.entries_of(origin_node, origin_node.origin)
+        decided = oracles.decisions_of(written)  # to parties that joined a call late
         for index, entry in enumerate(written):
             held = oracles.openings_of(entry)
             if entry.leaf is None or 0 not in held:
@@ -141,8 +142,10 @@ def check_openings(world: World, lost: tuple[str, ...]) -> None:
                 there = oracles.entries_of(node, origin_node.origin)
                 have = set(oracles.openings_of(there[index])) if index < len(there) else set()
                 where = f"entry {index} of {origin_node.code} at {node.code}"
-                assert have <= set(allowed[node.code]), where
-                missing = set(allowed[node.code]) - have
+                must, _ = decided.opened(index, origin_node.code, node.code)
+                expected = {*allowed[node.code], *must}
+                assert have <= expected, where
+                missing = expected - have
                 assert not missing or missing.isdisjoint(held), f"{where} lacks {missing}"
 
 

@@ -1,4 +1,4 @@
-"""What people do at the nodes: villages report, towns call, the county answers, towns confirm.
+"""What people do at the nodes: villages report, towns call, and desks see to the calls.
 
 Every personal field carries a canary that names how far it may travel, so that one search over a
 frame or a database tells whether it went further. People are stubborn: whoever got no answer asks
@@ -13,20 +13,18 @@ from functools import partial
 
 from google.protobuf.message import Message
 
-from huying.common.call_drafts import answer_draft, confirm_draft, dispatch_draft, raise_draft
-from huying.common.calls import CallStage, CallState, Place, fold
+from huying.common.call_drafts import raise_draft
 from huying.common.effects import Append, DraftEntry
 from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2
+from tests.simulator.desks import Desks
 from tests.simulator.world import COUNTY, PARENT, TOWNS, VILLAGES, Request, SimNode, World
 
 VILLAGE_CANARY = "KANARI-CUN"
 TOWN_CANARY = "KANARI-ZHEN"
-COUNTY_CANARY = "KANARI-XIAN"
 VILLAGE_PHONE = "424242424242"
 TOWN_PHONE = "535353535353"
 
 _PATIENCE_SECONDS = 8.0
-_LOOK_SECONDS = 2.0
 _LEDGER_CHANCE = 0.02
 
 
@@ -37,10 +35,7 @@ class Workload:
         self.world = world
         self.random = random.Random(f"workload {world.seed}")
         self.requests: list[Request] = []
-        self.calls: dict[bytes, tuple[str, str]] = {}  # id -> caller, village
-        self._acted: set[tuple[str, bytes, int, Place | None]] = set()  # whose turn was taken
-        self._seen: dict[str, tuple[str, int]] = {}  # by desk, the county's feed and its size
-        self._confirmed: set[bytes] = set()
+        self.desks = Desks(world, self)
         self._numbers = 0
         chance = self.random
         for village in VILLAGES:
@@ -53,14 +48,12 @@ class Workload:
                 world.at(chance.uniform(0, seconds), partial(self._division, town))
         for _ in range(chance.randint(0, 3)):
             world.at(chance.uniform(0, seconds), partial(self._division, COUNTY))
-        for code in (COUNTY, *TOWNS):
-            world.after(_LOOK_SECONDS, partial(self._look, code))
 
     @property
     def is_done(self) -> bool:
         """Whether everybody has an answer, and every call has come to its end."""
         answered = all(request.answered is not None for request in self.requests)
-        return answered and self._confirmed == set(self.calls)
+        return answered and self.desks.are_done
 
     def acknowledged(self) -> list[tuple[SimNode, int, bytes]]:
         """(node, index, record) of every draft that somebody was told is durable."""
@@ -73,8 +66,11 @@ class Workload:
 
     # Asking a node to write.
 
-    def submit(self, code: str, *drafts: DraftEntry) -> Request:
-        """Have it written; every draft gets an id of its own, so that it can be counted."""
+    def submit(self, code: str, *drafts: DraftEntry, contested: bool = False) -> Request:
+        """Have it written; every draft gets an id of its own, so that it can be counted.
+
+        What is `contested` may be refused, for another's step came first.
+        """
         named = tuple(
             replace(
                 draft,
@@ -83,7 +79,7 @@ class Workload:
             )
             for draft in drafts
         )
-        request = Request(self.world.nodes[code], Append(None, named))
+        request = Request(self.world.nodes[code], Append(None, named), is_contested=contested)
         request.append = Append(request, named)
         self.requests.append(request)
         self._ask(request)
@@ -158,7 +154,7 @@ class Workload:
             contact_phone=f"{TOWN_PHONE}{number:04d}",
         )
         request = self.submit(code, raise_draft(code, call))
-        self.calls[request.append.drafts[0].record] = (code, village)
+        self.desks.raised(request.append.drafts[0].record, code, call)
 
     def _division(self, code: str) -> None:
         """The node speaks of itself, to everybody below or to a few."""
@@ -170,56 +166,6 @@ class Workload:
         division = records_pb2.Division(code=code, name=f"division {self._number()}")
         draft = DraftEntry(feed_pb2.KIND_PUT, feed_pb2.RECORD_TYPE_DIVISION, division)
         self.submit(code, replace(draft, to=self.random.choice(audiences)))
-
-    # What is answered.
-
-    def _look(self, code: str) -> None:
-        """The desk looks at its calls, when the county has spoken, and does what is its turn."""
-        node = self.world.nodes[code]
-        origin = self.world.nodes[COUNTY].origin
-        head = origin, node.held(origin)
-        if self._seen.get(code) != head:
-            self._seen[code] = head
-            for call, (caller, village) in self.calls.items():
-                if code in (COUNTY, caller):
-                    self._act(node, call, caller, village)
-        self.world.after(_LOOK_SECONDS, partial(self._look, code))
-
-    def _act(self, node: SimNode, call: bytes, caller: str, village: str) -> None:
-        if call in self._confirmed:
-            return
-        state = call_state(node, call, caller)
-        if node.code == COUNTY and state.stage is CallStage.CONFIRMED:
-            self._confirmed.add(call)
-        turn = (node.code, call, int(state.stage), state.answered_at)
-        if turn in self._acted:
-            return
-        draft = None
-        if node.code == COUNTY and state.stage is CallStage.RECEIVED:
-            note = f"{COUNTY_CANARY} {self._number()}"
-            draft = dispatch_draft(COUNTY, state, call, department="环境局", actor="desk")
-            assert isinstance(draft.message, calls_pb2.CallStep)
-            draft.message.internal_note = note
-        elif node.code == COUNTY and state.stage in (CallStage.DISPATCHED, CallStage.UNRESOLVED):
-            draft = answer_draft(COUNTY, state, call, text=f"answer {self._number()}")
-        elif node.code == caller and state.stage is CallStage.ANSWERED:
-            resolved = self.random.random() < 0.75
-            confirm = calls_pb2.Confirm(resolved=resolved, satisfaction=4)
-            draft = confirm_draft(caller, COUNTY, state, call, confirm)
-            assert isinstance(draft.message, calls_pb2.CallStep)
-            draft.message.internal_note = f"{TOWN_CANARY} {self._number()}"
-        if draft is None:
-            return
-        drafts = [draft]
-        if node.code == caller and self.random.random() < 0.2:
-            drafts.append(draft)  # two windows at once: one of the two is void
-        self._acted.add(turn)
-        self.submit(node.code, *drafts)
-
-
-def call_state(node: SimNode, call: bytes, caller: str) -> CallState:
-    """The call as one node sees it."""
-    return fold(node.store.inner.sequenced_steps(COUNTY, caller, call))
 
 
 def _put(record_type: int, message: Message) -> DraftEntry:

@@ -243,7 +243,9 @@ class SimNode:
         elif isinstance(effect, Appended):
             assert isinstance(effect.token, Request)
             waits = effect.error is not None and effect.error.code in (Code.RECOVERING, Code.FORKED)
-            assert effect.error is None or waits, f"{self.code} refused: {effect.error}"
+            lost = effect.error is not None and effect.error.code is Code.WRONG_STAGE
+            lost = lost and effect.token.is_contested
+            assert effect.error is None or waits or lost, f"{self.code} refused: {effect.error}"
             effect.token.answered = None if waits else effect
         elif isinstance(effect, Operated):
             self.operated.append(effect)
@@ -299,6 +301,7 @@ class Request:
     node: SimNode
     append: Append
     answered: Appended | None = None
+    is_contested: bool = False  # another's step may come first, and then this is refused
 
 
 class World:

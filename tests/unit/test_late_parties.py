@@ -133,22 +133,19 @@ def test_of_two_who_act_at_once_at_one_engine_one_wins_and_the_other_is_told(cal
     objected = step_draft(COUNTY, COUNTY, seen, calls.step(objection=objection))
     engine = calls.network.engines[COUNTY]
     size = engine.replica.own.size
-    answers = [
-        effect
-        for effect in engine.step([Append("a", (accept,)), Append("b", (objected,))])
-        if isinstance(effect, Appended)
-    ]
-    assert [one.error is None for one in answers] == [True, False]
-    assert isinstance(answers[1].error, HuyingError)
-    assert answers[1].error.code is Code.WRONG_STAGE
-    assert "HANDLING" in answers[1].error.detail
-    assert engine.replica.own.size == size + 1
-    (refused,) = (
-        effect
-        for effect in engine.step([Append("c", (accept, objected))])
-        if isinstance(effect, Appended)
-    )
-    assert refused.error is not None
+
+    def ask(*requests: tuple[DraftEntry, ...]) -> list[HuyingError | None]:
+        effects = engine.step([Append(number, drafts) for number, drafts in enumerate(requests)])
+        return [one.error for one in effects if isinstance(one, Appended)]
+
+    (both,) = ask((accept, objected))
+    assert both is not None
+    assert engine.replica.own.size == size
+    won, told = ask((accept,), (objected,))
+    assert won is None
+    assert told is not None
+    assert told.code is both.code is Code.WRONG_STAGE
+    assert "HANDLING" in told.detail
     assert engine.replica.own.size == size + 1
 
 

@@ -11,7 +11,7 @@ from huying.common.call_state import ClockKind, ClockStatus
 from huying.common.calls import CallStage, VoidReason
 from huying.common.effects import DraftEntry
 from huying.common.errors import Code, HuyingError
-from huying.common.limits import CALL_EARLIER_MAX, LATE_RANGES_MAX, SELECTORS_MAX
+from huying.common.limits import CALL_EARLIER_STEPS_MAX, LATE_RANGES_MAX, SELECTORS_MAX
 from huying.common.policies import shipped_policy
 from huying.common.records import check_write
 from huying.wire.v1 import calls_pb2, feed_pb2, policy_pb2, records_pb2, trust_pb2
@@ -63,6 +63,26 @@ def test_a_call_keeps_the_terms_of_the_policy_in_force_when_it_was_received():
     assert (desk.state().terms.policy_version, desk.state().terms.review_required) == (0, False)
     terms = desk.state(TWO).terms
     assert (terms.policy_version, terms.review_required, terms.reopens_max) == (3, True, 0)
+
+
+def test_a_call_keeps_the_time_limits_of_its_policy_to_its_end():
+    """The town was told five days to confirm; nobody shortens that afterwards."""
+    desk = Desk()
+    desk.raise_()
+    desk.do(dispatch={"department": LEAD})
+    shorter = shipped_policy()
+    shorter.version = 3
+    shorter.confirm.CopyFrom(policy_pb2.Period(amount=1, unit=policy_pb2.PERIOD_UNIT_HOUR))
+    desk.policies.append(shorter)
+    desk.raise_(TWO)
+    desk.do(TWO, dispatch={"department": LEAD})
+    for call in (ONE, TWO):
+        desk.do(call, answer={"department": LEAD, "text": "已修复"})
+    kept, new = (desk.state(call).clock(ClockKind.CONFIRM) for call in (ONE, TWO))
+    assert kept is not None
+    assert new is not None
+    day, now = 86_400_000_000, int(desk.clock.seconds * 1e6)
+    assert new.due_micros - now < day < kept.due_micros - now
 
 
 def test_two_proposals_in_one_batch_are_judged_in_order():
@@ -410,7 +430,7 @@ def test_a_call_of_many_steps_is_opened_by_several_statements():
     role = calls_pb2.PARTY_ROLE_CO_HANDLER
     step, *disclosures = desk.write(step_of(party={"code": OTHER_TOWN, "role": role}))
     assert isinstance(step.message, calls_pb2.CallStep)
-    assert len(step.message.party.earlier) == CALL_EARLIER_MAX
+    assert len(step.message.party.earlier) == CALL_EARLIER_STEPS_MAX
     assert len(disclosures) == 2
     assert len(desk.held_by(OTHER_TOWN)) == LATE_RANGES_MAX + 5
 
