@@ -210,7 +210,7 @@ def test_a_duplicate_is_merged_into_a_call_that_goes_on(huying: Run, call: str) 
     )
     assert not [clock for clock in shown["clocks"] if clock["state"] == "running"]
     refused = huying(COUNTY, "merge", other, "--into", call, fails=Code.WRONG_STAGE)
-    assert "MERGED" in refused.err
+    assert "merge.into: that call is MERGED" in refused.err
 
 
 def test_a_party_that_joins_late_reads_the_earlier_steps_and_the_summary(huying: Run) -> None:
@@ -234,7 +234,11 @@ DRAFT = ("draft", "--category", "道路", "--title", "桥栏破损", "--village"
 
 def test_an_approved_draft_becomes_the_call_of_the_same_id_in_one_append(huying: Run) -> None:
     """Nothing leaves the town before its principal approved, and then all of it at once."""
-    draft = huying(TOWN, *DRAFT, "--contact-phone", "13800000000").json["call"]
+    said = ("--description", "三处破损", "--contact-phone", "13800000000", "--urgency", "urgent")
+    draft = huying(TOWN, *DRAFT, *said).json["call"]
+    listed = huying(TOWN, "drafts").out  # the principal decides by it
+    for words in ("待审签 waiting", "桥栏破损", "三处破损", VILLAGE, "13800000000", "紧急 urgent"):
+        assert words in listed, words
     assert draft in {one["draft"] for one in huying(TOWN, "drafts", "--json").json["drafts"]}
     huying(COUNTY, "show", draft, fails=Code.NOT_FOUND)
     approved = huying(TOWN, "approve", draft, "--by", "t-00", "--json").json
@@ -458,6 +462,8 @@ def test_a_list_is_narrowed_and_goes_by_what_is_due(huying: Run, dispatched: str
     assert due == sorted(due)
     assert {dispatched, urgent} <= {each["call"] for each in listed}
     assert all(each["open"] and each["department"] == "水务局" for each in listed)
+    for unread in ("steps", "turn", "allowed", "clocks", "step_count", "void_count", "terms"):
+        assert unread not in listed[0], unread  # what no list reads is left out, not empty
     for narrow in (
         ("--caller", TOWN),
         ("--category", "道路"),
@@ -608,3 +614,9 @@ def test_an_item_of_the_duty_list_names_lead_and_helpers(
     shown = huying(TOWN, "show", call, "--json").json
     assert (shown["department"], shown["co_handlers"]) == ("水务局", ["城管局"])
     assert shown["duty_item"] == "共-1"
+    named = huying(TOWN, *RAISE, "--approved-by", "t-00").json["call"]
+    huying(COUNTY, "dispatch", named, "--item", "共-1", "--department", "水务局")
+    assert huying(TOWN, "show", named, "--json").json["co_handlers"] == ["城管局"]
+    other = huying(TOWN, *RAISE, "--approved-by", "t-00").json["call"]
+    huying(COUNTY, "dispatch", other, "--item", "共-1", "--department", "住建局")
+    assert huying(TOWN, "show", other, "--json").json["co_handlers"] == []

@@ -5,10 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from typer.main import get_command
 
+from huying.common.call_state import CallStage, CallState
+from huying.common.calls import allowed_steps
+from huying.hub.cli import app
 from huying.node.cli import call_text
 from huying.node.cli.call_document import call_document, in_reading_order
-from huying.node.cli.call_text import span_text, stage_text, step_name, step_text, transit_text
+from huying.node.cli.call_text import (
+    command_text,
+    rest_text,
+    span_text,
+    stage_text,
+    step_name,
+    step_text,
+    transit_text,
+)
 from huying.node.cli.output import readable, when
 from huying.wire.v1 import api_pb2, calls_pb2, policy_pb2
 
@@ -64,6 +76,10 @@ def test_no_step_is_left_out_where_what_a_took_speaks_of_is_not_held() -> None:
         ({"dispatch": {"duty_item": "共-12", "duty_version": 3}}, ["共-12 (v3)"]),
         ({"confirm": {"satisfaction": 2, "comment": "又漏了"}}, ["未解决", "2/5", "又漏了"]),
         ({"confirm": {"resolved": True, "manner": 4}}, ["已解决 resolved", "manner 4/5"]),
+        (
+            {"off_list": {"approved_by": "c-00", "reason": "特批"}},
+            ["批准 approved by c-00", "特批"],
+        ),
         ({"took": {"accepted": True, "urge": {}}}, ["催办 urge: 有效 counts"]),
         ({"decline": {"reason": "legal_route", "text": "请复议"}}, ["应通过法定途径", "请复议"]),
         ({"ruling": {"department": "水务局"}}, ["水务局", "not to be returned"]),
@@ -107,6 +123,33 @@ def test_an_internal_note_and_what_a_step_does_to_the_clocks_are_shown() -> None
 def test_a_length_of_time_is_told_in_its_two_largest_units(micros: int, text: str) -> None:
     """Nobody reads 273600 s as three days."""
     assert span_text(micros) == text
+
+
+@pytest.mark.parametrize(
+    ("micros", "text"),
+    [(216_000_000_000, "60 小时 · 60 h"), (81_000_000_000, "22 小时 30 分 · 22 h 30 min")],
+)
+def test_what_is_left_of_a_standing_clock_is_told_in_hours(micros: int, text: str) -> None:
+    """Eight working days are 60 hours: read as two and a half days they would be missed."""
+    assert rest_text(micros) == text
+
+
+def test_what_may_be_done_is_told_by_the_commands_that_do_it(served_steps: set[str]) -> None:
+    """Who reads `supplement_request` types it, and is told that there is no such command."""
+    assert command_text("supplement_request") == "请求补充 ask-supplement"
+    named = [word for step in served_steps for word in command_text(step).split()[-1].split("/")]
+    assert set(named) <= set(get_command(app()).commands["call"].commands)  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def served_steps() -> set[str]:
+    """Every step that a role may take in some stage."""
+    return {
+        step
+        for stage in CallStage
+        for role in ("centre", "department", "caller")
+        for step in allowed_steps(CallState(stage=stage), role)
+    } - {"raise"}
 
 
 def test_a_transit_says_what_its_sign_means() -> None:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
 from huying.common.errors import EXIT_USAGE
 from huying.hub.cli import app
+from huying.node.cli import output
 from huying.node.cli.main import execute
 from huying.node.sheets import read_sheet
 from tests.unit.served_network import ServedNetwork
@@ -99,6 +101,26 @@ def test_a_table_says_what_it_was_counted_by(measure):
     assert "评价占 30%" in err
 
 
+@pytest.mark.parametrize("by", ["department", "town", "category", "month"])
+def test_a_table_is_read_on_eighty_columns(measure, monkeypatch, by):
+    """Nine rates are wider than a terminal: whose they are must stand beside each of them."""
+    monkeypatch.setattr(output, "PIPE_COLUMNS", 80)
+    key = {"department": "住建局", "town": TOWN, "category": "道路", "month": "2026-10"}[by]
+    out = measure("2026-10", "--by", by)[1]
+    assert all(cell_len(line) <= 80 for line in out.splitlines())
+    tables = out.count("───\n")
+    assert tables > 1
+    assert out.count(f"\n{key} ") == tables
+    assert "100.0% (1/1)" in out
+
+
+def test_a_month_without_calls_says_so(measure):
+    """An empty table reads like a failure."""
+    code, out, err = measure("2020-10")
+    assert (code, out) == (0, "")
+    assert f"{COUNTY} 在 2020-10 没有可计的呼叫" in err
+
+
 def test_towns_have_names_and_the_callers_measures(measure):
     """The other side of the same calls."""
     found = json.loads(measure("2026-10", "--by", "town", "--json")[1])["rows"]
@@ -122,7 +144,8 @@ def test_by_month_shows_the_year_up_to_it(measure):
 def test_a_file_holds_the_rates_and_their_numbers(measure, tmp_path, ending):
     """It is opened in a spreadsheet, and reckoned with there."""
     file = tmp_path / f"out.{ending}"
-    code, out, _ = measure("2026-10", "-o", str(file))
+    code, out, err = measure("2026-10", "-o", str(file))
+    assert "已写入" in err
     assert (code, out) == (0, "")
     rows = [dict(row.cells) for row in read_sheet(file).rows]
     assert len(rows) == 1

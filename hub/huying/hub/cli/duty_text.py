@@ -36,8 +36,16 @@ _KIND_WORDS: Final = {1: "town", 2: "shared", 3: "admitted"}
 _REASON_WORDS: Final = {
     duty_pb2.DUTY_REASON_KIND_CATEGORY: ("category", "类别相符", "the category"),
     duty_pb2.DUTY_REASON_KIND_CATEGORY_GROUP: ("category_group", "类别的大类相符", "its group"),
-    duty_pb2.DUTY_REASON_KIND_ITEM_TITLE: ("item_title", "标题含事项名称", "the item's title"),
-    duty_pb2.DUTY_REASON_KIND_TITLE_WORD: ("title_word", "标题含关键词", "a word in the title"),
+    duty_pb2.DUTY_REASON_KIND_ITEM_TITLE: (
+        "item_title",
+        "类别或标题含事项名称",
+        "the item's title",
+    ),
+    duty_pb2.DUTY_REASON_KIND_TITLE_WORD: (
+        "title_word",
+        "类别或标题含关键词",
+        "a word in category or title",
+    ),
     duty_pb2.DUTY_REASON_KIND_TEXT_WORD: ("text_word", "事由含关键词", "a word in the text"),
 }
 

@@ -80,7 +80,7 @@ def measure(
     """考核指标:响应率、按时办结率、解决率、满意率等 · Measures of a month, both sides."""
     from huying.hub.desk import MEASURES
     from huying.node.cli.administer import ask_desk
-    from huying.node.cli.output import print_json
+    from huying.node.cli.output import count, print_json, print_note
     from huying.wire.v1 import measures_pb2
 
     wanted = measures_pb2.MeasureBy.Value(f"MEASURE_BY_{by.name}")
@@ -88,6 +88,8 @@ def measure(
     found = ask_desk(ctx, MEASURES, "Measure", request)
     if output is not None:
         _write(output, found, by)
+        rows = count(len(found.rows))
+        print_note(f"已写入 {output},{rows} 行", f"{rows} rows written")
     if as_json:
         print_json(_document(found, by))
     elif output is None:
@@ -154,7 +156,7 @@ def _text(value: Any, ratio: Any) -> str:
 
 
 def _print(found: measures_pb2.MeasureResponse, by: By) -> None:
-    from huying.node.cli.output import print_note, print_table
+    from huying.node.cli.output import print_note, print_tables
 
     columns = _columns(by, brief=True)
     headings = [_heading(by), *(column.heading for column in columns)]
@@ -162,7 +164,10 @@ def _print(found: measures_pb2.MeasureResponse, by: By) -> None:
         [f"{row.key} {row.name}".strip() or NONE, *(_text(*_value(row, c)) for c in columns)]
         for row in found.rows
     ]
-    print_table(headings, rows)
+    if not rows:
+        print_note(f"{found.sequencer} 在 {found.month} 没有可计的呼叫", "nothing to count here")
+        return
+    print_tables(headings, rows)
     stars, weight = found.satisfied_stars_min, found.rating_weight_percent
     print_note(
         f"满意为 {stars} 星及以上,评价占 {weight}%,规则第 {found.policy_version} 版",

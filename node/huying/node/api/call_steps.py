@@ -84,7 +84,7 @@ def _complete_dispatch(book: CallBook, known: KnownCall, dispatch: calls_pb2.Dis
     item = book.duty_item(known.sequencer, dispatch.duty_item)
     dispatch.duty_item = item.number  # as the list writes it
     dispatch.duty_version = item.version
-    if not dispatch.department:
+    if dispatch.department in ("", item.lead):  # another lead picks its own helpers
         dispatch.department = item.lead
         if not dispatch.co_handlers:
             dispatch.co_handlers.extend(item.co_handlers)
@@ -99,5 +99,10 @@ def _complete_merge(book: CallBook, known: KnownCall, merge: calls_pb2.Merge) ->
             Code.INVALID_ARGUMENT,
             f"merge.into: it is answered by {other.sequencer}; a call is merged into one of the"
             " same answering node",
+        )
+    if not other.state.is_open:
+        raise HuyingError(
+            Code.WRONG_STAGE,
+            f"merge.into: that call is {other.state.stage.name}; name one that goes on",
         )
     merge.into_caller = other.caller

@@ -41,7 +41,7 @@ def list_(
     category: Annotated[str, typer.Option(help="类别 · The category.")] = "",
     overdue: Annotated[bool, typer.Option("--overdue", help="已超时 · What ran out.")] = False,
     by: Annotated[
-        str, typer.Option("--by", help="排序 · newest, or deadline: what is due first.")
+        str, typer.Option("--by", help="排序 · newest, or deadline: open ones, as due.")
     ] = "newest",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="条数 · How many.")] = 100,
     page: Annotated[
@@ -51,7 +51,7 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """列出呼叫 · List calls. Works while the node is down."""
-    from huying.node.cli.call_document import call_document
+    from huying.node.cli.call_document import listed_document
     from huying.node.cli.call_show import print_listed
     from huying.node.cli.offline import open_reads
     from huying.node.cli.output import print_json, print_note
@@ -70,14 +70,14 @@ def list_(
     now_micros = time.time_ns() // 1000
     with open_reads(context.config(ctx)) as reads:
         found = reads.calls(wanted, limit, now_micros)
-    documents = [call_document(call, now_micros) for call in found.calls]
+    documents = [listed_document(call, now_micros) for call in found.calls]
     following = found.next_page_token.hex()
     if as_json:
         print_json({"calls": documents, "next_page": following or None})
         return
     print_listed(documents)
     if not documents:
-        print_note("没有这样的呼叫", "no such call here")
+        print_note("没有符合条件的呼叫", "no call here is like that")
     if following:
         print_note(f"还有更多:--page {following}", "there is more")
 

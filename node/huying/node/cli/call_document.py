@@ -9,7 +9,7 @@ from huying.common.codes import parse_origin
 from huying.node.cli.plain import enum_name, to_plain
 from huying.wire.v1 import api_pb2, calls_pb2, policy_pb2
 
-__all__ = ["call_document", "clock_document", "in_reading_order"]
+__all__ = ["call_document", "clock_document", "in_reading_order", "listed_document"]
 
 _TIMES = (
     "received_micros",
@@ -22,6 +22,15 @@ _TIMES = (
     "ended_micros",
 )
 _FLAGS = ("off_list", "assigned", "awaiting_supplement", "extension_asked")
+# What a list doesn't know: the fold of the steps says it, and a list reads none of them.
+_FOLDED = frozenset(
+    {
+        *("turn", "allowed", "co_handlers", "replied", "objected", "parties", "duty_item"),
+        *("clocks", "off_list", "assigned", "awaiting_supplement", "extension_asked"),
+        *("extensions", "void_count", "step_count", "merged_into", "merged_caller", "terms"),
+        *("missing_numbers", "event", "withheld", "steps"),
+    }
+)
 _COUNTS = ("objections", "extensions", "reworks", "reopens", "urges", "void_count", "step_count")
 
 
@@ -85,6 +94,12 @@ def call_document(call: api_pb2.CallView, now_micros: int = 0) -> dict[str, Any]
             }
         ),
     }
+
+
+def listed_document(call: api_pb2.CallView, now_micros: int = 0) -> dict[str, Any]:
+    """One call of a list: the keys of `call_document` that a list knows, no empty ones beside."""
+    document = call_document(call, now_micros)
+    return {name: value for name, value in document.items() if name not in _FOLDED}
 
 
 def clock_document(call: api_pb2.CallView, now_micros: int) -> dict[str, Any] | None:

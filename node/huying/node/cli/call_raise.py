@@ -146,6 +146,7 @@ def drafts(
     as_json: JsonOption = False,
 ) -> None:
     """列出待审签的草稿 · List the drafts that wait. Works while the node is down."""
+    from huying.node.cli.call_text import DRAFT_STATES, said
     from huying.node.cli.offline import open_reads
     from huying.node.cli.output import print_block, print_json, print_note
     from huying.wire.v1 import calls_pb2, feed_pb2
@@ -168,7 +169,7 @@ def drafts(
         print_json({"drafts": documents})
         return
     for one in documents:
-        print_block(f"{one['draft']}  {one['state']}", _draft_lines(one))
+        print_block(f"{one['draft']}  {said(DRAFT_STATES, one['state'])}", _draft_lines(one))
     if not documents:
         print_note("没有待审签的草稿", "no draft waits")
 
@@ -192,6 +193,7 @@ def _draft_document(record: bytes, time_micros: int, message: calls_pb2.CallDraf
 
 
 def _draft_lines(document: dict[str, Any]) -> list[str]:
+    from huying.node.cli.call_text import URGENCIES, said
     from huying.node.cli.output import when
 
     content = document["content"]
@@ -203,6 +205,24 @@ def _draft_lines(document: dict[str, Any]) -> list[str]:
             )
         )
     ]
+    # The principal decides by this list: the whole of what would be raised is in it.
+    lines += filter(None, [content.get("description")])
+    told = [
+        f"{label} {content[name]}"
+        for name, label in (
+            ("village", "村 village"),
+            ("grid", "网格 grid"),
+            ("event", "事件 event"),
+            ("actor", "经办 drafted by"),
+            ("contact_name", "联系人 contact"),
+            ("contact_phone", "电话 phone"),
+        )
+        if content.get(name)
+    ]
+    told += [f"附件 attached {each['name']}" for each in content.get("attachments", ())]
+    if urgency := content.get("urgency"):
+        told.insert(0, f"紧急 urgency {said(URGENCIES, urgency)}")
+    lines += told
     if document["decided_by"]:
         lines.append(
             f"审签 decided by {document['decided_by']} {document['reason'] or ''}".rstrip()

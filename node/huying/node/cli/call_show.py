@@ -12,6 +12,8 @@ from huying.node.cli.call_text import (
     ROLES,
     SUPERVISION,
     URGENCIES,
+    command_text,
+    rest_text,
     said,
     span_text,
     stage_text,
@@ -133,7 +135,8 @@ def _turn(document: dict[str, Any], names: _Names) -> str:
         "caller": f"{said(ROLES, 'caller')}, {_named(document['caller'], names)}",
     }[turn]
     allowed = document["allowed"].get(turn, ())
-    return f"{who}\n可做 may: {', '.join(allowed)}" if allowed else who
+    told = "、".join(command_text(step) for step in allowed)
+    return f"{who}\n可做 may: {told}" if told else who
 
 
 def _clock_text(clock: dict[str, Any] | None) -> str:
@@ -142,7 +145,7 @@ def _clock_text(clock: dict[str, Any] | None) -> str:
     name = said(CLOCKS, clock["clock"])
     left = clock["remaining_micros"]
     if clock["state"] == "paused":
-        rest = f", 剩余 left {span_text(left)}" if left else ""
+        rest = f", 剩余 left {rest_text(left)}" if left else ""
         return f"{name}: 已暂停 paused{rest}"
     until = f"至 until {when(clock['due_micros'])}"
     if left is None:
@@ -234,7 +237,8 @@ def _withheld(document: dict[str, Any], names: _Names) -> list[tuple[str, object
         told = f"{_RECORDS[record]}: {', '.join(listed)}"
         if state == "withheld":
             ask = document["call"] if record == "call" else document["content"].get("event", "")
-            told += f"\n保留在 withheld at {_named(home, names)},由其决定是否开放 · it decides:"
+            told += f"\n保留在 withheld at {_named(home, names)}"
+            told += "\n由其决定是否开放 · it decides who may see; ask with:"
             told += f"\nhuying disclosure request {ask}"
         rows.append((_STATES.get(state, state), told))
     return rows

@@ -11,6 +11,7 @@ __all__ = [
     "CLOCK_EVENTS",
     "CLOSED",
     "DECLINED",
+    "DRAFT_STATES",
     "PARTY_ROLES",
     "ROLES",
     "STAGES",
@@ -18,6 +19,8 @@ __all__ = [
     "SUPERVISION",
     "URGENCIES",
     "VOID_REASONS",
+    "command_text",
+    "rest_text",
     "said",
     "span_text",
     "stage_text",
@@ -106,6 +109,11 @@ SUPERVISION: Final[Mapping[str, str]] = {
     "listed": "挂牌督办",
     "interview": "约谈",
 }
+DRAFT_STATES: Final[Mapping[str, str]] = {
+    "waiting": "待审签",
+    "approved": "已审签",
+    "refused": "已退回",
+}
 CARDS: Final[Mapping[str, str]] = {"yellow": "黄牌", "red": "红牌"}
 DECLINED: Final[Mapping[str, str]] = {
     "legal_route": "应通过法定途径",
@@ -128,6 +136,17 @@ CLOCK_EVENTS: Final[Mapping[str, str]] = {
     "extended": "延长",
     "stopped": "停止",
 }
+# The commands that take a step, where they go by another name than the step.
+_COMMANDS: Final[Mapping[str, str]] = {
+    "off_list": "off-list",
+    "objection": "object",
+    "ruling": "rule",
+    "supplement_request": "ask-supplement",
+    "extension_request": "extend",
+    "extension_decision": "grant/refuse-extension",
+    "confirm": "confirm/reject",
+    "closure": "close",
+}
 _UNITS: Final = ((86_400, "天", "d"), (3600, "小时", "h"), (60, "分", "min"), (1, "秒", "s"))
 
 
@@ -147,6 +166,19 @@ def stage_text(stage: str) -> str:
 def step_name(step: str) -> str:
     """A step as the JSON document names it, in both languages."""
     return said(STEPS, step)
+
+
+def command_text(step: str) -> str:
+    """A step that may be taken: its name, and the commands of `huying call` that take it."""
+    return f"{STEPS.get(step, '')} {_COMMANDS.get(step, step)}".strip()
+
+
+def rest_text(micros: int) -> str:
+    """What is left of a clock that stands still, in hours: of working time no 24 are a day."""
+    minutes = micros // 60_000_000
+    hours, minutes = divmod(minutes, 60)
+    zh, en = f"{hours:,} 小时", f"{hours:,} h"
+    return f"{zh} {minutes} 分 · {en} {minutes} min" if minutes else f"{zh} · {en}"
 
 
 def span_text(micros: int) -> str:
@@ -201,7 +233,7 @@ def _mark_text(mark: dict[str, Any]) -> str:
     if due := mark.get("due_micros"):
         told += f", 至 until {when(due)}"
     if left := mark.get("remaining_micros"):
-        told += f", 剩余 left {span_text(left)}"
+        told += f", 剩余 left {rest_text(left)}"
     return told
 
 
@@ -285,6 +317,10 @@ def _party(content: _Content) -> list[str]:
     return [f"{content.get('code', '')} {said(PARTY_ROLES, content.get('role'))}"]
 
 
+def _off_list(content: _Content) -> list[str]:
+    return [f"批准 approved by {content.get('approved_by', '')}", content.get("reason", "")]
+
+
 def _outage(content: _Content) -> list[str]:
     from huying.node.cli.output import when
 
@@ -301,7 +337,7 @@ _TELLING: Final[Mapping[str, Callable[[_Content], list[str]]]] = {
     "took": _took,
     "admit": _plain("note"),
     "decline": _with_word("reason", DECLINED, "text"),
-    "off_list": _plain("approved_by", "reason"),
+    "off_list": _off_list,
     "dispatch": _dispatch,
     "accept": _plain(),
     "objection": _plain("reason"),

@@ -39,6 +39,7 @@ __all__ = [
     "print_note",
     "print_pairs",
     "print_table",
+    "print_tables",
     "readable",
     "when",
 ]
@@ -134,6 +135,26 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> No
     out.print()
     out.print(table)
     out.print()
+
+
+def print_tables(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table; one that is wider than the terminal as several, each with the first column."""
+    from rich.text import Text
+
+    room = console().width
+    columns = [
+        [Text(title.lstrip(">=").replace(" · ", "\n")), *(Text(clean(str(row[i]))) for row in rows)]
+        for i, title in enumerate(headings)
+    ]
+    first, *widths = (_widest(column, str.splitlines) + _GAP_COLUMNS for column in columns)
+    parts: list[list[int]] = [[]]
+    for place, width in enumerate(widths, start=1):
+        if parts[-1] and first + width + sum(widths[i - 1] for i in parts[-1]) > room:
+            parts.append([])
+        parts[-1].append(place)
+    for part in parts:
+        shown = [0, *part]
+        print_table([headings[i] for i in shown], [[row[i] for i in shown] for row in rows])
 
 
 def _fit(
