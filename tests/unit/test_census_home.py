@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from huying.common.effects import DraftEntry
 from huying.common.errors import Code
 from huying.common.limits import ASK_MONTHS_MAX, ASK_REFUSALS_MAX
 from huying.node import census_answers, census_count
+from huying.node.census_answers import CensusAnswers
 from huying.node.census_templates import shipped, template
 from huying.node.fsck import check
 from huying.wire.v1 import census_pb2, feed_pb2, records_pb2
@@ -95,6 +97,42 @@ def test_a_second_component_and_a_rebuilt_projection_answer_nothing_twice(
     assert network.answer() == 0
     assert network.size() == size + 80
     assert network.tally(COUNTY) == before
+
+
+def test_what_breaks_one_round_does_not_end_the_answers(
+    network: AskingNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A village that went silent for good after one defect would look as if it were offline."""
+    monkeypatch.setattr(census_answers, "GATHER_SECONDS", 0)
+    rounds: list[int] = []
+
+    async def broken_once(_self: CensusAnswers) -> int:
+        rounds.append(1)
+        if len(rounds) == 1:
+            raise RuntimeError("a defect")
+        done.set()
+        return 0
+
+    async def change(seen: int) -> int:
+        await asyncio.sleep(0)
+        return seen + 1
+
+    async def follow() -> None:
+        node = network.node(VILLAGE)
+        node.runtime.wait_change = change
+        component = CensusAnswers(node)
+        await component.start()
+        try:
+            async with asyncio.timeout(10):
+                await done.wait()
+        finally:
+            await component.stop()
+            node.reader.close()
+
+    done = asyncio.Event()
+    monkeypatch.setattr(CensusAnswers, "run_once", broken_once)
+    asyncio.run(follow())
+    assert len(rounds) == 2
 
 
 def test_a_register_that_hardly_changed_says_the_earlier_count_again(

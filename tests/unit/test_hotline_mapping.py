@@ -165,6 +165,7 @@ def test_a_wrong_cell_is_named_and_never_repeated(
     _, errors = order_of(tmp_path, {**ROW, **change})
     assert [(error.number, error.column) for error in errors] == [(7, column)]
     assert said in errors[0].what
+    assert "这一格不能用" not in errors[0].what, "the Chinese says as much as the English"
     assert not change[column] or change[column] not in errors[0].what
 
 
@@ -193,6 +194,7 @@ def test_a_value_that_means_nothing_is_empty(tmp_path: Path) -> None:
     assert order.contact_phone == ""
     _, errors = order_of(tmp_path, {**ROW, "p": "不详"}, text)
     assert [error.column for error in errors] == ["p"]
+    assert "不是电话号码" in errors[0].what
 
 
 NAMES = {TOWN: "义桥镇", VILLAGE: "义桥村", "370830102000": "南旺镇", "370830102200": "义桥村"}
@@ -207,7 +209,7 @@ NAMES = {TOWN: "义桥镇", VILLAGE: "义桥村", "370830102000": "南旺镇", "
         ('by = "code"', TOWN, TOWN),
         (f'[handler.table]\n"一片" = "{TOWN}"', "一片", TOWN),
         (f'default = "{TOWN}"\n[handler.table]\n"一片" = "{VILLAGE}"', "二片", TOWN),
-        ('by = "name"', "义桥村", "2 divisions have that name (370830102200, 370830108201…)"),
+        ('by = "name"', "义桥村", "同名(370830102200、370830108201…)"),
         ('by = "name"', "无此镇", "no division below this node has that name"),
         ('by = "code"', "义桥镇", "not a division code"),
         ('by = "code"', COUNTY, "must lie below"),
@@ -228,6 +230,7 @@ def test_the_handler_is_found_by_the_mappings_rule(
     else:
         assert [error.column for error in errors] == ["who"]
         assert expected in errors[0].what
+        assert "这一格不能用" not in errors[0].what
 
 
 def test_missing_columns_are_all_named_with_what_may_be_meant(tmp_path: Path) -> None:

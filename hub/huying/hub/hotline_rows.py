@@ -37,6 +37,14 @@ _ORDER_FIELD: Final = {
 _DATES: Final = ("created", "closed", "due")
 _IDS: Final = ("source_id", "contact_name", "contact_phone", "contact_address")  # never masked
 _JOINT: Final = " / "
+# What the core says of a field, by a part of it; see `huying.common.field_checks`.
+_CORE_ZH: Final = (
+    ("characters, ", "字数过多,请缩短"),
+    ("control character", "含有控制字符,请删除"),
+    ("not a phone number", "不是电话号码,只能有数字、空格和 + - ( ) # * 转"),
+    ("give one number", "过长,请只填一个号码"),
+    ("must lie below", "不在本节点辖区内"),
+)
 
 
 class Directory:
@@ -60,10 +68,14 @@ class Directory:
         """
         found = sorted(set(self._by_name.get(_plain(name), ())))
         if not found:
-            raise HuyingError(Code.INVALID_ARGUMENT, "no division below this node has that name")
+            raise HuyingError(
+                Code.INVALID_ARGUMENT,
+                "没有这个名称的下级单位 · no division below this node has that name",
+            )
         if len(found) > 1:
-            what = f"{len(found)} divisions have that name ({', '.join(found[:3])}…)"
-            raise HuyingError(Code.INVALID_ARGUMENT, f"{what}; put the town's name before it")
+            zh = f"有 {len(found)} 个单位同名({'、'.join(found[:3])}…),请在前面写上乡镇名"
+            en = f"{len(found)} divisions have that name; put the town's name before it"
+            raise HuyingError(Code.INVALID_ARGUMENT, f"{zh} · {en}")
         return found[0]
 
 
@@ -123,7 +135,9 @@ class RowReader:
     def _put(self, order: hotline_pb2.Order, field: str, text: str) -> None:
         name = _ORDER_FIELD.get(field, field)
         if not text and FIELDS[field]:
-            raise HuyingError(Code.INVALID_ARGUMENT, "empty; every order needs it")
+            raise HuyingError(
+                Code.INVALID_ARGUMENT, "空白,每张工单都要填 · empty; every order needs it"
+            )
         if field in _DATES:
             setattr(order, name, self._micros(text) if text else 0)
         elif field in _IDS:
@@ -146,7 +160,9 @@ class RowReader:
                     return round(seconds * 1e6)
         wanted = ", ".join(self._mapping.formats)
         raise HuyingError(
-            Code.INVALID_ARGUMENT, f"no date since 1970 in a format of the mapping ({wanted})"
+            Code.INVALID_ARGUMENT,
+            f"不是1970年以后的日期,或不合映射文件的格式({wanted})"
+            f" · no date since 1970 in a format of the mapping ({wanted})",
         )
 
     def _handler(self, value: str) -> str:
@@ -158,15 +174,22 @@ class RowReader:
         if rule.default:
             return rule.default
         if not value:
-            raise HuyingError(Code.INVALID_ARGUMENT, "empty, and the mapping has no default")
+            raise HuyingError(
+                Code.INVALID_ARGUMENT,
+                "空白,映射文件也没有 default · empty, and the mapping has no default",
+            )
         raise HuyingError(
-            Code.INVALID_ARGUMENT, "not in the mapping's [handler.table], which has no default"
+            Code.INVALID_ARGUMENT,
+            "不在映射文件的 [handler.table] 里,也没有 default"
+            " · not in the mapping's [handler.table], which has no default",
         )
 
     def _check(self, row: SheetRow, order: hotline_pb2.Order) -> list[RowError]:
         if order.ByteSize() > ENTRY_BYTES_MAX - _ROOM_BYTES:
-            what = f"over {ENTRY_BYTES_MAX - _ROOM_BYTES} bytes together; shorten the description"
-            return [RowError(row.number, "", _both(what))]
+            most = ENTRY_BYTES_MAX - _ROOM_BYTES
+            zh = f"整行超过 {most} 字节,请缩短诉求内容"
+            en = f"over {most} bytes together; shorten the description"
+            return [RowError(row.number, "", f"{zh} · {en}")]
         try:
             check_fields(order, self._directory.own)
         except HuyingError as error:
@@ -201,7 +224,9 @@ def _code(value: str) -> str:
     try:
         return parse_code(value, "handler")
     except HuyingError:
-        raise HuyingError(Code.INVALID_ARGUMENT, "not a division code of 12 digits") from None
+        raise HuyingError(
+            Code.INVALID_ARGUMENT, "不是12位区划代码 · not a division code of 12 digits"
+        ) from None
 
 
 def _row_error(row: SheetRow, column: str, error: HuyingError) -> RowError:
@@ -209,5 +234,8 @@ def _row_error(row: SheetRow, column: str, error: HuyingError) -> RowError:
 
 
 def _both(detail: str) -> str:
-    """A detail of the core, which is in English, under a Chinese heading."""
-    return f"这一格不能用 · {detail}"
+    """A detail in both languages; those of the core are in English alone."""
+    if " · " in detail:
+        return detail
+    zh = next((zh for en, zh in _CORE_ZH if en in detail), "这一格不能用")
+    return f"{zh} · {detail}"

@@ -66,6 +66,10 @@ class CensusAnswers:
                 # A node that recovers, or drains, answers later.
                 logs.say("questions_wait", code=error.code.name, detail=error.detail)
                 self._mark = None
+            except Exception as error:  # noqa: BLE001  # a defect must not end all answers
+                # Its words stay out of the log, since they may quote a record.
+                logs.say("questions_wait", code="UNKNOWN", detail=type(error).__name__)
+                self._mark = None
 
     async def run_once(self) -> int:
         """Answer what is open now; how many. Raises as the engine refuses to write."""
