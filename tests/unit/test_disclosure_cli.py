@@ -190,6 +190,9 @@ def test_a_purpose_can_not_pass_for_a_line_of_the_screen(desks: Desks) -> None:
     lines = desks.at(VILLAGE, "disclosure", "show", record).splitlines()
     assert ["等待" in line for line in lines if line.startswith("状态")] == [True]
     assert any(line.startswith(" ") and "已同意" in line for line in lines)
+    listed = desks.at(VILLAGE, "disclosure", "list", "--waiting").splitlines()
+    assert [line for line in listed if "已同意" in line and "用途" not in line] == []
+    assert any(line.split() == ["谁要", "who", "asks", DEPARTMENT] for line in listed)
 
 
 def test_who_asked_is_told_that_the_home_has_not_answered(desks: Desks) -> None:
@@ -322,6 +325,8 @@ def test_a_departments_key_is_its_nodes_alone(fresh: Desks) -> None:
     assert DEPARTMENT in fresh.at(VILLAGE, "department", "list")
     fresh.at(VILLAGE, "department", "add", "村委会", code=4)
     fresh.at(COUNTY, "department", "add", "", code=2)
+    fresh.at(COUNTY, "department", "add", "县民政局\n县公安局", code=2)
+    assert "one line" in fresh.error
     assert list(file.parent.iterdir()) == [file]
 
 

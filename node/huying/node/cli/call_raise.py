@@ -206,7 +206,8 @@ def _draft_lines(document: dict[str, Any]) -> list[str]:
         )
     ]
     # The principal decides by this list: the whole of what would be raised is in it.
-    lines += filter(None, [content.get("description")])
+    if about := content.get("description"):
+        lines.append(f"事由 about {' '.join(about.split())}")
     told = [
         f"{label} {content[name]}"
         for name, label in (

@@ -8,7 +8,14 @@ from typing import Any, Final
 
 from huying.common.errors import Code, HuyingError
 from huying.node.api.types import message_class, type_name
-from huying.node.cli.output import print_json, print_note, print_pairs, print_table, when
+from huying.node.cli.output import (
+    print_block,
+    print_json,
+    print_note,
+    print_pairs,
+    print_table,
+    when,
+)
 from huying.node.cli.plain import enum_name, to_plain
 from huying.wire.v1 import provision_pb2 as wire
 
@@ -198,28 +205,16 @@ def print_list(response: Any, *, as_json: bool) -> None:
         return
     if not found:
         print_note("没有这样的申请", "no such request here")
-    else:
-        print_table(
-            (
-                "=申请 · request",
-                "谁要 · who asks",
-                "要什么 · asks for",
-                "用途 · purpose",
-                "用到 · until",
-                "状态 · stage",
-            ),
-            [
-                (
-                    one["request"],
-                    one["department"],
-                    f"{one['type']}:" + "、".join(_field(name) for name in one["fields"]),
-                    one["purpose"],
-                    when(one["expires_micros"]),
-                    _stage(one),
-                )
-                for one in found
-            ],
+    for one in found:
+        pairs = (
+            ("谁要 who asks", one["department"]),
+            ("要什么 asks for", f"{one['type']}:{'、'.join(map(_field, one['fields']))}"),
+            ("用途 purpose", one["purpose"]),
+            ("用到 until", when(one["expires_micros"])),
         )
+        # On one line each: what another node wrote must not pass for a line of this one.
+        lines = (f"{label} {' '.join(value.split())}" for label, value in pairs)
+        print_block(f"{one['request']}  {_stage(one)}", lines)
     if following:
         print_note(f"还有更多:--page {following}", "there is more")
 
