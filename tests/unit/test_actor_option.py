@@ -24,7 +24,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     def keep(_ctx: Any, _topic: Any, _method: str, request: Any) -> Any:
         found.append(request)
-        raise HuyingError(Code.UNAVAILABLE, "nobody is there")
+        raise HuyingError(Code.NOT_FOUND, "nobody is there")
 
     for module in (administer, node_hotline, hub_hotline):
         monkeypatch.setattr(module, "ask_desk", keep)

@@ -21,6 +21,7 @@ from huying.common.field_checks import (
     masked_text,
     micros,
     of_bytes,
+    one_line,
     own_code,
     phone,
     record_id,
@@ -97,7 +98,7 @@ DESK_RULES: Final[Mapping[str, Mapping[str, Rule]]] = {
     },
     "DayPart": {"start_minute": Rule(upto(1440)), "stop_minute": required(upto(1440))},
     "Department": {
-        "name": required(short_text),
+        "name": required(one_line),
         "hpke_key": Rule(of_bytes(_HPKE_KEY_BYTES)),
         "duty_phone": Rule(phone),
         "generated": Rule(anything),

@@ -44,6 +44,7 @@ __all__ = [
     "matches",
     "micros",
     "of_bytes",
+    "one_line",
     "one_of",
     "own_code",
     "own_grid",
@@ -96,6 +97,13 @@ def characters(maximum: int) -> Check:
 
 short_text = characters(NAME_CHARACTERS_MAX)
 free_text = characters(TEXT_CHARACTERS_MAX)
+
+
+def one_line(field: str, value: str, code: str) -> None:
+    """A name, which stands in the middle of lines of other people's screens."""
+    short_text(field, value, code)
+    if not value.isprintable():
+        raise refuse(field, "holds a line end or a tab; write it on one line")
 
 
 def masked_text(field: str, value: str, code: str) -> None:
