@@ -357,7 +357,7 @@ def test_another_lead_than_the_items_is_taken_and_said(
     call = raised(served, category="道路", title="村口")
     done = huying(COUNTY, "call", "dispatch", call, "--item", "S1", "--department", "公路局")
     assert done.code == 0, done.err
-    assert "清单写明由 交通局 牵头,现派给 公路局" in done.err
+    assert "清单写明由 交通局 主办,现派给 公路局" in done.err
     found = dispatched(served, call)
     assert (found.department, found.duty_item) == ("公路局", "S1")
     assert not found.co_handlers

@@ -89,7 +89,7 @@ def dispatch(
         list[str] | None, typer.Option(help="协办部门,可多次 · A co-handler; repeat for more.")
     ] = None,
     item: Annotated[
-        str, typer.Option(metavar="NUMBER", help="职责清单条目 · The item of the duty list.")
+        str, typer.Option(metavar="NUMBER", help="职责清单事项 · The item of the duty list.")
     ] = "",
     suggested: Annotated[
         bool, typer.Option("--suggested", help="按清单建议的第一项 · By the item suggested first.")
@@ -103,7 +103,7 @@ def dispatch(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """派单 · Dispatch a call to a lead department and its helpers."""
+    """派单 · Dispatch a call to a lead department and its co-handlers."""
     from huying.hub.cli.duty_cited import cited_item
     from huying.wire.v1 import calls_pb2, policy_pb2
 

@@ -34,7 +34,7 @@ _VersionOption = Annotated[
     int, typer.Option(min=0, metavar="N", help="版本,默认现行 · Which; the one in force.")
 ]
 _KindOption = Annotated[
-    Kind | None, typer.Option(help="清单类型:乡镇、共担、准入 · Which of the three lists.")
+    Kind | None, typer.Option(help="类型:乡镇履行职责、配合履职、准入 · Which of the three lists.")
 ]
 _OutOption = Annotated[
     Path,
@@ -97,7 +97,7 @@ def import_(
 def list_(
     ctx: typer.Context,
     department: Annotated[
-        str, typer.Option(help="牵头或配合的部门 · A department, lead or co-handler.")
+        str, typer.Option(help="主办或协办的部门 · A department, lead or co-handler.")
     ] = "",
     kind: _KindOption = None,
     search: Annotated[str, typer.Option(metavar="TEXT", help="文字 · A text in it.")] = "",
@@ -166,7 +166,7 @@ def suggest(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """建议由谁牵头,并说明理由 · Suggest who leads, and say why."""
+    """建议由谁主办,并说明理由 · Suggest who leads, and say why."""
     from huying.hub.cli.duty_text import print_suggestions
     from huying.wire.v1 import duty_pb2
 

@@ -53,7 +53,7 @@ def cited_item(ctx: typer.Context, call: str, number: str, department: str) -> s
         )
     if department and item.lead and department != item.lead:
         print_note(
-            f"注意:清单写明由 {item.lead} 牵头,现派给 {department}",
+            f"注意:清单写明由 {item.lead} 主办,现派给 {department}",
             f"the list names {item.lead} as the lead",
         )
     return str(item.number)

@@ -108,7 +108,7 @@ def print_items(response: duty_pb2.ListDutyItemsResponse, *, as_json: bool) -> N
         print_note("没有这样的事项", "no such item")
         return
     print_table(
-        ("=编号 · number", "类型 · list", "事项 · item", "牵头 · lead", "配合 · co-handlers"),
+        ("=编号 · number", "类型 · list", "事项 · item", "主办 · lead", "协办 · co-handlers"),
         [
             (item.number, _kind(item), item.title, item.lead or "—", "、".join(item.co_handlers))
             for item in response.items
@@ -128,8 +128,8 @@ def print_item(response: duty_pb2.ShowDutyItemResponse, *, as_json: bool) -> Non
             ("编号 · number", item.number),
             ("类型 · list", _kind(item)),
             ("事项 · item", item.title),
-            ("牵头 · lead", item.lead or "—"),
-            ("配合 · co-handlers", "、".join(item.co_handlers) or "—"),
+            ("主办 · lead", item.lead or "—"),
+            ("协办 · co-handlers", "、".join(item.co_handlers) or "—"),
             ("呼叫类别 · categories", "、".join(item.categories) or "—"),
             ("关键词 · keywords", "、".join(item.keywords) or "—"),
             ("乡镇职责 · town's part", item.town_part or "—"),
@@ -181,9 +181,9 @@ def print_suggestions(response: duty_pb2.SuggestDutyResponse, *, as_json: bool) 
         print_note(list_name(response.list), f"{len(response.suggestions)} suggestions")
     for one in response.suggestions:
         item = one.item
-        lines = [f"牵头 lead: {item.lead or '—(乡镇履行,the town itself)'}"]
+        lines = [f"主办 lead: {item.lead or '—(乡镇履行,the town itself)'}"]
         if item.co_handlers:
-            lines.append(f"配合 co-handlers: {'、'.join(item.co_handlers)}")
+            lines.append(f"协办 co-handlers: {'、'.join(item.co_handlers)}")
         lines += [reason_text(reason) for reason in one.reasons]
         print_block(f"{item.number}  {item.title}  {one.points}", lines)
     if not response.suggestions:
