@@ -45,7 +45,7 @@ def run(args: list[str]) -> int:
     sizes = Sizes(options.households, options.requests, options.rate)
     console = _console(stderr=options.json)
     folder: Path = options.folder.absolute()
-    signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
+    _heed_signals()
     with _lock(folder):
         _clear(folder)
         fleet = Fleet(folder, NETWORK)
@@ -181,6 +181,15 @@ def _end_orphans(folder: Path) -> None:
             words = entry.read_bytes().split(b"\0")
             if ours & set(words) and b"run" in words:
                 os.kill(int(entry.parent.name), signal.SIGKILL)
+
+
+def _heed_signals() -> None:
+    """SIGINT and SIGTERM end the demo alike, also where a script started it in the background.
+
+    A shell makes such a job ignore SIGINT, and Python leaves it so.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @contextlib.contextmanager
