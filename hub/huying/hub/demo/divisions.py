@@ -19,7 +19,6 @@ class DivisionRow(NamedTuple):
     name: str
     level: int  # 3 county, 4 town, 5 village
     parent: str  # code
-    urban_rural_code: str  # 城乡分类代码, three digits; empty but for villages
 
 
 def read_divisions() -> dict[str, DivisionRow]:
@@ -32,7 +31,6 @@ def read_divisions() -> dict[str, DivisionRow]:
                 name=row["name"],
                 level=int(level(row["code"])),
                 parent=row["parent"],
-                urban_rural_code=row["urban_rural_code"],
             )
             for row in csv.DictReader(file)
         ]

@@ -52,7 +52,6 @@ class Request(NamedTuple):
     place: str  # kind of place
     street: str
     channel: str
-    resolution: str
 
     @property
     def department(self) -> str:
@@ -85,7 +84,6 @@ def read_requests() -> list[Request]:
                 place=row["place"],
                 street=row["street"],
                 channel=row["channel"],
-                resolution=row["resolution"],
             )
             for row in csv.DictReader(file)
         ]

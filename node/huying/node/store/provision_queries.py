@@ -30,8 +30,6 @@ _DEPARTMENTS: Final = DEPARTMENTS.c
 _DECISION_TYPE: Final = int(feed_pb2.RECORD_TYPE_PROVISION_DECISION)
 _RECEIPTS_SHOWN_MAX: Final = 1000  # of one provision; an honest one has a few
 
-Key = tuple[str, bytes, str]  # asker, record, home
-
 
 @dataclass(frozen=True, slots=True)
 class Told:
