@@ -85,6 +85,12 @@ class Desk:
             if (one.message.caller, one.message.call) == (caller, call)
         ]
 
+    def folding(self, sequencer: str, caller: str, call: bytes) -> Folding:
+        found = Folding()
+        for one in self.sequenced_steps(sequencer, caller, call):
+            found.add(one)
+        return found
+
     def received_micros(self, sequencer: str, caller: str, call: bytes) -> int:
         at = self.state(call, caller).received_at
         return 0 if at is None else self.written[at.index].time_micros

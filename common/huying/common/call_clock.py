@@ -37,6 +37,7 @@ __all__ = ["RuleBook", "Rules", "clock_marks", "is_due", "step_name", "terms_of"
 
 # Whose turn is the department's: they stand still, go on and end together.
 _ANSWER_CLOCKS: Final = (ClockKind.ANSWER, ClockKind.YELLOW, ClockKind.RED)
+_GENERATION_MAX: Final = 2**32 - 1  # what the field of a mark holds
 
 
 class RuleBook(Protocol):
@@ -147,7 +148,8 @@ class _Hand:
                 return
             due = period_end(self._calendar, self.now if since is None else since, period)
         before = self.state.clock(kind)
-        generation = 1 if before is None else before.generation + 1
+        # At the last one no clock begins any more: only an intruder can have written so many.
+        generation = 1 if before is None else min(before.generation + 1, _GENERATION_MAX)
         self._mark(kind, generation, calls_pb2.CLOCK_EVENT_STARTED, due=due)
 
     def stop(self, *kinds: ClockKind) -> None:

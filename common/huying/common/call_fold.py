@@ -72,6 +72,17 @@ class Folding:
     def __init__(self, state: CallState | None = None) -> None:
         self._state = state if state is not None else CallState()
         self._taken = set(self._state.taken)
+        self._aside: set[tuple[str, int]] = set()  # what the parties do not all hear of
+
+    def copy(self) -> Folding:
+        """Another one that goes on from here."""
+        found = Folding()
+        found._state, found._taken, found._aside = self._state, {*self._taken}, {*self._aside}
+        return found
+
+    def has_judged(self, origin: str, index: int) -> bool:
+        """Whether a took speaks of that entry, also one that was said aside."""
+        return (origin, index) in self._taken or (origin, index) in self._aside
 
     @property
     def state(self) -> CallState:
@@ -92,6 +103,7 @@ class Folding:
         if kind is None and not len(UnknownFieldSet(message)):
             return  # an internal note
         if is_aside(state, message):
+            self._aside.add((message.took.ref.origin, message.took.ref.index))
             return
         changes: Changes | None = None
         if kind == "took":

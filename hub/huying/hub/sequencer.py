@@ -8,7 +8,7 @@ first left. What time does to a call is reckoned here, once, and printed in the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -35,6 +35,7 @@ from huying.wire.v1 import calls_pb2, feed_pb2, policy_pb2
 __all__ = ["CallSequencer", "ProposalStore", "answer_draft", "dispatch_draft"]
 
 _CallKey = tuple[str, bytes]  # caller and id
+_NUMBER_MAX: Final = 2**32 - 1  # one that an intruder wrote with this node's key can't stop it
 _NOT_PLACED: Final = -1  # an index is given when a step is appended; nothing here depends on it
 
 
@@ -50,6 +51,10 @@ class ProposalStore(Protocol):
 
     def sequenced_steps(self, sequencer: str, caller: str, call: bytes) -> list[SequencedStep]:
         """Everything the sequencer wrote about that call, by epoch and index."""
+        ...
+
+    def folding(self, sequencer: str, caller: str, call: bytes) -> Folding:
+        """The fold over those steps, for the caller to go on with."""
         ...
 
     def received_micros(self, sequencer: str, caller: str, call: bytes) -> int:
@@ -86,16 +91,16 @@ class CallSequencer:
         drafts: list[DraftEntry] = []
         for proposal in pending:
             call = desk.call(proposal.caller, proposal.call)
-            if (proposal.origin, proposal.index) in call.taken:
+            if call.folding.has_judged(proposal.origin, proposal.index):
                 continue
-            state = call.folding.state
+            state = call.folding.latest
             approval = desk.in_force.approval_required
             verdict = judge(state, proposal.home, proposal.message, approval_required=approval)
             draft = took_draft(self._code, state, proposal, verdict, terms_of(desk.in_force))
             assert isinstance(draft.message, calls_pb2.CallStep)
             if not is_aside(state, draft.message):
                 desk.print(call, draft.message)
-            call.add(SequencedStep(_NOT_PLACED, draft.message))
+            call.add(draft.message)
             drafts.append(draft)
         return drafts
 
@@ -111,7 +116,7 @@ class CallSequencer:
             return (draft,)  # a note to the own office, or a proposal to another sequencer
         desk = _Desk(self._code, self._store, self._clock)
         call = desk.call(step.caller, step.call, before)
-        state = call.folding.state
+        state = call.folding.latest
         check_own_step(state, step)
         if kind == "timeout" and not is_due(state, step.timeout, desk.now_micros):
             raise HuyingError(Code.WRONG_STAGE, "timeout.clock: not due yet; it runs on")
@@ -132,21 +137,20 @@ class CallSequencer:
 class _Call:
     """One call, as far as it is written or about to be."""
 
-    def __init__(self, steps: Sequence[SequencedStep], about: Sequence[calls_pb2.CallStep]) -> None:
-        self.steps = list(steps)
-        self.unplaced = len(about)
+    def __init__(self, folding: Folding, written: Callable[[], list[SequencedStep]]) -> None:
+        self.folding = folding
+        self.unplaced: list[SequencedStep] = []
         self.received_micros: int | None = None  # read when it is needed
-        # What was said aside, too: the fold passes it over, but it is said only once.
-        self.taken: set[tuple[str, int]] = set()
-        self.folding = Folding()
-        for step in (*steps, *(SequencedStep(_NOT_PLACED, message) for message in about)):
-            self.add(step)
+        self._written = written
 
-    def add(self, step: SequencedStep) -> None:
+    def steps(self) -> list[SequencedStep]:
+        """All of them: read just where the state does not tell."""
+        return [*self._written(), *self.unplaced]
+
+    def add(self, message: calls_pb2.CallStep) -> None:
+        step = SequencedStep(_NOT_PLACED, message)
+        self.unplaced.append(step)
         self.folding.add(step)
-        if step.call_step.HasField("took"):
-            ref = step.call_step.took.ref
-            self.taken.add((ref.origin, ref.index))
 
 
 class _Desk:
@@ -169,13 +173,16 @@ class _Desk:
         """A call, with those of the drafts `before` that speak of it."""
         key = (caller, call)
         if key not in self._calls:
-            steps = self._store.sequenced_steps(self._code, caller, call)
-            self._calls[key] = _Call(steps, _about(before, key))
+            place = self._code, caller, call
+            found = _Call(self._store.folding(*place), lambda: self._store.sequenced_steps(*place))
+            for message in _about(before, key):
+                found.add(message)
+            self._calls[key] = found
         return self._calls[key]
 
     def print(self, call: _Call, step: calls_pb2.CallStep) -> None:
         """Number a step that comes next, and print what it does to the call's clocks."""
-        state = call.folding.state
+        state = call.folding.latest
         is_raise = step.took.HasField("raise")
         if is_raise:
             call.received_micros = self.now_micros
@@ -190,7 +197,7 @@ class _Desk:
             received_micros=0 if is_raise else call.received_micros,
             now_micros=self.now_micros,
         )
-        step.number = state.step_count + 1
+        step.number = min(state.step_count + 1, _NUMBER_MAX)
         del step.clocks[:]
         step.clocks.extend(marks)
         if step.HasField("dispatch") and not step.dispatch.deadline_micros:
@@ -229,17 +236,21 @@ def _complete_texts(call: _Call, step: calls_pb2.CallStep) -> None:
             step.unreviewed_text = step.answer.text
             step.answer.ClearField("text")
     elif step.HasField("review") and step.review.sent and not step.review.text:
-        for one in reversed(call.steps):
-            if one.call_step.HasField("answer"):
-                step.review.text = one.call_step.unreviewed_text
-                break
+        answers = (one.call_step for one in call.steps() if one.call_step.HasField("answer"))
+        *_, answer = answers  # in REVIEW there is one
+        if not answer.unreviewed_text:
+            raise HuyingError(
+                Code.INVALID_ARGUMENT,
+                "review.text: the answer's own text was erased or lost here; say it, or return it",
+            )
+        step.review.text = answer.unreviewed_text
 
 
 def _check_target(desk: _Desk, merge: calls_pb2.Merge, before: Sequence[DraftEntry]) -> None:
     """Raises HuyingError: NOT_FOUND, or WRONG_STAGE for a call that does not go on."""
     target = desk.call(merge.into_caller, merge.into, before)
-    state = target.folding.state
-    if not target.steps:
+    state = target.folding.latest
+    if not target.steps():
         raise HuyingError(Code.NOT_FOUND, "merge.into: this node answers no such call")
     if not _goes_on(state):
         raise HuyingError(
@@ -257,4 +268,4 @@ def _join(code: str, call: _Call, step: calls_pb2.CallStep) -> tuple[DraftEntry,
         raise HuyingError(
             Code.INVALID_ARGUMENT, "party: other steps of this call belong in another request"
         )
-    return complete_party(code, step, call.steps)
+    return complete_party(code, step, call.steps())

@@ -110,6 +110,10 @@ class FoldedCall:
         """The state; its `taken` is not kept up to date, for no column is made of it."""
         return self._folding.latest
 
+    def folding(self) -> Folding:
+        """The fold so far, for another to go on with."""
+        return self._folding.copy()
+
     def precedes(self, place: Place) -> bool:
         """Whether a step that stands at `place` comes after all that is folded here."""
         return self.last is None or place > self.last

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import Any, Final
 
 from sqlalchemy import Connection, and_, bindparam, delete, select, tuple_, update
 
 from huying.common.call_turns import Turn
-from huying.common.calls import Place, SequencedStep
+from huying.common.calls import Folding, Place, SequencedStep
 from huying.common.state import Applied
 from huying.node.store.call_fold import (
     FOLDED_NAMES,
@@ -113,6 +114,13 @@ class CallProjection:
     def forget(self) -> None:
         """Fold each call anew at its next step: what was written has been undone, or changed."""
         self._kept.clear()
+
+    def folding(self, sequencer: str, caller: str, call: bytes) -> Folding:
+        """The fold over what the sequencer wrote of a call, as far as it was applied."""
+        kept = self._kept.get((call, caller))
+        if kept is None or kept[0] != sequencer:
+            return fold_call(self._connection, call, caller, sequencer).folding()
+        return kept[1].folding()
 
     def apply(self, applied: Sequence[Applied], *, settle: bool = True) -> None:
         """Bring the tables up to date. Entries of other types are passed over.
@@ -240,7 +248,9 @@ class CallProjection:
             step = SequencedStep(entry.index, _message(entry), entry.epoch)
             folded.add(step, number(entry.head.time_micros))
         self._write(key, sequencer, folded)
-        self._put_turns(key, sequencer, [turn for turn in folded.turns if turn not in before])
+        # Turns are only added, and keep their places.
+        pairs = zip_longest(folded.turns, before)
+        self._put_turns(key, sequencer, [new for new, old in pairs if new != old])
 
     def _refold(self, key: _CallKey, sequencer: str) -> None:
         folded = fold_call(self._connection, *key, sequencer)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
+from huying.common.calls import Folding
 from huying.common.records import STATEMENT_TYPES
 from huying.common.state import Applied
 from huying.node.store.call_projection import CallProjection
@@ -79,6 +80,10 @@ class Projections:
     def forget(self) -> None:
         """Keep nothing in memory of what the tables say: see `CallProjection.forget`."""
         self._calls.forget()
+
+    def folding(self, sequencer: str, caller: str, call: bytes) -> Folding:
+        """See `CallProjection.folding`."""
+        return self._calls.folding(sequencer, caller, call)
 
     def settle_calls(self) -> None:
         """What `apply` without `settle` left to do."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine
 
+from huying.common.calls import Folding
 from huying.common.errors import Code
 from huying.common.spans import Span
 from huying.common.state import Applied, FeedState, Missing, StoredCheckpoint, StoredEntry
@@ -241,6 +242,12 @@ class SqlStore(Reader):
         assert self._writing, "a write outside a transaction"
         with translated():
             self._projections.apply(applied)
+
+    def folding(self, sequencer: str, caller: str, call: bytes) -> Folding:
+        """See `huying.hub.sequencer.ProposalStore`."""
+        assert self._writing, "what is not committed yet counts, too"
+        with translated():
+            return self._projections.folding(sequencer, caller, call)
 
 
 def _create_private(path: Path) -> None:
