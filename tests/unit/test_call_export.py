@@ -10,16 +10,18 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from huying.common.errors import ADVICE, Code, HuyingError
 from huying.common.note import VerifierKey
 from huying.hub.cli import app
+from huying.hub.sequencer import CallSequencer
 from huying.node.cli.call_verify import verify_folder
 from huying.node.cli.main import execute
 from tests.unit.served_network import ServedNetwork
-from tests.unit.tiny_network import COUNTY, NETWORK, TOWN, VILLAGE
+from tests.unit.tiny_network import COUNTY, NETWORK, TOWN, VILLAGE, step
 
 PHONE = "13800000000"
 
@@ -269,6 +271,27 @@ def test_a_step_that_is_left_out_leaves_a_gap_in_the_numbers(
     edit(folder, drop)
     with refusal(Code.EXPORT_TAMPERED, "is step 4; the sequencer's step 3 is missing"):
         verify(folder, *keys.values())
+
+
+def test_a_number_that_comes_again_is_named_and_no_forgery(
+    served: ServedNetwork, run: Callable[..., None], keys: dict[str, str], tmp_path: Path
+) -> None:
+    """A county that lost steps counts on from less, until a party gives them back."""
+    from huying.wire.v1 import api_pb2, calls_pb2
+
+    with served.client(TOWN) as town:
+        request = api_pb2.RaiseCallRequest(call=calls_pb2.Call(category="道路", title="井盖"))
+        call = town.raise_call(request).call
+    run(COUNTY, "admit", call.hex())
+    again = step(call, note=calls_pb2.Note(text="已联系"), number=1)
+    with mock.patch.object(CallSequencer, "complete", return_value=(again,)):
+        served.thread.run(served.runtimes[COUNTY].append([again]))
+    run(COUNTY, "dispatch", call.hex(), "--department", "交通局")
+    run(COUNTY, "export", call.hex(), "-o", str(tmp_path / "call"))
+    report = verify(tmp_path / "call", *keys.values())
+    (named,) = report["repeated_numbers"]
+    assert named.startswith("entries/370830000000-e1-")
+    assert report["steps"] == 3
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_what_was_undone_is_in_no_ones_fold(network, monkeypatch):
         county.replica, "commit", mock.Mock(side_effect=HuyingError(Code.DISK_FULL, "full"))
     )
     admit = step(call, admit=calls_pb2.Admit())
-    effects = county.step([Append("lost", [admit, step(call, note=calls_pb2.Note(text="x"))])])
+    effects = county.step([Append("lost", (admit, step(call, note=calls_pb2.Note(text="x"))))])
     (answer,) = (one for one in effects if isinstance(one, Appended))
     assert answer.error is not None
     monkeypatch.undo()

@@ -5,7 +5,8 @@
    the entry's commitments. An entry of a feed whose key is not given is counted as unverified; the
    sequencer's must all be verified, since the state follows from them.
 3. Each entry is about this call, and stands where call.json says.
-4. The sequencer's steps count 1, 2, 3, … without a gap, and no two have one number.
+4. The sequencer's steps count 1, 2, 3, … without a gap. One that has a number again is named: after
+   a loss the sequencer may have counted on from less, before the others gave back what they held.
 5. Folding them again gives the state in call.json.
 """
 
@@ -78,7 +79,7 @@ def verify_folder(
     _check_checkpoints(entries)
     _check_subject(index, entries)
     steps = _sequenced(entries, sequencer)
-    _check_numbers(steps)
+    repeated = _check_numbers(steps)
     state = state_document(fold(step for step, _ in steps))
     _compare_state(index["state"], state)
     unverified = [entry for entry in entries if not entry.verified]
@@ -94,6 +95,7 @@ def verify_folder(
         ],
         "feeds": _feeds(entries),
         "steps": max((step.call_step.number for step, _ in steps), default=0),
+        "repeated_numbers": repeated,
         "stage": state["stage"],
         "state": state,
         # Nobody signed these two.
@@ -237,8 +239,10 @@ def _sequenced(entries: Sequence[_Entry], sequencer: str) -> list[tuple[Sequence
     return sorted(found, key=lambda one: one[0].place)
 
 
-def _check_numbers(steps: Sequence[tuple[SequencedStep, str]]) -> None:
+def _check_numbers(steps: Sequence[tuple[SequencedStep, str]]) -> list[str]:
+    """The files of steps whose number was there before. Raises EXPORT_TAMPERED for a gap."""
     expected = 1
+    repeated = []
     for step, file in steps:
         number = step.call_step.number
         if not number:
@@ -247,8 +251,9 @@ def _check_numbers(steps: Sequence[tuple[SequencedStep, str]]) -> None:
             gap = str(expected) if number == expected + 1 else f"{expected} to {number - 1}"
             raise tampered(f"{file}: is step {number}; the sequencer's step {gap} is missing")
         if number < expected:
-            raise tampered(f"{file}: is step {number}, which was there before")
-        expected = number + 1
+            repeated.append(file)
+        expected = max(expected, number + 1)
+    return repeated
 
 
 def _compare_state(claimed: Any, folded: Any, path: str = "state") -> None:
@@ -297,6 +302,7 @@ def print_report(report: dict[str, Any]) -> None:
             ("应答方 · sequencer", report["sequencer"]),
             ("环节 · stage", stage_text(report["stage"])),
             ("步骤 · steps", f"1–{report['steps']},无缺号 · no gap"),
+            *(("重号 · number again", file) for file in report["repeated_numbers"]),
             *(
                 (
                     "数据流 · feed",
