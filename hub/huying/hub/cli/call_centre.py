@@ -16,9 +16,9 @@ from huying.node.cli.call_options import (
     RequestOption,
     UrgencyOption,
     choose,
-    parse_deadline,
     take_step,
 )
+from huying.node.cli.typed import parse_time
 
 __all__ = ["COMMANDS"]
 
@@ -116,7 +116,7 @@ def dispatch(
     word = calls_pb2.Dispatch(
         department=department,
         co_handlers=co_handler or [],
-        deadline_micros=parse_deadline(deadline) if deadline else 0,
+        deadline_micros=parse_time(deadline, "--deadline") if deadline else 0,
         urgency=choose(policy_pb2.Urgency, urgency, "--urgency"),
         duty_item=item,
     )

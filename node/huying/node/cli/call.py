@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from huying.common.errors import Code, HuyingError
 from huying.node.cli import call_export, call_raise, call_town, context
 from huying.node.cli.call_options import CallArgument, JsonOption
+from huying.node.cli.typed import parse_page
 
 if TYPE_CHECKING:
     from huying.wire.v1 import api_pb2
@@ -65,7 +65,7 @@ def list_(
         category=category,
         overdue=overdue,
         order=_named(api_pb2.CallOrder, by, "--by"),
-        page_token=_token(page),
+        page_token=parse_page(page),
     )
     now_micros = time.time_ns() // 1000
     with open_reads(context.config(ctx)) as reads:
@@ -80,13 +80,6 @@ def list_(
         print_note("没有符合条件的呼叫", "no call here is like that")
     if following:
         print_note(f"还有更多:--page {following}", "there is more")
-
-
-def _token(page: str) -> bytes:
-    try:
-        return bytes.fromhex(page)
-    except ValueError:
-        raise HuyingError(Code.INVALID_ARGUMENT, "--page: hex") from None
 
 
 def _named(enum: Any, name: str, option: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -27,7 +26,6 @@ __all__ = [
     "UrgencyOption",
     "attachments",
     "choose",
-    "parse_deadline",
     "print_step",
     "request_bytes",
     "take_step",
@@ -145,15 +143,3 @@ def choose(enum: Any, text: str, option: str) -> Any:
         known = ", ".join(name.replace("_", "-") for name, number in names.items() if number)
         raise HuyingError(Code.INVALID_ARGUMENT, f"{option}: one of {known}")
     return names[wanted]
-
-
-def parse_deadline(text: str) -> int:
-    """Unix microseconds of an ISO 8601 time; without a zone it is this machine's.
-
-    Raises HuyingError(INVALID_ARGUMENT).
-    """
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise HuyingError(Code.INVALID_ARGUMENT, "--deadline: a time as 2026-01-31T17:00") from None
-    return int(at.astimezone().timestamp() * 1e6)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -12,6 +11,7 @@ import typer
 from huying.common.errors import Code, HuyingError
 from huying.node.cli import context
 from huying.node.cli.context import JsonOption
+from huying.node.cli.typed import parse_page, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,10 +190,7 @@ def list_(
     from huying.node.cli.disclosure_text import print_list
     from huying.wire.v1 import provision_pb2
 
-    try:
-        token = bytes.fromhex(page)
-    except ValueError:
-        raise HuyingError(Code.INVALID_ARGUMENT, "--page: hex") from None
+    token = parse_page(page)
     asked = provision_pb2.ListProvisionsRequest(waiting=waiting, limit=limit, page_token=token)
     print_list(_ask(ctx, "ListProvisions", asked), as_json=as_json)
 
@@ -245,7 +242,7 @@ def ledger(
     """提供台账:申请、决定、查看、销毁,留存三年 · Every provision, kept for three years."""
     from huying.node.cli.disclosure_text import print_ledger
 
-    print_ledger(_pages(ctx, _at(since, "--since") if since else 0), output, as_json=as_json)
+    print_ledger(_pages(ctx, parse_time(since, "--since") if since else 0), output, as_json=as_json)
 
 
 def _pages(ctx: typer.Context, since_micros: int) -> Iterator[Any]:
@@ -271,22 +268,7 @@ def parse_until(text: str) -> tuple[int, int]:
     """
     if found := _LASTS.fullmatch(text):
         return 0, int(found[1]) * _SECONDS[found[2]] * 1_000_000
-    return _at(text, "--expires", ", or 2d, 6h, 30m"), 0
-
-
-def _at(text: str, option: str, others: str = "") -> int:
-    """Unix microseconds of an ISO 8601 time; without a zone it is this machine's.
-
-    `others` says what else the option takes. Raises HuyingError(INVALID_ARGUMENT).
-    """
-    try:
-        at = datetime.fromisoformat(text).astimezone(UTC)
-        micros = int(at.timestamp() * 1e6)
-    except (ValueError, OverflowError, OSError):
-        micros = 0
-    if micros <= 0:
-        raise HuyingError(Code.INVALID_ARGUMENT, f"{option}: a time as 2026-12-31T17:00{others}")
-    return micros
+    return parse_time(text, "--expires", ", or 2d, 6h, 30m"), 0
 
 
 def _only_department(ctx: typer.Context) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from huying.common.errors import Code, HuyingError
 from huying.node.cli import context
 from huying.node.cli.context import JsonOption
+from huying.node.cli.typed import parse_time
 
 __all__ = ["RecordArgument", "register"]
 
@@ -81,7 +80,7 @@ def disclose(
     purpose: Annotated[str, typer.Option(metavar="TEXT", help="用途 · What for.")],
     expires: Annotated[
         str,
-        typer.Option(metavar="TIME", help="到期,如 2026-12-31 或带时分 · UTC; none: never."),
+        typer.Option(metavar="TIME", help="到期,如 2026-12-31 或带时分 · Until when; for ever."),
     ] = "",
     authority: Annotated[str, typer.Option(metavar="TEXT", help="依据 · By which decision.")] = "",
     *,
@@ -101,7 +100,7 @@ def disclose(
         fields=field,
         readers=to,
         purpose=purpose,
-        expires_micros=_micros(expires),
+        expires_micros=parse_time(expires, "--expires") if expires else 0,
         authority=authority,
     )
     found = administer(ctx, "Disclose", request)
@@ -111,15 +110,3 @@ def disclose(
     print_pairs(
         [("披露令 · statement", f"{found.origin} #{found.index}"), ("给 · to", " ".join(to))]
     )
-
-
-def _micros(text: str) -> int:
-    if not text:
-        return 0
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        raise HuyingError(
-            Code.INVALID_ARGUMENT, "--expires: a date or a time as in ISO 8601, e.g. 2026-12-31"
-        ) from None
-    return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1e6)

@@ -12,6 +12,7 @@ from huying.common.errors import Code, HuyingError
 from huying.node.cli import context
 from huying.node.cli.administer import ask_desk
 from huying.node.cli.context import JsonOption
+from huying.node.cli.typed import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -205,8 +206,9 @@ def export(
     from huying.node.sheets import write_table
     from huying.wire.v1 import hotline_pb2 as pb
 
+    since_micros = parse_time(since, "--since") if since else 0
     request = pb.ListOrdersRequest(
-        source=source, filter=pb.ORDER_FILTER_RESULT, since_micros=_since(since)
+        source=source, filter=pb.ORDER_FILTER_RESULT, since_micros=since_micros
     )
     rows = (_export_row(order) for order in _pages(ctx, request))
     try:
@@ -318,18 +320,6 @@ def _status_name(view: hotline_pb2.OrderView) -> str:
     from huying.wire.v1 import hotline_pb2 as pb
 
     return str(enum_name(pb.OrderStatus.DESCRIPTOR, view.status))
-
-
-def _since(text: str) -> int:
-    if not text:
-        return 0
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        raise HuyingError(
-            Code.INVALID_ARGUMENT, "--since: a time such as 2026-01-31 or 2026-01-31T08:30"
-        ) from None
-    return max(0, int(when.astimezone().timestamp() * 1e6))
 
 
 def _iso(micros: int) -> str:

@@ -11,6 +11,7 @@ import typer
 from huying.common.errors import Code, HuyingError
 from huying.node.cli import context
 from huying.node.cli.context import JsonOption
+from huying.node.cli.typed import parse_page
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -237,7 +238,7 @@ def list_(
         parse_code(home, "--home")
     if grid:
         parse_grid(grid, "--grid")
-    token = _page_token(page)
+    token = parse_page(page)
     with open_reads(context.config(ctx)) as reads:
         found = reads.records(type_number(type_), home, grid, limit, token)
     documents = [record_document(record) for record in found.records]
@@ -272,12 +273,3 @@ def _print_listed(document: dict[str, Any]) -> None:
             )
         ],
     )
-
-
-def _page_token(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise HuyingError(
-            Code.INVALID_ARGUMENT, "--page: hex, as the page before gave it"
-        ) from None
