@@ -17,6 +17,7 @@ from huying.common.errors import Code, HuyingError
 from huying.common.limits import TIMER_RETRY_SECONDS
 from huying.hub import timers
 from huying.hub.outage import Outage, OutageLog
+from huying.hub.sequencer import CallSequencer
 from huying.hub.timers import Firing, Timers, outage_draft, timeout_draft
 from huying.wire.v1 import calls_pb2
 from tests.unit.served_network import ServedNetwork
@@ -227,6 +228,27 @@ def test_a_call_that_is_refused_for_good_keeps_no_other_waiting(served, monkeypa
     assert machine.fire() == 1
 
 
+def test_a_call_that_trips_a_fault_of_our_own_stops_no_other_clock(served, monkeypatch):
+    """Nobody knows which call will; the first one that is due would else be the last ever."""
+    bad, good = received(served), received(served)
+    served.network.clock.seconds += DAY
+    complete = CallSequencer.complete
+
+    def trip(sequencer, draft, before=()):
+        if call_of(draft) == bad:
+            raise ValueError("a fault")
+        return complete(sequencer, draft, before)
+
+    monkeypatch.setattr(CallSequencer, "complete", trip)
+    machine = Machine(served)
+    assert machine.fire() == 1
+    assert len(steps_of(served, good, "timeout")) == 1
+    monkeypatch.undo()
+    served.network.clock.seconds += TIMER_RETRY_SECONDS
+    assert machine.fire() == 1
+    assert len(steps_of(served, bad, "timeout")) == 1
+
+
 def test_an_outage_is_written_once_for_each_call_that_runs(served):
     """Asked again after a crash, the same steps are found under the same ids."""
     running, ended = handling(served), received(served)
@@ -298,3 +320,30 @@ def test_the_steps_of_an_outage_are_asked_for_before_the_node_starts_anything_el
 
     assert served.thread.run(start()) == asked
     assert sorted(map(call_of, runtime.drafts)) == sorted(calls if asked else [])
+
+
+def test_a_defect_in_one_look_does_not_end_all_clocks(served, monkeypatch):
+    """The component goes on; a task that died in silence would let every window stay open."""
+    monkeypatch.setattr(timers, "TIMER_POLL_SECONDS", 0)
+    runtime = Asked("live")
+    config, clock = served.configs[COUNTY], served.network.clock
+    node: Any = SimpleNamespace(config=config, runtime=runtime, clock=clock)
+
+    async def look_twice() -> None:
+        again = asyncio.Event()
+        looks = iter((ValueError("a fault"), None))
+
+        async def look(_: Timers) -> int:
+            fault = next(looks, None)
+            if fault is not None:
+                raise fault
+            again.set()
+            return 0
+
+        monkeypatch.setattr(Timers, "run_once", look)
+        component = Timers(node)
+        await component.start()
+        await asyncio.wait_for(again.wait(), 5)
+        await component.stop()
+
+    served.thread.run(look_twice())

@@ -36,8 +36,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Firing", "Timers", "outage_draft", "timeout_draft", "timers_component"]
 
-# What says that a step is out of place, and nothing of the node.
-_OUT_OF_PLACE: Final = (Code.WRONG_STAGE, Code.NOT_A_PARTY, Code.INVALID_ARGUMENT, Code.BAD_RECORD)
+# What says that a step is out of place, and nothing of the node; or that one call trips a fault of
+# our own, for which the others must not wait.
+_OUT_OF_PLACE: Final = (
+    Code.WRONG_STAGE,
+    Code.NOT_A_PARTY,
+    Code.INVALID_ARGUMENT,
+    Code.BAD_RECORD,
+    Code.ENTRY_TOO_LARGE,
+    Code.UNKNOWN,
+)
 
 
 class _Key(NamedTuple):
@@ -233,6 +241,9 @@ class Timers:
             except HuyingError as error:
                 # A node that recovers, drains or has no room tries again: nothing is lost by it.
                 self._say_waiting(error)
+            except Exception as error:  # noqa: BLE001  # a defect must not end all clocks
+                # Its words stay out of the log, since they may quote a record.
+                self._say_waiting(HuyingError(Code.UNKNOWN, type(error).__name__))
             await asyncio.sleep(TIMER_POLL_SECONDS)
 
     async def run_once(self) -> int:
