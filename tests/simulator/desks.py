@@ -88,14 +88,14 @@ class Desks:
             caller,
             content,
             Fate(
-                objects=chance.random() < 0.12,
+                objects=chance.random() < 0.18,
                 upheld=chance.random() < 0.5,
-                asks=chance.random() < 0.12,
-                reopens=chance.random() < 0.08,
+                asks=chance.random() < 0.15,
+                reopens=chance.random() < 0.12,
                 rates=chance.random() < 0.1,
-                merges=chance.random() < 0.12,
+                merges=chance.random() < 0.15,
                 withdraws_at=chance.choice(stages) if chance.random() < 0.1 else None,
-                joins=joins if chance.random() < 0.12 else "",
+                joins=joins if chance.random() < 0.2 else "",
             ),
         )
 
