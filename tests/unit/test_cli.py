@@ -26,7 +26,6 @@ from huying.common.records import REGISTRY
 from huying.common.tlog_proof import format_proof, pack_extra, parse_proof, unpack_extra
 from huying.hub.cli import app
 from huying.node.cli import output
-from huying.node.cli.call_options import parse_deadline
 from huying.node.cli.main import build_app, execute
 from huying.node.cli.plain import from_plain, parse_fields, to_plain
 from huying.node.cli.status import _feed_row, _print
@@ -902,10 +901,3 @@ def test_a_field_given_twice_is_refused() -> None:
     """The last one would win, silently."""
     with pytest.raises(HuyingError, match="given once"):
         parse_fields(records_pb2.Event, ["category=a", "category=b"])
-
-
-def test_a_deadline_is_a_time() -> None:
-    """Microseconds since 1970, of a time with or without a zone."""
-    assert parse_deadline("2026-01-31T17:00+08:00") == 1_769_850_000_000_000
-    with pytest.raises(HuyingError):
-        parse_deadline("tomorrow")

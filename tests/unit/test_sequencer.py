@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from huying.common.call_drafts import answer_draft, dispatch_draft
+from huying.common.call_drafts import step_draft
 from huying.common.call_state import ClockKind, ClockStatus
 from huying.common.calls import CallStage, VoidReason
 from huying.common.effects import DraftEntry
@@ -100,16 +100,17 @@ def test_the_first_life_through_the_sequencer():
     desk = Desk()
     desk.raise_()
     for act in (
-        lambda: dispatch_draft(COUNTY, desk.state(), ONE, department=LEAD),
-        lambda: answer_draft(COUNTY, desk.state(), ONE, text="已修复"),
+        {"dispatch": {"department": LEAD}},
+        {"answer": {"department": LEAD, "text": "已修复"}},
         None,
-        lambda: answer_draft(COUNTY, desk.state(), ONE, text="已换管"),
+        {"answer": {"department": LEAD, "text": "已换管"}},
     ):
         if act is None:
             desk.propose(confirm={"resolved": False})
             assert desk.state().stage is CallStage.UNRESOLVED
         else:
-            desk.append(*desk.sequencer.complete(act()))
+            drafted = step_draft(COUNTY, COUNTY, desk.state(), step_of(**act))
+            desk.append(*desk.sequencer.complete(drafted))
     assert desk.propose(confirm={"resolved": True}).accepted
     state = desk.state()
     assert (state.stage, state.void_count) == (CallStage.CONFIRMED, 0)

@@ -27,32 +27,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from huying.common.call_state import CallStage, CallState, ClockKind, ClockState, ClockStatus
 from huying.common.working_time import WORKING_UNITS, after, period_end, remaining, working_time
 from huying.wire.v1 import calls_pb2, policy_pb2
 
-__all__ = ["RuleBook", "Rules", "clock_marks", "is_due", "step_name", "terms_of"]
+__all__ = ["Rules", "clock_marks", "is_due", "step_name", "terms_of"]
 
 # Whose turn is the department's: they stand still, go on and end together.
 _ANSWER_CLOCKS: Final = (ClockKind.ANSWER, ClockKind.YELLOW, ClockKind.RED)
 _GENERATION_MAX: Final = 2**32 - 1  # what the field of a mark holds
-
-
-class RuleBook(Protocol):
-    """The rules in the sequencer's own feed; read inside the transaction that writes the step."""
-
-    def policy(self, version: int | None) -> policy_pb2.Policy:
-        """That version, or the one in force for None; version 0 is the one that is shipped.
-
-        A version that is not there is answered by the newest one below it.
-        """
-        ...
-
-    def calendar(self) -> policy_pb2.Calendar:
-        """The newest; the shipped one where none was written."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

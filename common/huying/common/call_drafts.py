@@ -22,8 +22,6 @@ from huying.common.records import check_write, default_to
 from huying.wire.v1 import calls_pb2, feed_pb2, policy_pb2
 
 __all__ = [
-    "answer_draft",
-    "dispatch_draft",
     "raise_draft",
     "step_draft",
     "took_draft",
@@ -66,40 +64,6 @@ def step_draft(
         check_proposal(state, code, step)
     parties = (step.caller, village or state.village, *state.joined)
     return _step_entry(code, step, parties, request_id)
-
-
-def dispatch_draft(
-    code: str,
-    state: CallState,
-    call: bytes,
-    *,
-    department: str,
-    co_handlers: tuple[str, ...] = (),
-    deadline_micros: int = 0,
-    actor: str = "",
-    request_id: bytes = b"",
-) -> DraftEntry:
-    """派单: the sequencer `code` names the lead department. Raises as `step_draft` does."""
-    dispatch = calls_pb2.Dispatch(
-        department=department, co_handlers=co_handlers, deadline_micros=deadline_micros
-    )
-    step = calls_pb2.CallStep(call=call, caller=state.caller, actor=actor, dispatch=dispatch)
-    return step_draft(code, code, state, step, request_id=request_id)
-
-
-def answer_draft(
-    code: str,
-    state: CallState,
-    call: bytes,
-    *,
-    text: str,
-    actor: str = "",
-    request_id: bytes = b"",
-) -> DraftEntry:
-    """答复: the lead department's answer, written by the sequencer. Raises as `step_draft` does."""
-    answer = calls_pb2.Answer(department=state.department, text=text)
-    step = calls_pb2.CallStep(call=call, caller=state.caller, actor=actor, answer=answer)
-    return step_draft(code, code, state, step, request_id=request_id)
 
 
 def took_draft(

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from huying.common.call_clock import Rules, clock_marks, is_due, terms_of
-from huying.common.call_drafts import answer_draft, dispatch_draft, took_draft
+from huying.common.call_drafts import took_draft
 from huying.common.call_parties import complete_party
 from huying.common.calls import (
     PROPOSALS,
@@ -32,7 +32,7 @@ from huying.common.ports import Clock
 from huying.common.records import default_to
 from huying.wire.v1 import calls_pb2, feed_pb2, policy_pb2
 
-__all__ = ["CallSequencer", "ProposalStore", "answer_draft", "dispatch_draft"]
+__all__ = ["CallSequencer", "ProposalStore"]
 
 _CallKey = tuple[str, bytes]  # caller and id
 _NUMBER_MAX: Final = 2**32 - 1  # one that an intruder wrote with this node's key can't stop it
@@ -62,11 +62,14 @@ class ProposalStore(Protocol):
         ...
 
     def policy(self, sequencer: str, version: int | None = None) -> policy_pb2.Policy:
-        """That version of its policy, or the one in force; see `RuleBook`."""
+        """That version of its policy, or the one in force for None; version 0 is the shipped one.
+
+        A version that is not there is answered by the newest one below it.
+        """
         ...
 
     def calendar(self, sequencer: str) -> policy_pb2.Calendar:
-        """Its newest calendar; see `RuleBook`."""
+        """Its newest calendar; the shipped one where none was written."""
         ...
 
 

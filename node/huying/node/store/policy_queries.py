@@ -39,7 +39,9 @@ class PolicyQueries(Queries):
     """`sequencer` is a division code."""
 
     def policy(self, sequencer: str, version: int | None = None) -> policy_pb2.Policy:
-        """That version, or the one in force; see `huying.common.call_clock.RuleBook`.
+        """That version, or the one in force for None; version 0 is the shipped one.
+
+        A version that is not here is answered by the newest one below it.
 
         Raises HuyingError(CORRUPT) where a stored one does not parse.
         """
