@@ -219,6 +219,8 @@ def _assert_nothing_doubled(entries, totals):
     events: Counter = Counter()
     steps: Counter = Counter()
     raised: Counter = Counter()
+    reviews: Counter = Counter()
+    answers: Counter = Counter()
     for entry in entries:
         if entry.type == feed_pb2.RECORD_TYPE_EVENT:
             event = records_pb2.Event.FromString(entry.message)
@@ -231,12 +233,16 @@ def _assert_nothing_doubled(entries, totals):
             if kind == "took":
                 steps[step.took.ref.origin, step.took.ref.index] += 1
                 assert step.took.accepted
+            elif kind == "review":
+                reviews[step.call] += 1
             elif kind in ("answer", "confirm"):
+                answers[step.call] += kind == "answer"
                 text = step.answer.text or step.confirm.comment
                 steps[entry.home, step.call, kind, text] += 1
             else:
                 steps[entry.home, step.call, kind] += 1
     assert set(events.values()) == set(steps.values()) == set(raised.values()) == {1}
+    assert reviews == answers
     assert len(raised) == totals["raised"]
     settled = [key for key in events if key[1] == records_pb2.EVENT_STATUS_SETTLED]
     assert len(settled) == totals["settled"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -96,9 +97,19 @@ class NodeApi:
         return await self._call(self._stub.DecideDraft, request)
 
     async def ask(self, topic: Topic, method: str, request: Any) -> Any:
-        """One method of a topic of the desk. Raises HuyingError."""
+        """One method of a topic of the desk. Raises HuyingError.
+
+        A node that has just started is asked again until it may write.
+        """
         stub = getattr(topic.generated("_grpc"), f"{topic.name}Stub")(self._channel)
-        return await self._call(getattr(stub, method), request)
+        deadline = time.monotonic() + CALL_SECONDS
+        while True:
+            try:
+                return await self._call(getattr(stub, method), request)
+            except HuyingError as error:
+                if error.code is not Code.BUSY or time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def take_step(self, step: calls_pb2.CallStep) -> api_pb2.CallStepResponse:
         """A step of a call. Raises HuyingError."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Coroutine
 from typing import Any, Final
 
@@ -43,7 +44,10 @@ _ANSWERS: Final = (
     "已联系报告人说明情况,列入本周处理计划并先行采取临时措施。",
     "经核查已整改到位,后续加强巡查。",
 )
-_SECOND_ANSWER: Final = "已再次到场,更换处理办法,现场确认解决。"
+_LATER_ANSWERS: Final = (
+    "已再次到场,更换处理办法,现场确认解决。",
+    "已会同乡镇复查,落实长效措施,问题不再反复。",
+)
 _TYPES: Final = (feed_pb2.RECORD_TYPE_CALL_STEP, feed_pb2.RECORD_TYPE_PROVISION_DECISION)
 
 
@@ -58,7 +62,7 @@ class CountyCentre:
         self._canaries = canaries
         self._duties = duties
         self._fates = fates
-        self._answered: set[bytes] = set()
+        self._answers: Counter[bytes] = Counter()  # by call
         self._confirmed: set[bytes] = set()
         self._reopened: set[bytes] = set()
         self._looking: dict[bytes, asyncio.Event] = {}  # provisions, by record id
@@ -253,8 +257,10 @@ class CountyCentre:
         """答复: the scripted responder of the department."""
         call = await self._api.get_call(call_id)
         event = call.content.event
-        again = call_id in self._answered
-        text = _SECOND_ANSWER if again else _ANSWERS[int(len(_ANSWERS) * share(event, "answer"))]
+        again = self._answers[call_id]
+        text = _ANSWERS[int(len(_ANSWERS) * share(event, "answer"))]
+        if again:
+            text = _LATER_ANSWERS[again - 1]
         step = calls_pb2.CallStep(
             call=call_id,
             actor=_RESPONDER,
@@ -264,7 +270,7 @@ class CountyCentre:
         if not again:
             self._canaries.plant(step, self._api.code)
         await self._api.take_step(step)
-        self._answered.add(call_id)
+        self._answers[call_id] += 1
         self._story.count("answered_again" if again else "answered")
         self._say(event, call.department, f"答复 answers: {text}")
 

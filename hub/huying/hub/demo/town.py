@@ -108,7 +108,8 @@ class TownClerk:
             confirm=calls_pb2.Confirm(
                 resolved=resolved,
                 satisfaction=stars,
-                comment="已解决" if resolved else "现场仍未解决,请再处理",
+                comment=f"第 {self._answers[step.call]} 次回访:"
+                + ("已解决" if resolved else "现场仍未解决,请再处理"),
             ),
             internal_note="电话回访",
         )
