@@ -16,6 +16,7 @@ from huying.node.cli.main import build_app, execute
 
 if TYPE_CHECKING:
     from huying.node.app import Additions
+    from huying.node.services import Component, Node
 
 __all__ = ["additions", "app", "main"]
 
@@ -44,7 +45,6 @@ def app() -> typer.Typer:
 
 def additions() -> Additions:
     """What a hub adds to a node: the sequencer, its timers, metrics and desk."""
-    from huying.hub.call_metrics import call_metrics_component
     from huying.hub.desk import HUB_TOPICS
     from huying.hub.sequencer import CallSequencer
     from huying.hub.timers import timers_component
@@ -52,9 +52,18 @@ def additions() -> Additions:
 
     return Additions(
         sequencer=CallSequencer,
-        components=(timers_component, call_metrics_component),
+        components=(timers_component, _call_metrics),
         topics=HUB_TOPICS,
     )
+
+
+def _call_metrics(node: Node) -> Component | None:
+    """What Prometheus scrapes of calls; its client is loaded just where metrics are served."""
+    if node.config.metrics.listen is None:
+        return None
+    from huying.hub.call_metrics import call_metrics_component
+
+    return call_metrics_component(node)
 
 
 def demo(ctx: typer.Context) -> None:

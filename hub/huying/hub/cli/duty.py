@@ -11,7 +11,7 @@ import typer
 from huying.common.limits import SUGGESTIONS_MAX
 from huying.node.cli import context
 from huying.node.cli.context import JsonOption
-from huying.node.sheets.importing import OnError
+from huying.node.on_error import OnError
 
 __all__ = ["group"]
 

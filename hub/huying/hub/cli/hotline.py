@@ -16,7 +16,7 @@ from huying.node.cli import hotline as node_hotline
 from huying.node.cli.administer import ask_desk
 from huying.node.cli.context import JsonOption
 from huying.node.cli.hotline import ActorOption, OrderArgument
-from huying.node.sheets import OnError
+from huying.node.on_error import OnError
 
 if TYPE_CHECKING:
     from huying.hub.hotline_import import ErrorFile, Totals

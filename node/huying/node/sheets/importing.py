@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterator
 from typing import Final
 
 from huying.common.limits import ROW_ERRORS_MAX
+from huying.node.on_error import OnError
 from huying.node.sheets.errors import RowError, SheetError
 from huying.node.sheets.reading import Sheet, SheetRow
 
@@ -14,13 +14,6 @@ __all__ = ["Import", "OnError"]
 
 _STOPPED: Final = "表格有误,没有导入任何内容 · rows are at fault; nothing was imported"
 _NOTHING: Final = "没有一行可以导入 · there is no row that could be imported"
-
-
-class OnError(enum.StrEnum):
-    """What a faulty row does to the others."""
-
-    SKIP = "skip"  # good rows are kept
-    STOP = "stop"  # all or nothing
 
 
 class Import:
