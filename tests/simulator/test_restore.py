@@ -101,6 +101,28 @@ def test_a_restored_machine_gets_back_what_anybody_held_and_lists_the_rest(
     run_restored(3_000_000 + len(victims), victims, fate)
 
 
+@pytest.mark.parametrize("first", [7_000_000, 7_000_001])
+def test_calls_read_the_same_after_a_county_went_on_without_what_a_town_held(first: int) -> None:
+    """It judges proposals a second time, and says so under numbers that it used before.
+
+    When the town is back with the first judgement, that one counts, at every node.
+    """
+    with a_loss(first, (COUNTY,), "kept") as (workload, loss, ledger):
+        world = workload.world
+        (line,) = (line for line in world.lines if line.child == TOWNS[1])
+        world.cut(line)
+        write_on(workload, first + 1)
+        world.run_until(world.time + 45.0)
+        county = world.nodes[COUNTY].engine
+        assert county is not None
+        assert county.state == "live"
+        world.mend(line)
+        run_until_level(world, workload)
+        world.run_until(world.time + SETTLE_SECONDS)
+        restore.check_all(workload, ledger, loss)
+        oracles.check_calls(workload)
+
+
 def test_a_seeded_loss_is_made_good(loss_seed: int) -> None:
     """Any of the machines, any fate of the mark, and now and then nobody to ask for a while."""
     chance = random.Random(f"loss {loss_seed}")
