@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from huying.hub.cli import call_centre, call_department, duty, hotline, measure, policy
-from huying.node.cli.main import build_app, execute
+from huying.node.cli.main import build_app, execute, is_run
 
 if TYPE_CHECKING:
     from huying.node.app import Additions
@@ -23,11 +22,15 @@ __all__ = ["additions", "app", "main"]
 
 def main() -> None:
     """Entry point of the distribution's console script."""
-    sys.exit(execute(app(), sys.argv[1:]))
+    arguments = sys.argv[1:]
+    chosen = build_app(find_additions=additions, only_run=True) if is_run(arguments) else app()
+    sys.exit(execute(chosen, arguments))
 
 
 def app() -> typer.Typer:
     """The whole application."""
+    from huying.hub.cli import call_centre, call_department, duty, hotline, measure, policy
+
     whole = build_app(
         commands={"call": (*call_centre.COMMANDS, *call_department.COMMANDS)},
         find_additions=additions,

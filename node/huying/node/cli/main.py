@@ -6,6 +6,7 @@ command that needs them, so that help, and commands that need no node, answer at
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,39 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from huying.common.errors import EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, Code, HuyingError
-from huying.node.cli import (
-    ask,
-    backup,
-    bundle,
-    call,
-    config,
-    department,
-    disclosure,
-    doctor,
-    erase,
-    feed,
-    fsck,
-    init,
-    join,
-    key,
-    rebuild,
-    record,
-    recover,
-    rehome,
-    restore,
-    roster,
-    run,
-    status,
-    subject,
-    watch,
-)
+from huying.node.cli import run
 from huying.node.cli.context import DEFAULT_CONFIG, Settings
 from huying.node.cli.output import print_error, print_note
 
 if TYPE_CHECKING:
     from huying.node.app import Additions
 
-__all__ = ["build_app", "execute"]
+__all__ = ["build_app", "execute", "is_run"]
 
 _HELP = """
 呼应节点:记录、呼叫与数据流,一切皆可验证。
@@ -58,33 +34,15 @@ One node of a Huying network: its records, its calls, its signed feed.
 退出码:2 输入或配置,3 对方,4 数据,5 请求,6 本节点。
 Exit codes: 2 input or configuration, 3 a peer, 4 data, 5 the request, 6 this node.
 """
+# Modules of this package: each adds a command, or makes a group.
 _COMMANDS: Final = (
-    init,
-    join,
-    rehome,
-    status,
-    recover,
-    fsck,
-    doctor,
-    backup,
-    restore,
-    rebuild,
-    erase,
-    watch,
-    ask,
+    *("init", "join", "rehome", "status", "recover", "fsck", "doctor", "backup", "restore"),
+    *("rebuild", "erase", "watch", "ask"),
 )
-_GROUPS: Final = {
-    "record": record,
-    "call": call,
-    "feed": feed,
-    "bundle": bundle,
-    "roster": roster,
-    "key": key,
-    "subject": subject,
-    "disclosure": disclosure,
-    "department": department,
-    "config": config,
-}
+_GROUPS: Final = (
+    *("record", "call", "feed", "bundle", "roster", "key", "subject", "disclosure"),
+    *("department", "config"),
+)
 # The base of what is wrong with how a command is used. Typer takes it from Click, or from a copy
 # of Click that it brings along, and names it under neither name of its own.
 _USAGE_ERROR: Final[type[Exception]] = typer.BadParameter.__mro__[1]
@@ -95,8 +53,10 @@ _EXIT_BROKEN_PIPE = 141
 def build_app(
     commands: Mapping[str, Sequence[tuple[str, Callable[..., None]]]] | None = None,
     find_additions: Callable[[], Additions | None] = lambda: None,
+    *,
+    only_run: bool = False,
 ) -> typer.Typer:
-    """The node's commands.
+    """The node's commands; just `run` where no other is wanted (see `is_run`).
 
     A hub adds groups to what this returns, and `commands`, each with its name, to the node's own
     groups, by theirs.
@@ -112,14 +72,31 @@ def build_app(
     )
     app.callback()(_options)
     run.register(app, find_additions)
-    for module in _COMMANDS:
-        module.register(app)
-    for name, module in _GROUPS.items():
-        group = module.group()
+    if only_run:
+        return app
+    for name in _COMMANDS:
+        _module(name).register(app)
+    for name in _GROUPS:
+        group = _module(name).group()
         for added, command in (commands or {}).get(name, ()):
             group.command(name=added)(command)
         app.add_typer(group, name=name)
     return app
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"huying.node.cli.{name}")
+
+
+def is_run(arguments: Sequence[str]) -> bool:
+    """Whether these arguments run the node: for months, so it loads no other command."""
+    words = iter(arguments)
+    for word in words:
+        if word in ("--config", "-c"):
+            next(words, None)
+        elif not word.startswith("--config="):
+            return word == "run"
+    return False
 
 
 def execute(app: typer.Typer, arguments: Sequence[str]) -> int:
