@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from huying.common.errors import Code, HuyingError
-from huying.common.limits import HEARTBEAT_SECONDS
+from huying.common.limits import HEARTBEAT_SECONDS, OUTAGE_DAYS_MAX
 from huying.hub.outage import HEARTBEAT_FILE, OUTAGE_FILE, Outage, OutageLog
 
 MINUTE = 60_000_000
@@ -61,6 +61,17 @@ def test_a_clock_that_was_set_back_is_no_outage(log):
     assert log.due(NOW - 60 * MINUTE) is None
     assert log.due(NOW - 31 * MINUTE) is None
     assert log.due(NOW) == Outage(NOW - 31 * MINUTE, NOW)
+
+
+@pytest.mark.parametrize("days", [9_000, OUTAGE_DAYS_MAX + 1, -9_000])
+def test_a_clock_that_is_years_off_ends_and_extends_nothing(log, days):
+    """A machine whose battery is empty starts in another year, and is set right a minute later."""
+    log.due(NOW)
+    with pytest.raises(HuyingError, match="set the clock") as caught:
+        log.due(NOW + days * 24 * 60 * MINUTE)
+    assert caught.value.code is Code.CONFIG
+    assert log.due(NOW + MINUTE) is None
+    assert log.due(NOW + 31 * MINUTE) == Outage(NOW + MINUTE, NOW + 31 * MINUTE)
 
 
 def test_a_note_of_an_outage_that_does_not_read_stops_the_timers_and_says_so(log, tmp_path):

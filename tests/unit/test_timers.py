@@ -309,7 +309,8 @@ def test_the_steps_of_an_outage_are_asked_for_before_the_node_starts_anything_el
     OutageLog(config.data_dir, 60.0).beat(int(served.network.clock.seconds * 1e6))
     served.network.clock.seconds += DAY
     runtime = Asked(state)
-    node: Any = SimpleNamespace(config=config, runtime=runtime, clock=served.network.clock)
+    reader, clock = served.readers[COUNTY], served.network.clock
+    node: Any = SimpleNamespace(config=config, runtime=runtime, clock=clock, reader=reader)
 
     async def start() -> int:
         component = Timers(node)
@@ -327,7 +328,8 @@ def test_a_defect_in_one_look_does_not_end_all_clocks(served, monkeypatch):
     monkeypatch.setattr(timers, "TIMER_POLL_SECONDS", 0)
     runtime = Asked("live")
     config, clock = served.configs[COUNTY], served.network.clock
-    node: Any = SimpleNamespace(config=config, runtime=runtime, clock=clock)
+    reader = served.readers[COUNTY]
+    node: Any = SimpleNamespace(config=config, runtime=runtime, clock=clock, reader=reader)
 
     async def look_twice() -> None:
         again = asyncio.Event()
@@ -347,3 +349,25 @@ def test_a_defect_in_one_look_does_not_end_all_clocks(served, monkeypatch):
         await component.stop()
 
     served.thread.run(look_twice())
+
+
+def test_a_node_whose_clock_is_years_off_serves_and_lets_no_clock_run_out(served):
+    """What a wrong clock ends stays ended; and a county that does not start helps nobody."""
+    received(served)
+    clock = served.network.clock
+    runtime, reader = Asked("live"), served.readers[COUNTY]
+    node: Any = SimpleNamespace(
+        config=served.configs[COUNTY], runtime=runtime, clock=clock, reader=reader
+    )
+    OutageLog(node.config.data_dir, 60.0).beat(int(clock.seconds * 1e6))
+    clock.seconds += 9_000 * DAY
+
+    async def start() -> None:
+        component = Timers(node)
+        await component.start()
+        with pytest.raises(HuyingError, match="set the clock"):
+            await component.run_once()
+        await component.stop()
+
+    served.thread.run(start())
+    assert runtime.drafts == []

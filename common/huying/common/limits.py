@@ -142,6 +142,7 @@ TIMER_POLL_SECONDS: Final = 2.0  # between two looks for clocks that ran out
 TIMER_BATCH_STEPS_MAX: Final = 100  # written in one transaction; each folds a call
 TIMER_RETRY_SECONDS: Final = 60.0  # before a call whose step was out of place is looked at again
 HEARTBEAT_SECONDS: Final = 30.0  # between two touches of the file that an outage is told by
+OUTAGE_DAYS_MAX: Final = 92  # of a longer gap of it the machine's clock is suspected
 DEPARTMENT_LABELS_MAX: Final = 200  # departments with metrics of their own; the rest are one
 
 # Backups and sealed copies (docs/BACKUP.md).

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from huying.common.errors import Code, HuyingError
-from huying.common.limits import HEARTBEAT_SECONDS
+from huying.common.limits import HEARTBEAT_SECONDS, OUTAGE_DAYS_MAX
 from huying.node.folders import sync_folder
 from huying.node.store.database import translated
 
@@ -32,6 +32,7 @@ _LABEL: Final = "huying/outage/v1"
 _LINE: Final = re.compile(rf"{_LABEL} ([0-9]{{1,19}}) ([0-9]{{1,19}})\n")
 _FILE_BYTES_MAX: Final = 200
 _NANOS_PER_MICRO: Final = 1000
+_MICROS_PER_DAY: Final = 86_400_000_000
 
 
 class Outage(NamedTuple):
@@ -53,12 +54,21 @@ class OutageLog:
         """The outage whose calls are to be extended now, or None; and the heartbeat goes on.
 
         The same one is given until it is `settled`. Called while the node can write. Raises
-        HuyingError(CORRUPT) where what was written down does not read.
+        HuyingError(CORRUPT) where what was written down does not read, and CONFIG where the gap is
+        so long, forth or back, that the clock is more likely wrong: nothing that is written by a
+        wrong clock can be taken back. The heartbeat stays, so that all goes on once it is right.
         """
         written = self._written()
         if written is not None:
             return written
         last = self._last_beat()
+        if last is not None and abs(now_micros - last) > OUTAGE_DAYS_MAX * _MICROS_PER_DAY:
+            days = (now_micros - last) // _MICROS_PER_DAY
+            raise HuyingError(
+                Code.CONFIG,
+                f"{self._heartbeat} is of {days} days ago, by this machine's clock: set the clock, "
+                f"or, if it is right, remove the file; up to {OUTAGE_DAYS_MAX} days are an outage",
+            )
         if last is not None and now_micros - last >= self._threshold_micros:
             found = Outage(last, now_micros)
             self._write(found)

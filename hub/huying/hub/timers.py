@@ -218,12 +218,19 @@ class Timers:
         """See `services.Component`. Called before any link opens."""
         begun: tuple[Outage, asyncio.Future[list[int]]] | None = None
         if self._can_write(starting=True):
-            outage = await asyncio.to_thread(self._log.due, self._now_micros())
+            outage = await self._found_at_start()
             if outage is not None:
                 writes = await self._begin(outage)
                 await asyncio.sleep(0)  # the engine's queue has them before any link brings a step
                 begun = outage, writes
         self._task = asyncio.create_task(self._run(begun))
+
+    async def _found_at_start(self) -> Outage | None:
+        try:
+            return await asyncio.to_thread(self._log.due, self._now_micros())
+        except HuyingError as error:
+            self._say_waiting(error)  # no clock is looked at before it is mended; the node serves
+            return None
 
     async def stop(self) -> None:
         """See `services.Component`."""
