@@ -78,11 +78,13 @@ class AskingNetwork(LateNetwork):
         """The village goes through its questions; how many it answered."""
 
         async def once() -> int:
-            component = CensusAnswers(self.node(VILLAGE))
+            node = self.node(VILLAGE)
+            component = CensusAnswers(node)
             try:
                 return await component.run_once()
             finally:
                 await component.stop()
+                node.reader.close()
 
         return asyncio.run(once())
 

@@ -17,6 +17,8 @@ from huying.common.spans import Span
 from huying.node import logs
 from huying.node.retention import DAY_SECONDS, Retention, batches, days_by_type, next_run, overdue
 from huying.node.settings import RetentionSection
+from huying.node.store.database import sqlite_url
+from huying.node.store.reader import FileReader
 from huying.wire.v1 import feed_pb2, records_pb2
 from tests.unit.late_network import EVERYBODY, PHONE, LateNetwork, late_network
 from tests.unit.tiny_network import VILLAGE, event, identity, put
@@ -81,6 +83,7 @@ def test_the_job_erases_at_every_holder_once(network: LateNetwork, monkeypatch) 
         ),
         clock=network.clock,
         runtime=EngineRuntime(network),
+        reader=FileReader(sqlite_url(network.files[VILLAGE])),
     )
     job = Retention(node)  # type: ignore[arg-type]
     monkeypatch.setattr(logs, "say", lambda *_, **__: None)
@@ -90,6 +93,7 @@ def test_the_job_erases_at_every_holder_once(network: LateNetwork, monkeypatch) 
             return [await job.run_once(), await job.run_once()]
         finally:
             await job.stop()
+            node.reader.close()
 
     assert asyncio.run(two_nights()) == [1, 0]
     network.wait()

@@ -18,8 +18,6 @@ from prometheus_client.registry import Collector
 
 from huying.common.call_state import CallStage
 from huying.common.limits import DEPARTMENT_LABELS_MAX, LIST_ENTRIES_MAX
-from huying.node.store.database import sqlite_url
-from huying.node.store.reader import FileReader
 from huying.wire.v1 import calls_pb2, feed_pb2
 
 if TYPE_CHECKING:
@@ -150,21 +148,20 @@ def _stage(stage: int) -> str:
 
 
 class _Registered:
-    """The collector's reader lives as long as the node serves."""
+    """Puts the collector beside the node's own."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._reader = FileReader(sqlite_url(node.config.database_file))
 
     async def start(self) -> None:
         feeds = self._node.runtime.status().feeds
         origin = self._node.facts.origin
         size = next((feed.size for feed in feeds if feed.origin == origin), 0)
         code = self._node.config.node.code
-        self._node.collectors.append(CallCollector(code, origin, self._reader, size))
+        self._node.collectors.append(CallCollector(code, origin, self._node.reader, size))
 
     async def stop(self) -> None:
-        self._reader.close()
+        """The reader is the node's."""
 
 
 def call_metrics_component(node: Node) -> Component | None:

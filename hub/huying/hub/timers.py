@@ -27,8 +27,6 @@ from huying.common.record_keys import keyed
 from huying.hub.outage import Outage, OutageLog
 from huying.node import logs
 from huying.node.background import end_task
-from huying.node.store.database import sqlite_url
-from huying.node.store.reader import FileReader
 from huying.wire.v1 import calls_pb2, feed_pb2
 
 if TYPE_CHECKING:
@@ -206,9 +204,8 @@ class Timers:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._reader = FileReader(sqlite_url(node.config.database_file))
         code = node.config.node.code
-        self._firing = Firing(code, self._reader, node.runtime.append, node.clock)
+        self._firing = Firing(code, node.reader, node.runtime.append, node.clock)
         minutes = node.config.calls.outage_minutes
         self._log = OutageLog(node.config.data_dir, minutes * 60.0)
         self._silent_until = float("-inf")
@@ -235,7 +232,6 @@ class Timers:
     async def stop(self) -> None:
         """See `services.Component`."""
         await end_task(self._task)
-        self._reader.close()
 
     async def _run(self, begun: tuple[Outage, asyncio.Future[list[int]]] | None) -> None:
         while True:

@@ -59,8 +59,8 @@ __all__ = [
     "serve",
 ]
 
-# Of this node's code, its store and its clock.
-SequencerFactory = Callable[[str, "SqlStore", "Clock"], "Sequencer"]
+# Of this node's code, its store and its clock; None where the node answers nobody.
+SequencerFactory = Callable[[str, "SqlStore", "Clock"], "Sequencer | None"]
 ComponentFactory = Callable[[Node], Component | None]
 
 
@@ -134,6 +134,9 @@ async def serve(
 
     Raises as `run`. Whatever had been opened before a failing start is closed again.
     """
+    from huying.node.store.database import sqlite_url
+    from huying.node.store.reader import FileReader
+
     logs.say("node_starting", code=config.node.code, name=config.node.name, file=str(config.file))
     clock = SystemClock()
     renewal.complete_tls(config.keys_dir)
@@ -170,10 +173,13 @@ async def serve(
         )
         stack.push_async_callback(steward.stop)
         await steward.start()
+        reader = FileReader(sqlite_url(config.database_file))
+        stack.callback(reader.close)
         node = Node(
             config=config,
             facts=facts,
             runtime=runtime,
+            reader=reader,
             clock=clock,
             enrolment=enrolment,
             retry_next=lambda: _retry_next(uplink),

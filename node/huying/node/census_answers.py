@@ -17,8 +17,6 @@ from huying.node import logs
 from huying.node.background import end_task
 from huying.node.census_count import Home, unanswered, work_out
 from huying.node.census_templates import answered_names, shipped
-from huying.node.store.database import sqlite_url
-from huying.node.store.reader import FileReader
 from huying.wire.v1 import census_pb2
 
 if TYPE_CHECKING:
@@ -35,7 +33,7 @@ class CensusAnswers:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._reader = FileReader(sqlite_url(node.config.database_file))
+        self._reader = node.reader
         self._task: asyncio.Task[None] | None = None
         self._mark: object = None  # of the questions gone through
         self._due = 0.0  # monotonic
@@ -47,7 +45,6 @@ class CensusAnswers:
     async def stop(self) -> None:
         """See `services.Component`."""
         await end_task(self._task)
-        self._reader.close()
 
     async def _follow(self) -> None:
         seen = -1

@@ -161,13 +161,9 @@ class ProvisionKeeper:
     """Makes the rounds while the node serves."""
 
     def __init__(self, node: Node) -> None:
-        from huying.node.store.database import sqlite_url
-        from huying.node.store.reader import FileReader
-
         self._node = node
-        self._reader = FileReader(sqlite_url(node.config.database_file))
         rules = node.config.disclosure.rule or ()
-        self._keeper = Keeper(node.config.node.code, rules, self._reader, node.runtime)
+        self._keeper = Keeper(node.config.node.code, rules, node.reader, node.runtime)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -177,7 +173,6 @@ class ProvisionKeeper:
     async def stop(self) -> None:
         """See `services.Component`."""
         await end_task(self._task)
-        self._reader.close()
 
     async def _go_round(self) -> None:
         clock, runtime = self._node.clock, self._node.runtime

@@ -25,8 +25,7 @@ from huying.node import logs
 from huying.node.background import end_task
 from huying.node.settings import RetentionSection
 from huying.node.store.content import peek_head
-from huying.node.store.database import sqlite_url
-from huying.node.store.reader import FileReader, Reader
+from huying.node.store.reader import Reader
 from huying.node.store.schema import CALLS, RECORDS
 from huying.wire.v1 import feed_pb2
 
@@ -150,7 +149,7 @@ class Retention:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._reader = FileReader(sqlite_url(node.config.database_file))
+        self._reader = node.reader
         self._days = days_by_type(node.config.retention)
         self._task: asyncio.Task[None] | None = None
 
@@ -161,7 +160,6 @@ class Retention:
     async def stop(self) -> None:
         """See `services.Component`."""
         await end_task(self._task)
-        self._reader.close()
 
     async def _every_night(self) -> None:
         clock, hour = self._node.clock, self._node.config.retention.hour

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from huying.common.codes import Level, level
 from huying.common.ports import Clock
@@ -20,6 +20,9 @@ from huying.node.config import Config, split_address
 from huying.node.desk import Topic
 from huying.node.late_enrolment import LateEnrolment
 from huying.node.runtime import Runtime
+
+if TYPE_CHECKING:
+    from huying.node.store.reader import FileReader
 
 __all__ = [
     "Component",
@@ -54,6 +57,7 @@ class Node:
     config: Config
     facts: Facts
     runtime: Runtime
+    reader: FileReader  # shared by all components; its methods block, so call them on a thread
     clock: Clock
     enrolment: LateEnrolment
     retry_next: Callable[[], Mapping[str, float]]  # unix seconds, by peer; safe on any thread
@@ -69,16 +73,14 @@ class Node:
 
 
 class _Api:
-    def __init__(self, server: Any, reader: Any) -> None:
+    def __init__(self, server: Any) -> None:
         self._server = server
-        self._reader = reader
 
     async def start(self) -> None:
         await self._server.start()
 
     async def stop(self) -> None:
         await self._server.stop(GRACE_SECONDS)
-        self._reader.close()
 
 
 class _Metrics:
@@ -100,13 +102,10 @@ def api_component(node: Node) -> Component:
     from huying.node.api.server import ApiServer
     from huying.node.api.service import NodeService
     from huying.node.keys import load_token
-    from huying.node.store.database import sqlite_url
-    from huying.node.store.reader import FileReader
 
     host, port = split_address(node.config.api.listen)
     token = load_token(node.config.token_file)
-    reader = FileReader(sqlite_url(node.config.database_file))
-    reads = StoreReads(reader)
+    reads = StoreReads(node.reader)
     service = NodeService(
         facts=node.facts,
         runtime=node.runtime,
@@ -122,10 +121,10 @@ def api_component(node: Node) -> Component:
         token=token,
         runtime=node.runtime,
         service=service,
-        admin=AdminNode(node.config, node.runtime, reader, node.enrolment),
+        admin=AdminNode(node.config, node.runtime, node.reader, node.enrolment),
         topics=node.topics,
     )
-    return _Api(server, reader)
+    return _Api(server)
 
 
 def metrics_component(node: Node) -> Component | None:

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from huying.common.codes import Level, level
 from huying.node.cli.main import build_app, execute, is_run
 
 if TYPE_CHECKING:
+    from huying.common.ports import Clock, Sequencer
     from huying.node.app import Additions
     from huying.node.services import Component, Node
+    from huying.node.store.store import SqlStore
 
 __all__ = ["additions", "app", "main"]
 
@@ -47,17 +50,30 @@ def app() -> typer.Typer:
 
 
 def additions() -> Additions:
-    """What a hub adds to a node: the sequencer, its timers, metrics and desk."""
+    """What a hub adds to a node: the sequencer, its timers, metrics and desk.
+
+    Each is loaded where it is used: a village, which answers nobody, stays as small as it was.
+    """
     from huying.hub.desk import HUB_TOPICS
-    from huying.hub.sequencer import CallSequencer
-    from huying.hub.timers import timers_component
     from huying.node.app import Additions
 
-    return Additions(
-        sequencer=CallSequencer,
-        components=(timers_component, _call_metrics),
-        topics=HUB_TOPICS,
-    )
+    return Additions(sequencer=_sequencer, components=(_timers, _call_metrics), topics=HUB_TOPICS)
+
+
+def _sequencer(code: str, store: SqlStore, clock: Clock) -> Sequencer | None:
+    if level(code) is Level.VILLAGE:
+        return None
+    from huying.hub.sequencer import CallSequencer
+
+    return CallSequencer(code, store, clock)
+
+
+def _timers(node: Node) -> Component | None:
+    if level(node.config.node.code) is Level.VILLAGE:
+        return None
+    from huying.hub.timers import timers_component
+
+    return timers_component(node)
 
 
 def _call_metrics(node: Node) -> Component | None:

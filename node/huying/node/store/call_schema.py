@@ -51,7 +51,8 @@ NOTHING_DUE: Final = NUMBER_MAX
 
 
 def _where(condition: str) -> dict[str, Any]:
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+    # PostgreSQL's own option would load its dialect into every node; the migrations name it.
+    return {"sqlite_where": text(condition)}
 
 
 _OPEN: Final = _where("open = 1")
