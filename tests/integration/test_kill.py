@@ -237,11 +237,12 @@ def _assert_nothing_doubled(entries, totals):
                 reviews[step.call] += 1
             elif kind in ("answer", "confirm"):
                 answers[step.call] += kind == "answer"
-                text = step.answer.text or step.confirm.comment
+                text = step.answer.text or step.unreviewed_text or step.confirm.comment
                 steps[entry.home, step.call, kind, text] += 1
             else:
                 steps[entry.home, step.call, kind] += 1
-    assert set(events.values()) == set(steps.values()) == set(raised.values()) == {1}
+    doubled = [key for counts in (events, steps, raised) for key, n in counts.items() if n != 1]
+    assert doubled == []
     assert reviews == answers
     assert len(raised) == totals["raised"]
     settled = [key for key in events if key[1] == records_pb2.EVENT_STATUS_SETTLED]

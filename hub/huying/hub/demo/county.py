@@ -288,6 +288,8 @@ class CountyCentre:
         event = call.content.event
         if event in self._fates.reopened and call_id not in self._reopened:
             return
+        if call.stage != api_pb2.CALL_STAGE_CONFIRMED:
+            return  # the town was quicker
         closure = calls_pb2.Closure(reason=calls_pb2.CLOSURE_REASON_CONFIRMED)
         await self._step(call_id, closure=closure)
         self._say(event, _CENTRE, "办结 closes the call")
