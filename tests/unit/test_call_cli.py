@@ -187,6 +187,12 @@ def test_a_call_can_end_early(
     assert huying(COUNTY, "show", call, "--json").json["open"] is False
 
 
+def test_a_town_is_told_that_its_step_is_a_proposal(huying: Run, call: str) -> None:
+    """A receipt that looks like the county's own would be taken for the county's word."""
+    assert "应答方收到才算数" in huying(TOWN, "urge", call, "--reason", "请抓紧").out
+    assert "应答方收到才算数" not in huying(COUNTY, "urge", call, "--reason", "请抓紧").out
+
+
 def test_an_assigned_department_may_not_return_the_call(huying: Run, dispatched: str) -> None:
     """First receiver, one objection, one ruling: then somebody has to do it."""
     huying(COUNTY, "object", dispatched, "--reason", "不属本局")

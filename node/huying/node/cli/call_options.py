@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from huying.common.codes import Level, level, parse_origin
 from huying.common.errors import Code, HuyingError
 from huying.node.cli import context
 from huying.node.cli.context import JsonOption
@@ -57,6 +58,9 @@ AttachOption = Annotated[
 ]
 
 
+_PROPOSED: Final = "已发出,应答方收到才算数 · sent; it counts once received (call show)"
+
+
 def take_step(
     ctx: typer.Context,
     call: str,
@@ -75,7 +79,10 @@ def take_step(
         getattr(message, name).SetInParent()
     request = api_pb2.TakeCallStepRequest(step=message, request_id=request_bytes(request_id))
     with context.client(context.config(ctx)) as client:
-        print_step(client.take_call_step(request), as_json=as_json)
+        response = client.take_call_step(request)
+    # Whoever answers is above a town: what a town or a village writes is a proposal.
+    home = parse_origin(response.receipt.origin).code
+    print_step(response, as_json=as_json, proposed=level(home) >= Level.TOWN)
 
 
 def request_bytes(text: str) -> bytes:
@@ -83,8 +90,10 @@ def request_bytes(text: str) -> bytes:
     return context.parse_hex(text, "--request-id") if text else b""
 
 
-def print_step(response: api_pb2.CallStepResponse, *, as_json: bool) -> None:
-    """Where a step now stands."""
+def print_step(
+    response: api_pb2.CallStepResponse, *, as_json: bool, proposed: bool = False
+) -> None:
+    """Where a step now stands; a proposal counts only once the answering node has taken it."""
     from huying.node.cli.output import print_json, print_pairs
     from huying.node.cli.render import receipt_document
 
@@ -99,6 +108,7 @@ def print_step(response: api_pb2.CallStepResponse, *, as_json: bool) -> None:
             ("呼叫 · call", response.call.hex()),
             *(("位置 · entry", f"{each.origin} #{each.index}") for each in receipts),
             *([("重复请求 · repeated", "已写过 written before")] if repeated else []),
+            *([("状态 · state", _PROPOSED)] if proposed else []),
         ]
     )
 

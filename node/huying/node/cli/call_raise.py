@@ -92,7 +92,7 @@ def raise_(  # noqa: PLR0913, PLR0917 - an option for each field of a call
     call = calls_pb2.Call(approved_by=approved_by, attachments=attached, **content)
     request = api_pb2.RaiseCallRequest(call=call, request_id=call_options.request_bytes(request_id))
     with context.client(context.config(ctx)) as client:
-        call_options.print_step(client.raise_call(request), as_json=as_json)
+        call_options.print_step(client.raise_call(request), as_json=as_json, proposed=True)
 
 
 def draft(  # noqa: PLR0913, PLR0917 - an option for each field of a call
