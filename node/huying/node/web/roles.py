@@ -83,7 +83,7 @@ _GRANTS: Final[Mapping[Role, frozenset[Permission]]] = {
 _EVERYWHERE: Final = (Role.TECHNICIAN, Role.ADMIN)
 ROLES_OF_LEVEL: Final[Mapping[Level, tuple[Role, ...]]] = {
     Level.PROVINCE: (Role.CENTRE, Role.DEPARTMENT, Role.DIRECTOR, *_EVERYWHERE),
-    Level.CITY: (Role.CENTRE, Role.DEPARTMENT, Role.DIRECTOR, *_EVERYWHERE),
+    Level.PREFECTURE: (Role.CENTRE, Role.DEPARTMENT, Role.DIRECTOR, *_EVERYWHERE),
     Level.COUNTY: (Role.CENTRE, Role.DEPARTMENT, Role.DIRECTOR, *_EVERYWHERE),
     Level.TOWN: (Role.CLERK, Role.PRINCIPAL, *_EVERYWHERE),
     Level.VILLAGE: (Role.WORKER, Role.VILLAGE_CLERK, *_EVERYWHERE),
