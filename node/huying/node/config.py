@@ -22,11 +22,13 @@ from huying.node.settings import (
     AskSection,
     BackupSection,
     CallsSection,
+    ConsoleSection,
     DebugSection,
     DisclosureSection,
     LogSection,
     MetricsSection,
     NodeSection,
+    OidcSection,
     ParentSection,
     RetentionSection,
     SyncSection,
@@ -54,6 +56,8 @@ class Config:
     parent: ParentSection | None
     api: ApiSection
     metrics: MetricsSection
+    console: ConsoleSection
+    oidc: OidcSection
     timing: TimingSection
     trust: TrustSection
     retention: RetentionSection
@@ -97,6 +101,11 @@ class Config:
     def token_file(self) -> Path:
         """File of the API's access token."""
         return self.path(self.api.token_file)
+
+    @property
+    def console_dir(self) -> Path:
+        """Folder of the console's own database and of the pictures that were handed in."""
+        return self.path(self.console.folder)
 
     @property
     def pins_dir(self) -> Path:

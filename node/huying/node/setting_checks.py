@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import urlsplit
 
 from huying.common import limits
 from huying.common.errors import HuyingError
@@ -29,6 +30,9 @@ __all__ = [
     "split_address",
     "template_names",
     "text",
+    "truth",
+    "web_address",
+    "web_origin",
     "window",
 ]
 
@@ -105,6 +109,32 @@ def one_of(*words: str) -> Callable[[object], str]:
         return str(value)
 
     return checked
+
+
+def truth(value: object) -> bool:
+    """True or false."""
+    if isinstance(value, bool):
+        return value
+    if value not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return value == "true"
+
+
+def web_address(value: object) -> str:
+    """An http or https URL, without a query."""
+    written = text(value)
+    parts = urlsplit(written)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be a URL, e.g. https://login.example/realm")
+    return written.rstrip("/")
+
+
+def web_origin(value: object) -> str:
+    """Scheme, host and port alone, as a browser sends its Origin."""
+    written = web_address(value)
+    if urlsplit(written).path or "@" in written:
+        raise ValueError("must be scheme and host alone, e.g. https://desk.example")
+    return written.lower()
 
 
 def window(value: object) -> str:

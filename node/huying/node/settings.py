@@ -7,14 +7,15 @@ does it, and a village's node counts its megabytes. The checks are in
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Final
 
 from huying.common import codes, limits
 from huying.node import setting_checks as check
+from huying.node.console_settings import ConsoleSection, OidcSection
 from huying.node.provision_rules import ProvisionRule, parse_rules
 from huying.node.setting_checks import split_address
+from huying.node.setting_fields import checked, help_of, setting
 
 __all__ = [
     "ALL_TEMPLATES",
@@ -24,11 +25,13 @@ __all__ = [
     "AskSection",
     "BackupSection",
     "CallsSection",
+    "ConsoleSection",
     "DebugSection",
     "DisclosureSection",
     "LogSection",
     "MetricsSection",
     "NodeSection",
+    "OidcSection",
     "ParentSection",
     "RetentionSection",
     "Section",
@@ -40,28 +43,19 @@ __all__ = [
     "split_address",
 ]
 
-_CHECK: Final = "check"
-_HELP: Final = "help"
-
-
-def _setting(checked: Callable[[object], object], help_: str, default: Any = MISSING) -> Any:
-    """A field of a section. Without a default the setting is required; None means absent."""
-    found: Field[Any] = field(default=default, metadata={_CHECK: checked, _HELP: help_})
-    return found
-
 
 @dataclass(frozen=True, slots=True)
 class NodeSection:
     """Who this node is."""
 
-    network: str = _setting(
+    network: str = setting(
         check.by(codes.parse_network), "Name of the network; part of every feed's origin."
     )
-    code: str = _setting(check.by(codes.parse_code), "Division code of this node, 12 digits.")
-    name: str = _setting(check.name, "Name of the division, as people read it.")
-    data: str = _setting(check.text, "Folder of the database.", "data")
-    keys: str = _setting(check.text, "Folder of the private keys; mode 0700.", "keys")
-    mark: str = _setting(
+    code: str = setting(check.by(codes.parse_code), "Division code of this node, 12 digits.")
+    name: str = setting(check.name, "Name of the division, as people read it.")
+    data: str = setting(check.text, "Folder of the database.", "data")
+    keys: str = setting(check.text, "Folder of the private keys; mode 0700.", "keys")
+    mark: str = setting(
         check.text,
         "File of the high-water mark; outside the data folder and its backups.",
         "highwater.mark",
@@ -72,10 +66,10 @@ class NodeSection:
 class SyncSection:
     """The link to the children."""
 
-    listen: str | None = _setting(
+    listen: str | None = setting(
         check.address, "Where the children dial in; absent: this node takes no children.", None
     )
-    advertise: str | None = _setting(
+    advertise: str | None = setting(
         check.address, "The address children are told to dial; absent: the one listened on.", None
     )
 
@@ -84,13 +78,13 @@ class SyncSection:
 class ParentSection:
     """The link to the parent; the section is absent at the root."""
 
-    code: str = _setting(check.by(codes.parse_code), "Division code of the parent.")
-    address: str | None = _setting(
+    code: str = setting(check.by(codes.parse_code), "Division code of the parent.")
+    address: str | None = setting(
         check.address,
         "Where the parent listens for its children; absent: reached by bundles alone.",
         None,
     )
-    fallback: str | None = _setting(
+    fallback: str | None = setting(
         check.address,
         "Another address of the parent, dialled in turn after 24 h without the root's pulse.",
         None,
@@ -101,17 +95,17 @@ class ParentSection:
 class ApiSection:
     """The API for people and programs on this machine."""
 
-    listen: str = _setting(
+    listen: str = setting(
         check.loopback, "Where the gRPC API listens; a loopback address.", "127.0.0.1:7401"
     )
-    token_file: str = _setting(check.text, "File of the access token; mode 0600.", "keys/api.token")
+    token_file: str = setting(check.text, "File of the access token; mode 0600.", "keys/api.token")
 
 
 @dataclass(frozen=True, slots=True)
 class MetricsSection:
     """Metrics and health over HTTP."""
 
-    listen: str | None = _setting(
+    listen: str | None = setting(
         check.address, "Where /metrics and /healthz listen; absent: nowhere.", None
     )
 
@@ -120,40 +114,40 @@ class MetricsSection:
 class TimingSection:
     """How long things wait, in seconds. The defaults suit a real network."""
 
-    pulse_seconds: float = _setting(
+    pulse_seconds: float = setting(
         check.seconds, "Between two pulses of the own feed.", limits.PULSE_SECONDS
     )
-    confirm_seconds: float = _setting(
+    confirm_seconds: float = setting(
         check.seconds,
         "How long a start waits for the parent to confirm the own feed.",
         limits.CONFIRM_SECONDS,
     )
-    withheld_grace_seconds: float = _setting(
+    withheld_grace_seconds: float = setting(
         check.seconds,
         "Asked for this long and still not there: the feed is marked withheld.",
         limits.WITHHELD_GRACE_SECONDS,
     )
-    want_retry_seconds: float = _setting(
+    want_retry_seconds: float = setting(
         check.seconds, "First wait before asking again.", limits.WANT_RETRY_SECONDS_MIN
     )
-    retry_seconds_min: float = _setting(
+    retry_seconds_min: float = setting(
         check.seconds, "First wait before dialling the parent again.", limits.RETRY_SECONDS_MIN
     )
-    retry_seconds_max: float = _setting(
+    retry_seconds_max: float = setting(
         check.seconds, "Longest wait before dialling the parent again.", limits.RETRY_SECONDS_MAX
     )
-    stream_age_seconds: float = _setting(
+    stream_age_seconds: float = setting(
         check.seconds, "Age at which a child dials its parent anew.", limits.STREAM_AGE_SECONDS_MAX
     )
-    sealed_quiet_seconds: float = _setting(
+    sealed_quiet_seconds: float = setting(
         check.seconds,
         "How long a few new entries wait before they are sealed for the parent to keep.",
         limits.SEALED_QUIET_SECONDS,
     )
-    drain_seconds: float = _setting(
+    drain_seconds: float = setting(
         check.seconds, "How long a stop waits for the last acknowledgements.", limits.DRAIN_SECONDS
     )
-    offline_window: str | None = _setting(
+    offline_window: str | None = setting(
         check.window,
         "Daily hours, local, in which silent links raise no alert, as 22:00-06:00; absent: none.",
         None,
@@ -164,8 +158,8 @@ class TimingSection:
 class TrustSection:
     """Whom this node trusts from the start, and whom it invited."""
 
-    pins: str = _setting(check.text, "Folder of the ancestors' pins, CODE.toml each.", "pins")
-    invites: str = _setting(
+    pins: str = setting(check.text, "Folder of the ancestors' pins, CODE.toml each.", "pins")
+    invites: str = setting(
         check.text, "Folder of what is kept of the join tokens issued here; mode 0700.", "invites"
     )
 
@@ -174,7 +168,7 @@ class TrustSection:
 class BackupSection:
     """What `huying backup` needs."""
 
-    keys: str = _setting(
+    keys: str = setting(
         check.text,
         "Folder of the period keys that encrypt the backups; keep a copy of it elsewhere.",
         "backup-keys",
@@ -185,12 +179,12 @@ class BackupSection:
 class LogSection:
     """The log, on standard error."""
 
-    level: str = _setting(
+    level: str = setting(
         check.one_of("debug", "info", "warning", "error"),
         "The least level that is written.",
         "info",
     )
-    format: str = _setting(
+    format: str = setting(
         check.one_of("auto", "console", "json"),
         "auto: console on a terminal, JSON elsewhere.",
         "auto",
@@ -201,7 +195,7 @@ class LogSection:
 class DebugSection:
     """Never in production."""
 
-    capture_dir: str | None = _setting(
+    capture_dir: str | None = setting(
         check.text, "Folder that every frame is copied to, for tests; absent: off.", None
     )
 
@@ -210,15 +204,15 @@ class DebugSection:
 class RetentionSection:
     """How long this node's own records are kept; a nightly job erases what is older."""
 
-    hour: int = _setting(check.hour, "Hour of the day, local time, at which the job runs.", 3)
-    event_days: int = _setting(check.days, "Days that events are kept; 0: for ever.", 0)
-    household_days: int = _setting(check.days, "Days that households are kept; 0: for ever.", 0)
-    resident_days: int = _setting(check.days, "Days that residents are kept; 0: for ever.", 0)
-    grid_worker_days: int = _setting(check.days, "Days that grid workers are kept; 0: for ever.", 0)
-    call_days: int = _setting(
+    hour: int = setting(check.hour, "Hour of the day, local time, at which the job runs.", 3)
+    event_days: int = setting(check.days, "Days that events are kept; 0: for ever.", 0)
+    household_days: int = setting(check.days, "Days that households are kept; 0: for ever.", 0)
+    resident_days: int = setting(check.days, "Days that residents are kept; 0: for ever.", 0)
+    grid_worker_days: int = setting(check.days, "Days that grid workers are kept; 0: for ever.", 0)
+    call_days: int = setting(
         check.days, "Days that the contacts and notes of calls are kept; 0: for ever.", 0
     )
-    provision_days: int = _setting(
+    provision_days: int = setting(
         check.provision_days,
         "Days that the ledger of provisions is kept, at least 1096; 0: for ever.",
         0,
@@ -229,7 +223,7 @@ class RetentionSection:
 class DisclosureSection:
     """What this node gives, when a department asks, without asking a person."""
 
-    rule: tuple[ProvisionRule, ...] | None = _setting(
+    rule: tuple[ProvisionRule, ...] | None = setting(
         parse_rules,
         "Rules, each a [[disclosure.rule]] of the file; absent: a person decides.",
         None,
@@ -244,7 +238,7 @@ NO_TEMPLATES: Final = "none"
 class AskSection:
     """Which questions a village answers by counting."""
 
-    answers: str = _setting(
+    answers: str = setting(
         check.template_names,
         "Templates that a village answers: all, none, or names with commas between.",
         ALL_TEMPLATES,
@@ -255,7 +249,7 @@ class AskSection:
 class CallsSection:
     """The calls that this node answers."""
 
-    outage_minutes: int = _setting(
+    outage_minutes: int = setting(
         check.minutes, "Away for so long: the windows of open calls grow by the time away.", 30
     )
 
@@ -266,6 +260,8 @@ Section = (
     | ParentSection
     | ApiSection
     | MetricsSection
+    | ConsoleSection
+    | OidcSection
     | TimingSection
     | TrustSection
     | RetentionSection
@@ -283,6 +279,8 @@ SECTIONS: Final[dict[str, type[Section]]] = {
     "parent": ParentSection,
     "api": ApiSection,
     "metrics": MetricsSection,
+    "console": ConsoleSection,
+    "oidc": OidcSection,
     "timing": TimingSection,
     "trust": TrustSection,
     "retention": RetentionSection,
@@ -304,14 +302,9 @@ def build(model: type[Section], table: dict[str, object]) -> Section | list[tupl
     for key, found in known.items():
         if key in table:
             try:
-                values[key] = found.metadata[_CHECK](table[key])
+                values[key] = checked(found, table[key])
             except ValueError as error:
                 faults.append((key, str(error)))
         elif found.default is MISSING:
             faults.append((key, "missing; add it"))
     return sorted(faults) if faults else model(**values)
-
-
-def help_of(found: Field[Any]) -> str:
-    """The help text of a section's field."""
-    return str(found.metadata[_HELP])
