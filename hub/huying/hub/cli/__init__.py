@@ -32,7 +32,7 @@ def main() -> None:
 
 def app() -> typer.Typer:
     """The whole application."""
-    from huying.hub.cli import call_centre, call_department, duty, hotline, measure, policy
+    from huying.hub.cli import call_centre, call_department, console, duty, hotline, measure, policy
 
     whole = build_app(
         commands={"call": (*call_centre.COMMANDS, *call_department.COMMANDS)},
@@ -42,6 +42,7 @@ def app() -> typer.Typer:
     whole.add_typer(policy.policy_group(), name="policy")
     whole.add_typer(policy.calendar_group(), name="calendar")
     whole.add_typer(hotline.group(), name="hotline")
+    whole.add_typer(console.group(), name="console")
     whole.command()(measure.measure)
     passed_on = {"allow_extra_args": True, "ignore_unknown_options": True}
     whole.command(context_settings=passed_on, add_help_option=False)(demo)
@@ -57,7 +58,9 @@ def additions() -> Additions:
     from huying.hub.desk import HUB_TOPICS
     from huying.node.app import Additions
 
-    return Additions(sequencer=_sequencer, components=(_timers, _call_metrics), topics=HUB_TOPICS)
+    return Additions(
+        sequencer=_sequencer, components=(_timers, _call_metrics, _console), topics=HUB_TOPICS
+    )
 
 
 def _sequencer(code: str, store: SqlStore, clock: Clock) -> Sequencer | None:
@@ -83,6 +86,15 @@ def _call_metrics(node: Node) -> Component | None:
     from huying.hub.call_metrics import call_metrics_component
 
     return call_metrics_component(node)
+
+
+def _console(node: Node) -> Component | None:
+    """The pages; nothing of them is loaded into this process."""
+    if node.config.console.listen is None:
+        return None
+    from huying.node.web.launcher import console_component
+
+    return console_component(node, "huying.hub.cli")
 
 
 def demo(ctx: typer.Context) -> None:

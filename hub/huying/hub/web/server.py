@@ -1,0 +1,150 @@
+"""The console's process: everything put together, and served until nobody asks any more.
+
+uvicorn serves the socket that the node passed on (`--fd`), or one of its own. The process ends at
+SIGTERM, when its standard input closes (the node has gone), or when it was idle for
+`console.stay_minutes`; sessions and drafts are in the database, so nobody notices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from huying.common.errors import EXIT_OK
+from huying.common.ports import Clock
+from huying.hub.web.site import PAGES, STATIC, TEMPLATES
+from huying.node import logs
+from huying.node.clock import SystemClock
+from huying.node.config import Config
+from huying.node.web.app import Site, build
+from huying.node.web.certificate import tls_files
+from huying.node.web.node_link import NodeLink
+from huying.node.web.store import ConsoleStore
+
+__all__ = ["make_site", "serve"]
+
+_LOOK_SECONDS: Final = 5.0
+_GRACE_SECONDS: Final = 2
+_KEEP_ALIVE_SECONDS: Final = 15
+_CONNECTIONS_MAX: Final = 1024
+_HEADER_BYTES_MAX: Final = 32 * 1024
+
+
+def make_site(
+    config: Config, store: ConsoleStore, *, clock: Clock, api_address: str | None = None
+) -> Site:
+    """The site of a node, with every page there is. Raises HuyingError(CONFIG)."""
+    return Site(
+        config,
+        pages=PAGES,
+        clock=clock,
+        node=NodeLink(config, clock, api_address=api_address),
+        console=store,
+        template_folders=(TEMPLATES,),
+    )
+
+
+def make_app(site: Site) -> ASGIApp:
+    """The application of a site."""
+    return build(site, {"hub": STATIC})
+
+
+def serve(config: Config, listener: socket.socket, *, with_parent: bool) -> int:
+    """Serve `listener` until there is nothing more to do; the process's exit code.
+
+    `with_parent`: end when standard input closes. Raises HuyingError(CONFIG, KEY, STORE_FAILED,
+    CORRUPT or DISK_FULL).
+    """
+    logs.configure(config.log.level, config.log.format)
+    store = ConsoleStore.open(config.console_dir)
+    try:
+        return asyncio.run(_serve(config, store, listener, with_parent=with_parent))
+    finally:
+        store.close()
+
+
+async def _serve(
+    config: Config, store: ConsoleStore, listener: socket.socket, *, with_parent: bool
+) -> int:
+    site = make_site(config, store, clock=SystemClock())
+    activity = _Activity(make_app(site))
+    key, certificate = (
+        tls_files(config) if site.is_tls and not config.console.proxied else (None, None)
+    )
+    server = uvicorn.Server(
+        uvicorn.Config(
+            activity,
+            log_config=None,
+            access_log=False,
+            http="h11",
+            loop="asyncio",
+            lifespan="on",
+            limit_concurrency=_CONNECTIONS_MAX,
+            h11_max_incomplete_event_size=_HEADER_BYTES_MAX,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            server_header=False,
+            proxy_headers=config.console.proxied,
+            forwarded_allow_ips="127.0.0.1,::1",
+            ssl_keyfile=key,
+            ssl_certfile=certificate,
+        )
+    )
+    watching = asyncio.create_task(_until_over(config, server, activity, site, with_parent))
+    logs.say("console_serving", origin=site.origin)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+    return EXIT_OK
+
+
+class _Activity:
+    """Counts requests, so that an idle process can end."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.running = 0
+        self.last = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        self.running += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self.running -= 1
+            self.last = asyncio.get_running_loop().time()
+
+
+async def _until_over(
+    config: Config, server: uvicorn.Server, activity: _Activity, site: Site, with_parent: bool
+) -> None:
+    loop = asyncio.get_running_loop()
+    activity.last = loop.time()
+    parent_gone = asyncio.Event()
+    if with_parent:
+        loop.add_reader(sys.stdin.fileno(), _at_end_of_input, parent_gone)
+    while not parent_gone.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(parent_gone.wait(), _LOOK_SECONDS)
+        idle = not activity.running and not site.live.viewer_count
+        if with_parent and idle and loop.time() - activity.last > config.console.stay_minutes * 60:
+            break
+    server.should_exit = True
+
+
+def _at_end_of_input(gone: asyncio.Event) -> None:
+    if not sys.stdin.buffer.raw.read(1024):  # type: ignore[attr-defined]  # a buffered reader
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        gone.set()

@@ -1,0 +1,19 @@
+"""All pages there are: the node's, and those of a tier with children.
+
+The console's process loads this, whatever the tier: a page that needs a permission which no role of
+the tier grants is simply nobody's.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from huying.node.web.page import Page
+from huying.node.web.site import NODE_PAGES
+
+__all__ = ["PAGES", "STATIC", "TEMPLATES"]
+
+TEMPLATES: Final = Path(__file__).with_name("templates")
+STATIC: Final = Path(__file__).with_name("static")
+PAGES: Final[tuple[Page, ...]] = (*NODE_PAGES,)

@@ -1,0 +1,328 @@
+"""The console as one ASGI application: pages, static files, the live stream, and what guards them.
+
+Every request passes the guard (`huying.node.web.guard`), gets its person from the session cookie,
+and reaches the page's handler only where the person has the page's permission. A refusal by the
+node becomes a page that says so; nothing else of an exception is ever shown.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+import anyio
+import anyio.to_thread
+from jinja2 import Environment
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from huying.common.codes import Level
+from huying.common.errors import ADVICE, Code, HuyingError
+from huying.common.limits import MIB
+from huying.common.ports import Clock
+from huying.node import logs
+from huying.node.config import Config, split_address
+from huying.node.version import own_version
+from huying.node.web.accounts import Accounts
+from huying.node.web.audit import Audit
+from huying.node.web.drafts import Drafts
+from huying.node.web.guard import BODY_BYTES_MAX, Guard
+from huying.node.web.live import LiveHub
+from huying.node.web.node_link import NodeLink
+from huying.node.web.page import NOTICES, Ask, Page, query_string
+from huying.node.web.render import TEMPLATES, environment
+from huying.node.web.roles import role_names
+from huying.node.web.sessions import Sessions, SignedIn
+from huying.node.web.store import ConsoleStore
+from huying.node.web.throttle import Throttle
+from huying.node.web.views import SavedViews
+
+__all__ = ["STATIC", "Site", "build", "cookie_name", "origin_of"]
+
+T = TypeVar("T")
+STATIC: Final = Path(__file__).with_name("static")
+_STATIC_CACHE: Final = "public, max-age=3600"
+_STATUSES: Final[Mapping[Code, int]] = {
+    Code.NOT_FOUND: 404,
+    Code.INVALID_ARGUMENT: 400,
+    Code.WRONG_STAGE: 409,
+    Code.NOT_A_PARTY: 403,
+    Code.UNREACHABLE: 503,
+    Code.BUSY: 503,
+    Code.DRAINING: 503,
+    Code.DISK_FULL: 507,
+}
+_TIERS: Final[Mapping[Level, tuple[str, str]]] = {
+    Level.PROVINCE: ("省", "province"),
+    Level.PREFECTURE: ("市", "prefecture"),
+    Level.COUNTY: ("县", "county"),
+    Level.TOWN: ("乡镇", "town"),
+    Level.VILLAGE: ("村", "village"),
+}
+
+
+def origin_of(config: Config) -> str:
+    """The console's origin, as browsers send it. Raises HuyingError(CONFIG) where it has none."""
+    if config.console.origin is not None:
+        return config.console.origin
+    if config.console.listen is None:
+        raise HuyingError(Code.CONFIG, "console.listen: absent; name an address to serve pages at")
+    host, port = split_address(config.console.listen)
+    local = host in ("localhost", "::1") or host.startswith("127.")
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'http' if local and config.console.certificate is None else 'https'}://{shown}:{port}"
+
+
+def cookie_name(code: str, *, is_tls: bool) -> str:
+    """The session's cookie. Cookies know no ports, so nodes on one machine need a name each."""
+    return f"__Host-huying-{code}" if is_tls else f"huying-{code}"
+
+
+class Site:
+    """What all requests share."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        pages: Sequence[Page],
+        clock: Clock,
+        node: NodeLink,
+        console: ConsoleStore,
+        template_folders: Sequence[Path] = (),
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.node = node
+        self.console = console
+        self.origin = origin_of(config)
+        self.is_tls = self.origin.startswith("https://")
+        self.cookie = cookie_name(config.node.code, is_tls=self.is_tls)
+        self.accounts = Accounts(console)
+        self.audit = Audit(console)
+        self.drafts = Drafts(console)
+        self.views = SavedViews(console)
+        self.throttle = Throttle(console)
+        self.sessions = Sessions(
+            console,
+            idle_seconds=config.console.idle_minutes * 60.0,
+            absolute_seconds=config.console.session_minutes * 60.0,
+        )
+        self.live = LiveHub(node)
+        self.pages = {page.name: page for page in pages}
+        assert len(self.pages) == len(pages), "each page has a name of its own"
+        self.templates: Environment = environment((*template_folders, TEMPLATES))
+        self._menu = sorted((p for p in pages if p.nav), key=lambda p: p.nav.order if p.nav else 0)
+
+    def url(self, name: str, /, **params: Any) -> str:
+        """The address of a page; what its path has no place for becomes the query.
+
+        Raises KeyError for a name that no page has.
+        """
+        path = self.pages[name].path
+        rest = dict(params)
+        for key in params:
+            place = f"{{{key}}}"
+            if place in path:
+                path = path.replace(place, quote(str(rest.pop(key)), safe=""))
+        return path + query_string(rest)
+
+    async def on_thread(self, work: Callable[[], T]) -> T:
+        """Something that blocks, on a thread."""
+        return await anyio.to_thread.run_sync(work)
+
+    async def frame(self, ask: Ask) -> dict[str, Any]:
+        """What the base template shows around every page."""
+        freshness = await self.node.state()
+        menu = [page for page in self._menu if page.needs is None or ask.may(page.needs)]
+        zh, en = _TIERS[self.node.level]
+        notice = NOTICES.get(ask.query("notice"))
+        return {
+            "ask": ask,
+            "t": ask.t,
+            "url": self.url,
+            "lang": ask.language,
+            "now": self.clock.now(),
+            "offset_minutes": await self.node.offset_minutes(),
+            "names": await self.node.names(),
+            "person": ask.signed_in.person if ask.signed_in else None,
+            "roles": [ask.t(*role_names(role)) for role in ask.person.roles]
+            if ask.signed_in
+            else [],
+            "node": self.node,
+            "tier": ask.t(zh, en),
+            "freshness": freshness,
+            "menu": menu if ask.signed_in and not ask.signed_in.pending_factor else [],
+            "here": ask.page.name,
+            "notice": ask.t(*notice) if notice else "",
+            "request_id": ask.draw_id,
+            "version": own_version(),
+            "query": dict(ask.request.query_params),
+        }
+
+
+def build(site: Site, static_folders: Mapping[str, Path] | None = None) -> ASGIApp:
+    """The application. `static_folders` are served below /static by their names."""
+    routes: list[Route | Mount] = [
+        Route(page.path, partial(_answer, site, page), methods=list(page.methods), name=page.name)
+        for page in site.pages.values()
+    ]
+    for name, folder in {"node": STATIC, **(static_folders or {})}.items():
+        routes.append(Mount(f"/static/{name}", _Static(directory=folder)))
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        site.live.start()
+        try:
+            yield
+        finally:
+            await site.live.stop()
+            await site.node.close()
+
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        exception_handlers={
+            HTTPException: partial(_no_page, site),  # type: ignore[dict-item]  # bound arguments
+            Exception: partial(_defect, site),
+        },
+    )
+    limits = {page.path: page.body_bytes_max for page in site.pages.values()}
+    return Guard(app, site.origin, partial(_limit, limits))
+
+
+def _limit(limits: Mapping[str, int], path: str) -> int:
+    """The limit of a path: that of its page; a path with parts that vary gets the largest alike."""
+    if path in limits:
+        return limits[path]
+    parts = path.split("/")
+    fitting = [limit for pattern, limit in limits.items() if _fits(pattern.split("/"), parts)]
+    return min(max(fitting, default=MIB), BODY_BYTES_MAX)
+
+
+def _fits(pattern: Sequence[str], parts: Sequence[str]) -> bool:
+    return len(pattern) == len(parts) and all(
+        ours == theirs or ours.startswith("{") for ours, theirs in zip(pattern, parts, strict=True)
+    )
+
+
+class _Static(StaticFiles):
+    """Files that come with the program; they may be kept for an hour."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = _STATIC_CACHE
+        return response
+
+
+async def _answer(site: Site, page: Page, request: Request) -> Response:
+    """The page's handler, for who may; else where to sign in, or a refusal."""
+    ask = Ask(request, site, page, language=_language(request, None))
+    try:
+        token = request.cookies.get(site.cookie, "")
+        if token:
+            ask.signed_in = await site.on_thread(
+                lambda: site.sessions.find(token, site.clock.now())
+            )
+        ask.language = _language(request, ask.signed_in)
+        refused = await _refuse(ask, token)
+        if refused is not None:
+            return refused
+        return await page.handler(ask)
+    except HuyingError as error:
+        return await error_page(ask, error)
+    finally:
+        if ask._form is not None:  # noqa: SLF001  # the two are one thing in two modules
+            await ask._form.close()  # noqa: SLF001
+
+
+async def _refuse(ask: Ask, token: str) -> Response | None:
+    """None where the person may have the page."""
+    page, signed_in = ask.page, ask.signed_in
+    if page.needs is None:
+        return None
+    if signed_in is None:
+        return await _sign_in_first(ask, token)
+    if signed_in.pending_factor and page.name not in _BEFORE_FACTOR:
+        return RedirectResponse(ask.url("second-factor"), status_code=303)
+    if signed_in.person.must_change and page.name not in _BEFORE_CHANGE:
+        return RedirectResponse(ask.url("change-password"), status_code=303)
+    if not ask.may(page.needs):
+        await ask.audit("forbidden", page.name, outcome="refused")
+        return await ask.render("forbidden.html", status=403)
+    return None
+
+
+_BEFORE_FACTOR: Final = frozenset({"second-factor", "second-factor-check", "sign-out"})
+_BEFORE_CHANGE: Final = _BEFORE_FACTOR | {"change-password", "change-password-save"}
+
+
+async def _sign_in_first(ask: Ask, token: str) -> Response:
+    """To the sign-in page, and back afterwards; what was typed is kept as the person's draft."""
+    request = ask.request
+    back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    if request.method in ("GET", "HEAD"):
+        return RedirectResponse(ask.url("sign-in", next=back), status_code=303)
+    kept = False
+    form = await ask.form()
+    key, back = form.text("draft_key", 200), form.text("draft_page", 500)
+    if token and key:
+        who = await ask.site.on_thread(
+            lambda: ask.site.sessions.last_person(token, ask.site.clock.now())
+        )
+        if who:
+            fields = {k: v for k, v in form.values().items() if k not in _NOT_KEPT}
+            await ask.site.on_thread(
+                lambda: ask.site.drafts.save(who, key, fields, ask.site.clock.now())
+            )
+            kept = True
+    local = back if back.startswith("/") and not back.startswith("//") else "/"
+    return await ask.render("expired.html", {"kept": kept, "next": local}, status=401)
+
+
+_NOT_KEPT: Final = frozenset({"request_id", "draft_key", "draft_page", "password", "code"})
+
+
+def _language(request: Request, signed_in: SignedIn | None) -> str:
+    chosen = request.cookies.get("huying-language", "")
+    if chosen in ("zh", "en"):
+        return chosen
+    return signed_in.person.language if signed_in else "zh"
+
+
+async def error_page(ask: Ask, error: HuyingError) -> Response:
+    """A refusal as a page: what to do, in both languages, and the detail."""
+    return await ask.render(
+        "error.html",
+        {"error": error, "advice": ADVICE[error.code]},
+        status=_STATUSES.get(error.code, 500),
+    )
+
+
+async def _no_page(site: Site, request: Request, error: HTTPException) -> Response:
+    page = Page(request.url.path, "none", _nothing, None)
+    ask = Ask(request, site, page, language=_language(request, None))
+    return await ask.render(
+        "no_page.html", {"status_code": error.status_code}, status=error.status_code
+    )
+
+
+async def _nothing(_ask: Ask) -> Response:
+    raise AssertionError("no page is never asked for")
+
+
+async def _defect(site: Site, request: Request, error: Exception) -> Response:
+    # Its text may hold what somebody typed, so just its kind is logged.
+    logs.say("console_defect", path=request.url.path, kind=type(error).__name__)
+    page = Page(request.url.path, "none", _nothing, None)
+    ask = Ask(request, site, page, language=_language(request, None))
+    return await ask.render("no_page.html", {"status_code": 500}, status=500)

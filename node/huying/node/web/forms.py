@@ -1,0 +1,104 @@
+"""What a browser sent: fields and files, bounded before they are kept.
+
+A field's value is text of one line or several; control characters are refused, and newlines are
+`\\n` afterwards. Nothing here knows what a field means.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from huying.common.errors import Code, HuyingError
+from huying.common.limits import RECORD_ID_BYTES, TEXT_CHARACTERS_MAX
+
+__all__ = ["FIELDS_MAX", "FILES_MAX", "Form", "read_form"]
+
+FIELDS_MAX: Final = 400
+FILES_MAX: Final = 8
+PART_BYTES_MAX: Final = 64 * 1024  # of one field that is no file
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+class Form:
+    """The fields of one form."""
+
+    def __init__(self, data: FormData) -> None:
+        self._data = data
+
+    def text(self, field: str, characters_max: int = TEXT_CHARACTERS_MAX) -> str:
+        """The trimmed text of a field, empty where it is absent.
+
+        Raises HuyingError(INVALID_ARGUMENT), naming the field and the limit.
+        """
+        value = self._data.get(field, "")
+        if not isinstance(value, str):
+            raise HuyingError(Code.INVALID_ARGUMENT, f"{field}: text, not a file")
+        value = value.replace("\r\n", "\n").replace("\r", "\n").strip()
+        if len(value) > characters_max:
+            raise HuyingError(
+                Code.INVALID_ARGUMENT, f"{field}: at most {characters_max} characters"
+            )
+        if _CONTROL.search(value):
+            raise HuyingError(Code.INVALID_ARGUMENT, f"{field}: control characters; type it again")
+        return value
+
+    def required(self, field: str, characters_max: int = TEXT_CHARACTERS_MAX) -> str:
+        """As `text`, and not empty."""
+        value = self.text(field, characters_max)
+        if not value:
+            raise HuyingError(Code.INVALID_ARGUMENT, f"{field}: empty; fill it in")
+        return value
+
+    def flag(self, field: str) -> bool:
+        """Whether a box is ticked."""
+        return self.text(field, 16) not in ("", "0", "false")
+
+    def many(self, field: str) -> list[str]:
+        """Every value of a field that may come several times."""
+        values = [value for value in self._data.getlist(field) if isinstance(value, str)]
+        return [value.strip() for value in values if value.strip()]
+
+    def number(self, field: str, low: int, high: int) -> int:
+        """A whole number from `low` to `high`. Raises HuyingError(INVALID_ARGUMENT)."""
+        value = self.text(field, 20)
+        if not re.fullmatch(r"[0-9]{1,18}", value) or not low <= int(value) <= high:
+            raise HuyingError(Code.INVALID_ARGUMENT, f"{field}: a number from {low} to {high}")
+        return int(value)
+
+    def id(self, field: str = "request_id") -> bytes:
+        """An id of 16 bytes, typed as hex digits. Raises HuyingError(INVALID_ARGUMENT)."""
+        value = self.text(field, 64)
+        if not re.fullmatch(r"[0-9a-f]{32}", value):
+            raise HuyingError(
+                Code.INVALID_ARGUMENT, f"{field}: {2 * RECORD_ID_BYTES} hex digits; load the page"
+            )
+        return bytes.fromhex(value)
+
+    def files(self, field: str) -> list[UploadFile]:
+        """The files of a field that are named and not empty."""
+        found = [value for value in self._data.getlist(field) if isinstance(value, UploadFile)]
+        return [file for file in found if file.filename and file.size]
+
+    def values(self) -> dict[str, str]:
+        """Every text field as it came, to show it again."""
+        return {key: value for key, value in self._data.items() if isinstance(value, str)}
+
+    async def close(self) -> None:
+        """Remove temporary files."""
+        await self._data.close()
+
+
+async def read_form(request: Request) -> Form:
+    """The form of a request. Raises HuyingError(INVALID_ARGUMENT) where it can't be read."""
+    try:
+        data: Any = await request.form(
+            max_files=FILES_MAX, max_fields=FIELDS_MAX, max_part_size=PART_BYTES_MAX
+        )
+    except HTTPException as error:
+        raise HuyingError(Code.INVALID_ARGUMENT, f"the form: {error.detail}") from None
+    return Form(data)

@@ -1,0 +1,73 @@
+"""The way in, the live stream, health, and the language switch."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from sse_starlette import EventSourceResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from huying.node.web.live import TOPICS_MAX, Viewer
+from huying.node.web.page import Ask, Page
+from huying.node.web.roles import Permission
+
+__all__ = ["PAGES"]
+
+_PING_SECONDS: Final = 20
+_LANGUAGE_SECONDS: Final = 365 * 86_400
+_TOPIC_CHARACTERS_MAX: Final = 64
+
+
+async def home(ask: Ask) -> Response:
+    """The first page of the menu that the person may have."""
+    menu = (await ask.site.frame(ask))["menu"]
+    if not menu:
+        return await ask.render("empty_home.html")
+    return RedirectResponse(ask.url(menu[0].name), status_code=303)
+
+
+async def live(ask: Ask) -> Response:
+    """Server-sent events: which of the page's topics stirred."""
+    if ask.site.live.is_full:
+        return Response(status_code=503, headers={"Retry-After": "30"})
+    asked = ask.request.query_params.getlist("topic")[:TOPICS_MAX]
+    call = ask.query("call")
+    topics = {topic[:_TOPIC_CHARACTERS_MAX] for topic in asked}
+    if call:
+        topics |= {f"presence:{call}"}
+    viewer = Viewer(ask.person.name, ask.person.id, frozenset(topics), call)
+    return EventSourceResponse(ask.site.live.stream(viewer), ping=_PING_SECONDS)
+
+
+async def healthz(ask: Ask) -> Response:
+    """Whether the console answers, and whether its node does."""
+    freshness = await ask.node.state()
+    state = "live" if freshness.is_up else "node_down"
+    return JSONResponse({"state": state}, status_code=200 if freshness.is_up else 503)
+
+
+async def language(ask: Ask) -> Response:
+    """Chinese or English, kept in a cookie; and back to where the person was."""
+    chosen = "en" if ask.query("to") == "en" else "zh"
+    came = urlsplit(ask.request.headers.get("referer", ""))
+    back = f"{came.path}?{came.query}" if came.query else came.path or "/"
+    local = back if back.startswith("/") and not back.startswith("//") else "/"
+    response = RedirectResponse(local, status_code=303)
+    response.set_cookie(
+        "huying-language",
+        chosen,
+        max_age=_LANGUAGE_SECONDS,
+        httponly=True,
+        samesite="lax",
+        secure=ask.site.is_tls,
+    )
+    return response
+
+
+PAGES: Final = (
+    Page("/", "home", home, Permission.SIGNED_IN),
+    Page("/live", "live", live, Permission.SIGNED_IN),
+    Page("/healthz", "healthz", healthz, None),
+    Page("/language", "language", language, None),
+)

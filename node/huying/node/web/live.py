@@ -1,0 +1,148 @@
+"""What stirs, told to the browsers: one stream of server-sent events for each open page.
+
+The node's own stream of changes is followed once, and becomes topics: `calls`, `call:HEX`,
+`events`, `orders`, `provisions`, `status`. A page names the topics that it shows; its script loads
+itself again when one of them stirs. Nothing of a record is sent, just that it changed, so the
+stream needs no scope.
+
+Who has a call's page open is known by these streams, too: `others` tells two people of each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from huying.common.errors import HuyingError
+from huying.node.web.node_link import NodeLink
+from huying.wire.v1 import api_pb2, calls_pb2, feed_pb2, provision_pb2
+
+__all__ = ["STREAMS_MAX", "TOPICS_MAX", "LiveHub", "Viewer"]
+
+STREAMS_MAX: Final = 512  # open pages at once; another one is refused and asks again later
+TOPICS_MAX: Final = 8
+_STATUS_SECONDS: Final = 5.0
+_AGAIN_SECONDS: Final = 1.0  # between two tries to follow a node that is away
+_TYPES: Final = {
+    feed_pb2.RECORD_TYPE_CALL: "calls",
+    feed_pb2.RECORD_TYPE_CALL_STEP: "calls",
+    feed_pb2.RECORD_TYPE_CALL_DRAFT: "calls",
+    feed_pb2.RECORD_TYPE_EVENT: "events",
+    feed_pb2.RECORD_TYPE_ORDER: "orders",
+    feed_pb2.RECORD_TYPE_ORDER_RESULT: "orders",
+    feed_pb2.RECORD_TYPE_PROVISION_REQUEST: "provisions",
+    feed_pb2.RECORD_TYPE_PROVISION_DECISION: "provisions",
+    feed_pb2.RECORD_TYPE_PROVISION_RECEIPT: "provisions",
+}
+
+
+@dataclass(slots=True, eq=False)
+class Viewer:
+    """One open page."""
+
+    name: str
+    person_id: str
+    topics: frozenset[str]
+    call: str = ""  # hex id of the call that the page shows
+    stirred: set[str] = field(default_factory=set)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class LiveHub:
+    """Follows the node from `start` to `stop`, for the event loop's pages."""
+
+    def __init__(self, node: NodeLink) -> None:
+        self._node = node
+        self._viewers: set[Viewer] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to follow the node."""
+        self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._tick())]
+
+    async def stop(self) -> None:
+        """Follow it no more."""
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no other stream is taken."""
+        return len(self._viewers) >= STREAMS_MAX
+
+    @property
+    def viewer_count(self) -> int:
+        """How many pages are open."""
+        return len(self._viewers)
+
+    def others(self, call: str, person_id: str) -> list[str]:
+        """Names of the other people who have that call's page open, sorted."""
+        return sorted(
+            {v.name for v in self._viewers if v.call == call and v.person_id != person_id}
+        )
+
+    def stir(self, topics: Iterable[str]) -> None:
+        """Tell the pages that show one of these topics."""
+        found = set(topics)
+        for viewer in self._viewers:
+            if hit := viewer.topics & found:
+                viewer.stirred |= hit
+                viewer.wake.set()
+
+    async def stream(self, viewer: Viewer) -> AsyncIterator[str]:
+        """The data of each event, as JSON: the topics that stirred since the last one."""
+        self._viewers.add(viewer)
+        if viewer.call:
+            self.stir([f"presence:{viewer.call}"])
+        try:
+            yield json.dumps({"topics": []})
+            while True:
+                await viewer.wake.wait()
+                viewer.wake.clear()
+                topics, viewer.stirred = sorted(viewer.stirred), set()
+                yield json.dumps({"topics": topics})
+        finally:
+            self._viewers.discard(viewer)
+            if viewer.call:
+                self.stir([f"presence:{viewer.call}"])
+
+    async def _follow(self) -> None:
+        while True:
+            with contextlib.suppress(HuyingError):
+                async for record in self._node.watch(*_TYPES):
+                    self.stir(_topics(record))
+            self.stir(["status"])
+            while not (await self._node.state()).is_up:
+                await asyncio.sleep(_AGAIN_SECONDS)
+            # What came meanwhile was not told: every page looks for itself.
+            self.stir({topic for viewer in self._viewers for topic in viewer.topics})
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_STATUS_SECONDS)
+            self.stir(["status"])
+
+
+def _topics(record: api_pb2.RecordView) -> list[str]:
+    topic = _TYPES.get(record.type)
+    if topic is None:
+        return []
+    found = [topic]
+    with contextlib.suppress(DecodeError):
+        if record.type == feed_pb2.RECORD_TYPE_CALL:
+            found.append(f"call:{record.record.hex()}")
+        elif record.type == feed_pb2.RECORD_TYPE_CALL_STEP:
+            found.append(f"call:{calls_pb2.CallStep.FromString(record.message).call.hex()}")
+        elif record.type == feed_pb2.RECORD_TYPE_PROVISION_REQUEST:
+            request = provision_pb2.ProvisionRequest.FromString(record.message)
+            if request.call:
+                found.append(f"call:{request.call.hex()}")
+    return found

@@ -1,0 +1,175 @@
+"""A page as data, and what its handler is given.
+
+A page module ends in a tuple `PAGES`; `huying.node.web.site` and `huying.hub.web.site` list the
+modules. A page without a permission is public, and there are few: a test names them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from huying.common.limits import RECORD_ID_BYTES
+from huying.node.web.forms import Form, read_form
+from huying.node.web.people import Person
+from huying.node.web.roles import Permission
+from huying.node.web.scope import Scope
+
+if TYPE_CHECKING:
+    from huying.node.web.app import Site
+    from huying.node.web.node_link import NodeLink
+    from huying.node.web.sessions import SignedIn
+    from huying.node.web.store import ConsoleStore
+
+__all__ = ["Ask", "Handler", "Nav", "Page"]
+
+Handler = Callable[["Ask"], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Nav:
+    """A page's place in the menu: the lower the order, the further to the front."""
+
+    zh: str
+    en: str
+    order: int
+    topic: str = ""  # of what is counted in the menu's badge
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One address. `path` is Starlette's, e.g. `/calls/{call}`; `name` makes its URL."""
+
+    path: str
+    name: str
+    handler: Handler
+    needs: Permission | None
+    methods: tuple[str, ...] = ("GET",)
+    nav: Nav | None = None
+    # A form that takes files may be larger than others.
+    body_bytes_max: int = 256 * 1024
+
+
+NOTICES: Final[dict[str, tuple[str, str]]] = {
+    "saved": ("已保存", "Saved"),
+    "sent": ("已写入本级数据流", "Written to this node's feed"),
+    "unchanged": ("没有变化", "Nothing changed"),
+    "signed-out": ("已退出", "Signed out"),
+}
+
+
+@dataclass(slots=True)
+class Ask:
+    """One request, as a handler sees it."""
+
+    request: Request
+    site: Site
+    page: Page
+    language: str  # "zh" or "en"
+    signed_in: SignedIn | None = None
+    _form: Form | None = field(default=None, repr=False)
+
+    @property
+    def person(self) -> Person:
+        """Who asks. On a public page there may be nobody; see `signed_in`."""
+        assert self.signed_in is not None, "the page is public"
+        return self.signed_in.person
+
+    @property
+    def scope(self) -> Scope:
+        """What the person may see."""
+        return Scope(self.person)
+
+    @property
+    def node(self) -> NodeLink:
+        """The node."""
+        return self.site.node
+
+    @property
+    def console(self) -> ConsoleStore:
+        """The console's own store; its methods block, so call them by `site.on_thread`."""
+        return self.site.console
+
+    @property
+    def address(self) -> str:
+        """The address of the browser, as far as it is known."""
+        return self.request.client.host if self.request.client else ""
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return self.site.clock.now()
+
+    def may(self, permission: Permission) -> bool:
+        """Whether the person has it; nobody has any."""
+        return self.signed_in is not None and permission in self.signed_in.person.permissions
+
+    def t(self, zh: str, en: str) -> str:
+        """The text in the person's language."""
+        return en if self.language == "en" else zh
+
+    def path(self, name: str) -> str:
+        """A part of the page's address, e.g. `call` of `/calls/{call}`."""
+        return str(self.request.path_params[name])
+
+    def query(self, name: str, default: str = "") -> str:
+        """A parameter of the address, without blanks around it, at most 200 characters."""
+        return self.request.query_params.get(name, default).strip()[:200]
+
+    async def form(self) -> Form:
+        """What was sent. Raises HuyingError(INVALID_ARGUMENT)."""
+        if self._form is None:
+            self._form = await read_form(self.request)
+        return self._form
+
+    async def audit(
+        self, action: str, object_: str = "", *, outcome: str = "done", detail: str = ""
+    ) -> None:
+        """Write to the audit trail; never a personal value. Raises as the store."""
+        actor = self.signed_in.person.login if self.signed_in else "-"
+        await self.site.on_thread(
+            lambda: self.site.audit.write(
+                self.now(), actor, action, object_, outcome=outcome, detail=detail
+            )
+        )
+
+    def url(self, name: str, /, **params: Any) -> str:
+        """The address of a page; what its path has no place for becomes the query."""
+        return self.site.url(name, **params)
+
+    def redirect(self, name: str, /, *, notice: str = "", **params: Any) -> Response:
+        """Go to a page after a form was taken (303). `notice` is a key of NOTICES."""
+        if notice:
+            params["notice"] = notice
+        return RedirectResponse(self.url(name, **params), status_code=303)
+
+    async def render(
+        self,
+        template: str,
+        values: Mapping[str, Any] | None = None,
+        /,
+        *,
+        status: int = 200,
+        **more: Any,
+    ) -> Response:
+        """A page from a template, with what every page shows around it."""
+        shown = {**(values or {}), **more}
+        frame = await self.site.frame(self)
+        text = self.site.templates.get_template(template).render({**frame, **shown})
+        return HTMLResponse(text, status_code=status)
+
+    @staticmethod
+    def draw_id() -> str:
+        """A new request id, in hex: a form is taken once, however often it is sent."""
+        return secrets.token_hex(RECORD_ID_BYTES)
+
+
+def query_string(params: Mapping[str, Any]) -> str:
+    """`?a=b`, without what is empty."""
+    kept = [(key, str(value)) for key, value in params.items() if value not in ("", None, False)]
+    return f"?{urlencode(kept)}" if kept else ""

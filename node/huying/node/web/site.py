@@ -1,0 +1,12 @@
+"""Which pages every node serves; a tier with children adds its own."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from huying.node.web import home_pages
+from huying.node.web.page import Page
+
+__all__ = ["NODE_PAGES"]
+
+NODE_PAGES: Final[tuple[Page, ...]] = (*home_pages.PAGES,)
