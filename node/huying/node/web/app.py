@@ -38,7 +38,7 @@ from huying.node.web.drafts import Drafts
 from huying.node.web.guard import BODY_BYTES_MAX, Guard
 from huying.node.web.live import LiveHub
 from huying.node.web.node_link import NodeLink
-from huying.node.web.page import NOTICES, Ask, Page, query_string
+from huying.node.web.page import NOT_KEPT, NOTICES, Ask, Page, query_string
 from huying.node.web.render import TEMPLATES, environment
 from huying.node.web.roles import role_names
 from huying.node.web.sessions import Sessions, SignedIn
@@ -280,16 +280,13 @@ async def _sign_in_first(ask: Ask, token: str) -> Response:
             lambda: ask.site.sessions.last_person(token, ask.site.clock.now())
         )
         if who:
-            fields = {k: v for k, v in form.values().items() if k not in _NOT_KEPT}
+            fields = {k: v for k, v in form.values().items() if k not in NOT_KEPT}
             await ask.site.on_thread(
                 lambda: ask.site.drafts.save(who, key, fields, ask.site.clock.now())
             )
             kept = True
     local = back if back.startswith("/") and not back.startswith("//") else "/"
     return await ask.render("expired.html", {"kept": kept, "next": local}, status=401)
-
-
-_NOT_KEPT: Final = frozenset({"request_id", "draft_key", "draft_page", "password", "code"})
 
 
 def _language(request: Request, signed_in: SignedIn | None) -> str:

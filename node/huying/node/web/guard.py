@@ -48,7 +48,7 @@ _HSTS: Final = "max-age=31536000"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class _TooLarge(Exception):
+class _TooLargeError(Exception):
     """The body has more bytes than the page takes."""
 
 
@@ -90,12 +90,12 @@ class Guard:
             message = await receive()
             received += len(message.get("body", b""))
             if received > limit:
-                raise _TooLarge
+                raise _TooLargeError
             return message
 
         try:
             await self._app(scope, receiving, sending)
-        except _TooLarge:
+        except _TooLargeError:
             await self._too_large(limit)(scope, receive, sending)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:

@@ -9,7 +9,7 @@ from sse_starlette import EventSourceResponse
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from huying.node.web.live import TOPICS_MAX, Viewer
-from huying.node.web.page import Ask, Page
+from huying.node.web.page import NOT_KEPT, Ask, Page
 from huying.node.web.roles import Permission
 
 __all__ = ["PAGES"]
@@ -40,6 +40,16 @@ async def live(ask: Ask) -> Response:
     return EventSourceResponse(ask.site.live.stream(viewer), ping=_PING_SECONDS)
 
 
+async def keep_draft(ask: Ask) -> Response:
+    """Keep what is typed in a form, by its draft_key; it is there when the form is opened again."""
+    form = await ask.form()
+    key = form.required("draft_key")
+    fields = {name: value for name, value in form.values().items() if name not in NOT_KEPT}
+    person, now = ask.person.id, ask.now()
+    await ask.site.on_thread(lambda: ask.site.drafts.save(person, key, fields, now))
+    return Response(status_code=204)
+
+
 async def healthz(ask: Ask) -> Response:
     """Whether the console answers, and whether its node does."""
     freshness = await ask.node.state()
@@ -68,6 +78,7 @@ async def language(ask: Ask) -> Response:
 PAGES: Final = (
     Page("/", "home", home, Permission.SIGNED_IN),
     Page("/live", "live", live, Permission.SIGNED_IN),
+    Page("/drafts", "keep-draft", keep_draft, Permission.SIGNED_IN, ("POST",)),
     Page("/healthz", "healthz", healthz, None),
     Page("/language", "language", language, None),
 )

@@ -60,7 +60,7 @@ class Launcher:
     """The console of one node, as a component of it."""
 
     def __init__(self, config_file: Path, address: str, program: str) -> None:
-        """Binds at once. `program` is the module that is the console command. Raises as `listen`."""
+        """Binds at once. `program` is the module of the console command. Raises as `listen`."""
         self._command = [sys.executable, "-m", program, "--config", str(config_file)]
         self._socket = listen(address)
         self._child: subprocess.Popen[bytes] | None = None

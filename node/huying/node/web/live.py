@@ -120,10 +120,13 @@ class LiveHub:
                 async for record in self._node.watch(*_TYPES):
                     self.stir(_topics(record))
             self.stir(["status"])
-            while not (await self._node.state()).is_up:
-                await asyncio.sleep(_AGAIN_SECONDS)
+            await self._come_back()
             # What came meanwhile was not told: every page looks for itself.
             self.stir({topic for viewer in self._viewers for topic in viewer.topics})
+
+    async def _come_back(self) -> None:
+        while not (await self._node.state()).is_up:  # noqa: ASYNC110  # nobody could wake us
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _tick(self) -> None:
         while True:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from huying.node.web.sessions import SignedIn
     from huying.node.web.store import ConsoleStore
 
-__all__ = ["Ask", "Handler", "Nav", "Page"]
+__all__ = ["NOTICES", "NOT_KEPT", "Ask", "Handler", "Nav", "Page", "query_string"]
 
 Handler = Callable[["Ask"], Awaitable[Response]]
 
@@ -56,6 +56,8 @@ class Page:
     body_bytes_max: int = 256 * 1024
 
 
+# What of a form is never kept as a draft: its own machinery, and secrets.
+NOT_KEPT: Final = frozenset({"request_id", "draft_key", "draft_page", "password", "code"})
 NOTICES: Final[dict[str, tuple[str, str]]] = {
     "saved": ("已保存", "Saved"),
     "sent": ("已写入本级数据流", "Written to this node's feed"),
