@@ -38,7 +38,7 @@ bench: $(VENV)/.runtime ## entries per second and delay: ARGS="--json"
 
 .PHONY: test
 test: $(VENV)/.test ## all tests: ARGS="-k note", TEST_WORKERS=1
-	@.ci/deps git prometheus || [ -z "$${CI:-}" ]
+	@.ci/deps git prometheus chromium fonts-noto-cjk || [ -z "$${CI:-}" ]
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: sim
@@ -84,7 +84,7 @@ compile = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 
 .PHONY: deps
 deps: ## system packages (Debian); starts no service
-	@.ci/deps python3-venv git prometheus
+	@.ci/deps python3-venv git prometheus chromium fonts-noto-cjk
 
 .PHONY: clean
 clean: ## remove what was built; the demo's data too
