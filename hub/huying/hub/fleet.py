@@ -169,6 +169,7 @@ class _Listen:
     sync: str | None
     api: str
     metrics: str
+    console: str
 
 
 def _wishes(
@@ -179,6 +180,7 @@ def _wishes(
         sync_listen=listen.sync,
         api_listen=listen.api,
         metrics_listen=listen.metrics,
+        console_listen=listen.console,
         timing=timing,
         capture_dir="capture" if capture else None,
     )
@@ -264,6 +266,7 @@ class Fleet:
             sync_listen=wishes.sync_listen,
             api_listen=wishes.api_listen,
             metrics_listen=wishes.metrics_listen,
+            console_listen=wishes.console_listen,
             timing=wishes.timing,
             capture_dir=wishes.capture_dir,
         )
@@ -290,10 +293,10 @@ class Fleet:
     def _listening(self, places: Sequence[Place]) -> Iterator[tuple[Place, _Listen]]:
         """Each place with addresses of its own; who is nobody's parent takes no children."""
         parents = {place.parent for place in places}
-        addresses = iter(free_addresses(3 * len(places)))
+        addresses = iter(free_addresses(4 * len(places)))
         for place in places:
-            sync, api, metrics = next(addresses), next(addresses), next(addresses)
-            yield place, _Listen(sync if place.code in parents else None, api, metrics)
+            sync, api, metrics, console = (next(addresses) for _ in range(4))
+            yield place, _Listen(sync if place.code in parents else None, api, metrics, console)
 
     def start(self, codes: Sequence[str] | None = None) -> None:
         """Start the processes, all or those named, and wait until they answer."""

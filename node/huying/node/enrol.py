@@ -55,6 +55,7 @@ def init_node(
     sync_advertise: str | None = None,
     api_listen: str = "127.0.0.1:7401",
     metrics_listen: str | None = None,
+    console_listen: str | None = None,
     timing: dict[str, float] | None = None,
     capture_dir: str | None = None,
 ) -> Initialised:
@@ -77,6 +78,7 @@ def init_node(
             "sync": {"listen": sync_listen, "advertise": sync_advertise},
             "api": {"listen": api_listen},
             "metrics": {"listen": metrics_listen},
+            "console": {"listen": console_listen},
             "timing": dict(timing or {}),
             "debug": {"capture_dir": capture_dir},
         }

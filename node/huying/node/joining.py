@@ -67,6 +67,7 @@ class Wishes:
     sync_advertise: str | None = None
     api_listen: str = "127.0.0.1:7401"
     metrics_listen: str | None = None
+    console_listen: str | None = None
     dial: bool = True  # False: the parent is reached by files alone
     timing: dict[str, float] | None = None
     capture_dir: str | None = None
@@ -245,6 +246,7 @@ def _config_text(token: JoinToken, wishes: Wishes) -> str:
             },
             "api": {"listen": wishes.api_listen},
             "metrics": {"listen": wishes.metrics_listen},
+            "console": {"listen": wishes.console_listen},
             "timing": dict(wishes.timing or {}),
             "debug": {"capture_dir": wishes.capture_dir},
         }

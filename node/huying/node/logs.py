@@ -96,6 +96,11 @@ MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
     ),
     "console_started": ("info", "网页控制台已启动", "the console was started"),
     "console_serving": ("info", "网页控制台可用", "the console serves pages"),
+    "console_link": (
+        "info",
+        "首次设置:链接写在此文件中",
+        "the first account: its link is in this file",
+    ),
     "console_failed": ("warning", "网页控制台退出,将重启", "the console ended; it is started again"),
     "console_defect": ("error", "网页出错", "a page met a defect"),
     "not_introduced": ("warning", "本节点的区划记录未写入", "own division record not written"),

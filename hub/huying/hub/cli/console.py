@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import socket
-from typing import Annotated
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from huying.common.errors import Code, HuyingError
+from huying.node import logs
 from huying.node.cli import context
 from huying.node.cli.output import print_pairs
 
+if TYPE_CHECKING:
+    from huying.node.config import Config
+
 __all__ = ["group"]
+
+_LINK_FILE: Final = "set-up-link.txt"
 
 
 def group() -> typer.Typer:
@@ -46,17 +56,53 @@ def serve(
     raise typer.Exit(serve_pages(config, listener, with_parent=fd is not None))
 
 
-def link(ctx: typer.Context) -> None:
+def link(
+    ctx: typer.Context,
+    *,
+    first: Annotated[bool, typer.Option("--first", hidden=True)] = False,
+) -> None:
     """首次设置的一次性链接 · A one-time link that makes the first account."""
     from pathlib import Path
 
     from huying.node.web.app import origin_of
     from huying.node.web.certificate import fingerprint, tls_files
-    from huying.node.web.setup_link import issue_link
 
     config = context.config(ctx)
-    origin = origin_of(config)
-    pairs = [("打开 · open", issue_link(config, origin))]
-    if origin.startswith("https://") and not config.console.proxied:
+    address = _set_up_address(config)
+    if address is None:
+        raise HuyingError(
+            Code.INVALID_ARGUMENT, "an administrator's account is there already: huying user list"
+        )
+    pairs = [("打开 · open", address)]
+    if origin_of(config).startswith("https://") and not config.console.proxied:
         pairs.append(("证书指纹 · certificate", fingerprint(Path(tls_files(config)[1]))))
-    print_pairs(pairs)
+    if first and not sys.stderr.isatty():
+        # A log is read by many; the file by its owner alone.
+        file = config.console_dir / _LINK_FILE
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+            opened.writelines(f"{value}\n" for _, value in pairs)
+        logs.configure(config.log.level, config.log.format)
+        logs.say("console_link", file=str(file))
+    elif first:
+        for name, value in pairs:
+            print(f"{name}: {value}", file=sys.stderr)
+    else:
+        print_pairs(pairs)
+
+
+def _set_up_address(config: Config) -> str | None:
+    from huying.hub.web.site import PAGES
+    from huying.node.web.app import origin_of
+    from huying.node.web.setup_link import SetupLink
+    from huying.node.web.store import ConsoleStore
+
+    store = ConsoleStore.open(config.console_dir)
+    try:
+        token = SetupLink(store).issue(time.time())
+    finally:
+        store.close()
+    if token is None:
+        return None
+    path = next(page.path for page in PAGES if page.name == "set-up")
+    return origin_of(config) + path.replace("{token}", token)

@@ -39,6 +39,10 @@ def init(
         str | None,
         typer.Option(metavar="HOST:PORT", help="指标地址 · Where /metrics and /healthz listen."),
     ] = None,
+    console_listen: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="网页控制台地址 · Where the pages are served."),
+    ] = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
@@ -58,6 +62,7 @@ def init(
         sync_advertise=sync_advertise,
         api_listen=api_listen,
         metrics_listen=metrics_listen,
+        console_listen=console_listen,
     )
     shown = {
         "config": str(made.config.file),

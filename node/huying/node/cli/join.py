@@ -51,6 +51,10 @@ def join(
         str | None,
         typer.Option(metavar="HOST:PORT", help="指标地址 · Where /metrics and /healthz listen."),
     ] = None,
+    console_listen: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="网页控制台地址 · Where the pages are served."),
+    ] = None,
     name: Annotated[
         str, typer.Option(help="区划名称,默认见令牌,再无则用代码 · Name; the token's, or the code.")
     ] = "",
@@ -86,6 +90,7 @@ def join(
         sync_advertise=advertise,
         api_listen=api_listen or default_api(parsed.code),
         metrics_listen=metrics_listen,
+        console_listen=console_listen,
         dial=request is None,
     )
     under_way = joining.begin(data, parsed, text, wishes)

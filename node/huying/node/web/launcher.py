@@ -59,21 +59,37 @@ def listen(address: str) -> socket.socket:
 class Launcher:
     """The console of one node, as a component of it."""
 
-    def __init__(self, config_file: Path, address: str, program: str) -> None:
-        """Binds at once. `program` is the module of the console command. Raises as `listen`."""
+    def __init__(
+        self, config_file: Path, address: str, program: str, *, is_new: bool = False
+    ) -> None:
+        """Binds at once. `program` is the module of the console command.
+
+        With `is_new` nobody has an account yet, and the link that makes the first one is told at
+        the start. Raises as `listen`.
+        """
         self._command = [sys.executable, "-m", program, "--config", str(config_file)]
         self._socket = listen(address)
+        self._is_new = is_new
         self._child: subprocess.Popen[bytes] | None = None
+        self._link: subprocess.Popen[bytes] | None = None
         self._task: asyncio.Task[None] | None = None
         self.process_id: int | None = None
 
     async def start(self) -> None:
         """Wait for the first connection."""
         self._task = asyncio.create_task(self._keep())
+        if self._is_new:
+            self._link = subprocess.Popen(  # noqa: ASYNC220  # returns at once
+                [*self._command, "console", "link", "--first"],
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr.fileno(),
+            )
 
     async def stop(self) -> None:
         """End the child, and close the socket."""
         await end_task(self._task)
+        if self._link is not None:
+            await asyncio.to_thread(self._link.wait)
         child = self._child
         if child is not None and child.poll() is None:
             child.terminate()
@@ -137,4 +153,5 @@ def console_component(node: Node, program: str) -> Component | None:
     section = node.config.console
     if section.listen is None or not section.by_node:
         return None
-    return Launcher(node.config.file, section.listen, program)
+    is_new = not (node.config.console_dir / "console.db").exists()
+    return Launcher(node.config.file, section.listen, program, is_new=is_new)
