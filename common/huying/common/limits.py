@@ -109,6 +109,7 @@ CALL_STEPS_MAX: Final = 1000  # shown of one call; an honest one has ten
 CALL_INDEX_BYTES_MAX: Final = 4 * MIB  # of the list in an exported call, state included
 TEXT_CHARACTERS_MAX: Final = 4000
 NAME_CHARACTERS_MAX: Final = 200
+LEDGER_SCAN_RECORDS_MAX: Final = 1000  # read for one page of a list narrowed by a field's value
 
 # Late disclosure and erasure. What one statement names is done in one transaction.
 LATE_RANGES_MAX: Final = 512  # in one statement; they fit into an entry
@@ -131,6 +132,12 @@ SATISFACTION_STARS_MAX: Final = 5  # stars; 0 where not rated
 CO_HANDLERS_MAX: Final = 16  # departments that help one lead
 HOUSEHOLD_RESIDENTS_MAX: Final = 1000  # a dormitory is one household
 GRID_HOUSEHOLDS_MAX: Final = 100_000  # an exclusive grid may be a campus
+
+# Evidence (docs/UPLOADS.md).
+EVIDENCE_PART_BYTES_MAX: Final = 12 * KIB  # of a picture's bytes; with its openings, one entry
+EVIDENCE_PARTS_MAX: Final = 8  # entries of one picture, so that a photo costs no more than a call
+EVIDENCE_BYTES_MAX: Final = EVIDENCE_PARTS_MAX * EVIDENCE_PART_BYTES_MAX  # of what travels: 96 KiB
+EVIDENCE_PICTURES_MAX: Final = 24  # shown of one event or call; an honest one has three
 
 # Policies and calendars (docs/POLICY.md).
 PERIOD_UNITS_MAX: Final = 10_000  # days or hours; some forty years of working days
@@ -190,3 +197,45 @@ ORDER_NEAR_SECONDS: Final = 259_200.0  # three days between two tellings of one 
 ORDER_COMPARISONS_MAX: Final = 16  # earlier orders of one caller, and of one place
 ORDER_CANDIDATES_MAX: Final = 4096  # earlier orders read again for one batch
 CURSOR_BYTES_MAX: Final = 1 * MIB  # of a watch: a line for each feed (docs/INTEGRATION.md)
+
+# Accounts of the console (docs/ACCOUNTS.md).
+ACCOUNTS_MAX: Final = 10_000  # of one node; a county of 60 departments has some hundreds
+LOGIN_CHARACTERS_MIN: Final = 2
+LOGIN_CHARACTERS_MAX: Final = 64
+PASSWORD_CHARACTERS_MIN: Final = 12  # between the 8 and the 15 of NIST SP 800-63B-4
+PASSWORD_CHARACTERS_MAX: Final = 128  # what a password manager writes fits
+PASSWORD_UNGUESSED_CHARACTERS_MIN: Final = 6  # beside common words, runs and repetitions
+PASSWORD_HASHES_MAX: Final = 2  # at once, in one process; each takes 19 MiB
+PASSWORD_HASH_WAIT_SECONDS: Final = 5.0  # for one of them to end; then: busy
+ONE_TIME_PASSWORD_SECONDS: Final = 259_200.0  # three days: a weekend lies between
+SECOND_FACTOR_SECONDS: Final = 300.0  # between the password and the code; to confirm a new factor
+REAUTHENTICATED_SECONDS: Final = 600.0  # after a password was given, its owner still sits there
+RECOVERY_CODES: Final = 10  # of one person, each for one time
+SESSIONS_MAX: Final = 20  # of one person; the one that was quiet longest ends first
+SESSION_TOUCH_SECONDS: Final = 60.0  # between two notes that a session is in use
+SESSION_REMEMBERED_SECONDS: Final = 86400.0  # after it ran out, so that a draft finds its owner
+SETUP_LINK_SECONDS: Final = 86400.0
+LOGIN_FAILURES_MAX: Final = 5  # of one login from one address, before it has to wait
+LOGIN_SPREAD_FAILURES_MAX: Final = 20  # of one login from all addresses, or of one address
+LOGIN_MINUTE_FAILURES_MAX: Final = 60  # of all together, a minute
+LOGIN_DELAY_SECONDS_MAX: Final = 300.0  # no wait is longer, so nobody is locked out for good
+LOGIN_SPREAD_DELAY_SECONDS_MAX: Final = 30.0  # of a login that many addresses try
+LOGIN_ALL_DELAY_SECONDS_MAX: Final = 10.0  # of addresses that nobody signed in from before
+KNOWN_ADDRESS_SECONDS: Final = 2_592_000.0  # 30 days after a login succeeded from there
+THROTTLE_ROWS_MAX: Final = 10_000
+AUDIT_KEPT_SECONDS_MIN: Final = 15_897_600.0  # 184 days: the six months of the Cybersecurity Law
+AUDIT_KEPT_SECONDS: Final = 31_622_400.0  # 366 days
+AUDIT_TEXT_CHARACTERS_MAX: Final = 200  # of one cell
+AUDIT_PAGE_ROWS_MAX: Final = 200
+DRAFT_BYTES_MAX: Final = 64 * KIB
+DRAFTS_MAX: Final = 50  # of one person; the oldest goes first
+DRAFT_SECONDS: Final = 2_592_000.0  # 30 days
+SAVED_VIEWS_MAX: Final = 50  # of one person
+VIEW_QUERY_CHARACTERS_MAX: Final = 2000
+
+# The operations view (docs/OPERATIONS.md).
+RETRIED_ENTRIES_MAX: Final = 256  # entries in quarantine judged again in one transaction
+TROUBLE_ROWS_MAX: Final = 1000  # of what is missing, or alarmed, in one answer
+HISTORY_SECONDS: Final = 60.0  # between two samples of lag and disk
+HISTORY_SAMPLES: Final = 1440  # a day of them is remembered
+HISTORY_FEEDS_MAX: Final = 1024  # of which lag is remembered; 6 MB in all

@@ -1,0 +1,210 @@
+"""The tables of console.db: what the console itself remembers.
+
+Nothing of the feed is here. Losing the file loses accounts, drafts and the audit trail, and no
+record. Times are unix seconds, but in the audit trail, where a row's hash covers microseconds.
+
+`VERSIONS` makes the tables, step by step, and is never changed once it was released: a change is
+another step. A test holds the tables below to what the steps make.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Column, Float, LargeBinary, MetaData, String, Table
+
+from huying.node.store.tables import blob, integer, text_column
+
+__all__ = [
+    "ACCOUNTS",
+    "AUDIT",
+    "AUDIT_BASE",
+    "DRAFTS",
+    "METADATA",
+    "RECOVERY_CODES",
+    "SESSIONS",
+    "SETUP",
+    "THROTTLE",
+    "UPLOADS",
+    "VERSIONS",
+    "VIEWS",
+]
+
+METADATA: Final = MetaData()
+
+
+def _seconds(name: str) -> Column[float]:
+    return Column(name, Float, nullable=False)
+
+
+ACCOUNTS: Final = Table(
+    "accounts",
+    METADATA,
+    text_column("id", primary_key=True),
+    text_column("login"),
+    text_column("name"),
+    text_column("actor"),
+    text_column("roles"),  # values of Role, with commas between
+    text_column("department"),
+    text_column("area"),
+    text_column("language"),
+    integer("disabled"),
+    text_column("password"),  # argon2id in PHC form; empty: signs in elsewhere, or not at all
+    integer("must_change"),
+    _seconds("password_until"),  # a one-time password is worthless after this; 0: no end
+    Column("totp_secret", String),
+    integer("totp_step"),  # the last step that was used, so that none is used twice
+    Column("pending_secret", String),
+    _seconds("pending_until"),
+    Column("oidc_issuer", String),
+    Column("oidc_subject", String),
+    _seconds("created_seconds"),
+    _seconds("changed_seconds"),
+    _seconds("last_login_seconds"),
+)
+RECOVERY_CODES: Final = Table(
+    "recovery_codes",
+    METADATA,
+    text_column("account", primary_key=True),
+    Column("hash", LargeBinary, primary_key=True, nullable=False),
+    blob("salt"),  # one for all the codes of a person, so that a try costs one hash
+)
+SESSIONS: Final = Table(
+    "sessions",
+    METADATA,
+    text_column("id", primary_key=True),
+    blob("token_sha256"),
+    text_column("account"),
+    _seconds("began_seconds"),
+    _seconds("seen_seconds"),
+    _seconds("reauthenticated_seconds"),
+    integer("pending_factor"),
+    text_column("address"),
+    text_column("agent"),
+)
+AUDIT: Final = Table(
+    "audit",
+    METADATA,
+    Column("number", integer("number").type, primary_key=True, autoincrement=True),
+    integer("time_micros"),
+    text_column("actor"),
+    text_column("action"),
+    text_column("object"),
+    text_column("outcome"),
+    text_column("detail"),
+    blob("hash"),
+)
+AUDIT_BASE: Final = Table(
+    "audit_base",
+    METADATA,
+    integer("one"),
+    integer("number"),  # rows up to this were removed for their age
+    blob("hash"),  # of that row
+)
+THROTTLE: Final = Table(
+    "throttle",
+    METADATA,
+    text_column("key", primary_key=True),
+    integer("failures"),
+    _seconds("seen_seconds"),
+    _seconds("until_seconds"),
+    _seconds("known_until"),
+    integer("total_failures"),
+    integer("total_refused"),
+)
+SETUP: Final = Table("setup", METADATA, integer("one"), blob("token_sha256"), _seconds("until"))
+DRAFTS: Final = Table(
+    "drafts",
+    METADATA,
+    text_column("account", primary_key=True),
+    text_column("form_key", primary_key=True),
+    text_column("fields"),  # JSON
+    _seconds("saved_seconds"),
+)
+VIEWS: Final = Table(
+    "views",
+    METADATA,
+    text_column("id", primary_key=True),
+    text_column("account"),
+    text_column("page"),
+    text_column("name"),
+    text_column("query"),
+    _seconds("saved_seconds"),
+)
+UPLOADS: Final = Table(
+    "uploads",
+    METADATA,
+    text_column("id", primary_key=True),
+    text_column("sha256"),
+    text_column("media_type"),
+    integer("size_bytes"),
+    text_column("account"),
+    _seconds("at_seconds"),
+    text_column("state"),
+)
+
+_FIRST: Final = (
+    """CREATE TABLE accounts (
+        id TEXT NOT NULL PRIMARY KEY, login TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
+        actor TEXT NOT NULL UNIQUE, roles TEXT NOT NULL, department TEXT NOT NULL,
+        area TEXT NOT NULL, language TEXT NOT NULL, disabled INTEGER NOT NULL,
+        password TEXT NOT NULL, must_change INTEGER NOT NULL, password_until REAL NOT NULL,
+        totp_secret TEXT, totp_step INTEGER NOT NULL, pending_secret TEXT,
+        pending_until REAL NOT NULL, oidc_issuer TEXT, oidc_subject TEXT,
+        created_seconds REAL NOT NULL, changed_seconds REAL NOT NULL,
+        last_login_seconds REAL NOT NULL, UNIQUE (oidc_issuer, oidc_subject))""",
+    """CREATE TABLE recovery_codes (
+        account TEXT NOT NULL REFERENCES accounts (id), hash BLOB NOT NULL, salt BLOB NOT NULL,
+        PRIMARY KEY (account, hash))""",
+    """CREATE TABLE sessions (
+        id TEXT NOT NULL PRIMARY KEY, token_sha256 BLOB NOT NULL UNIQUE,
+        account TEXT NOT NULL REFERENCES accounts (id), began_seconds REAL NOT NULL,
+        seen_seconds REAL NOT NULL, reauthenticated_seconds REAL NOT NULL,
+        pending_factor INTEGER NOT NULL, address TEXT NOT NULL, agent TEXT NOT NULL)""",
+    "CREATE INDEX ix_sessions_account ON sessions (account)",
+    """CREATE TABLE audit (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, time_micros INTEGER NOT NULL,
+        actor TEXT NOT NULL, action TEXT NOT NULL, object TEXT NOT NULL, outcome TEXT NOT NULL,
+        detail TEXT NOT NULL, hash BLOB NOT NULL)""",
+    "CREATE INDEX ix_audit_actor ON audit (actor, number)",
+    "CREATE INDEX ix_audit_action ON audit (action, number)",
+    "CREATE INDEX ix_audit_object ON audit (object, number)",
+    """CREATE TABLE audit_base (
+        one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL,
+        hash BLOB NOT NULL)""",
+    "INSERT INTO audit_base VALUES (1, 0, zeroblob(32))",
+    """CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit
+        BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END""",
+    """CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
+        WHEN OLD.number > (SELECT number FROM audit_base)
+        BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END""",
+    """CREATE TRIGGER audit_base_no_delete BEFORE DELETE ON audit_base
+        BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END""",
+    # In microseconds, the 184 days of AUDIT_KEPT_SECONDS_MIN.
+    """CREATE TRIGGER audit_base_old BEFORE UPDATE ON audit_base
+        WHEN NEW.number <= OLD.number OR NOT EXISTS (
+            SELECT 1 FROM audit WHERE number = NEW.number AND hash = NEW.hash
+            AND time_micros < (SELECT max(time_micros) FROM audit) - 15897600000000)
+        BEGIN SELECT RAISE(ABORT, 'the audit trail is kept for six months'); END""",
+    """CREATE TABLE throttle (
+        key TEXT NOT NULL PRIMARY KEY, failures INTEGER NOT NULL, seen_seconds REAL NOT NULL,
+        until_seconds REAL NOT NULL, known_until REAL NOT NULL,
+        total_failures INTEGER NOT NULL, total_refused INTEGER NOT NULL)""",
+    """CREATE TABLE setup (
+        one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1), token_sha256 BLOB NOT NULL,
+        until REAL NOT NULL)""",
+    """CREATE TABLE drafts (
+        account TEXT NOT NULL REFERENCES accounts (id), form_key TEXT NOT NULL,
+        fields TEXT NOT NULL, saved_seconds REAL NOT NULL, PRIMARY KEY (account, form_key))""",
+    """CREATE TABLE views (
+        id TEXT NOT NULL PRIMARY KEY, account TEXT NOT NULL REFERENCES accounts (id),
+        page TEXT NOT NULL, name TEXT NOT NULL, query TEXT NOT NULL,
+        saved_seconds REAL NOT NULL)""",
+    "CREATE INDEX ix_views_account ON views (account, page)",
+    """CREATE TABLE uploads (
+        id TEXT NOT NULL PRIMARY KEY, sha256 TEXT NOT NULL, media_type TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL, account TEXT NOT NULL, at_seconds REAL NOT NULL,
+        state TEXT NOT NULL)""",
+    "CREATE INDEX ix_uploads_account ON uploads (account, state)",
+)
+VERSIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST,)
