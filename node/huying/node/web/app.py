@@ -143,7 +143,7 @@ class Site:
     async def frame(self, ask: Ask) -> dict[str, Any]:
         """What the base template shows around every page."""
         freshness = await self.node.state()
-        menu = [page for page in self._menu if page.needs is None or ask.may(page.needs)]
+        menu = [page for page in self._menu if ask.may_have(page)]
         zh, en = _TIERS[self.node.level]
         notice = NOTICES.get(ask.query("notice"))
         return {
@@ -256,7 +256,7 @@ async def _refuse(ask: Ask, token: str) -> Response | None:
         return RedirectResponse(ask.url("second-factor"), status_code=303)
     if signed_in.person.must_change and page.name not in _BEFORE_CHANGE:
         return RedirectResponse(ask.url("change-password"), status_code=303)
-    if not ask.may(page.needs):
+    if not ask.may_have(page):
         await ask.audit("forbidden", page.name, outcome="refused")
         return await ask.render("forbidden.html", status=403)
     return None

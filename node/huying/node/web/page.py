@@ -54,6 +54,7 @@ class Page:
     nav: Nav | None = None
     # A form that takes files may be larger than others.
     body_bytes_max: int = 256 * 1024
+    also: Permission | None = None  # this permission opens the page as well as `needs`
 
 
 # What of a form is never kept as a draft: its own machinery, and secrets.
@@ -110,6 +111,12 @@ class Ask:
     def may(self, permission: Permission) -> bool:
         """Whether the person has it; nobody has any."""
         return self.signed_in is not None and permission in self.signed_in.person.permissions
+
+    def may_have(self, page: Page) -> bool:
+        """Whether the page is open to the person."""
+        if page.needs is None:
+            return True
+        return self.may(page.needs) or (page.also is not None and self.may(page.also))
 
     def t(self, zh: str, en: str) -> str:
         """The text in the person's language."""
