@@ -7,13 +7,14 @@ These are the strict checks for this node's own writes; what others wrote is jud
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from google.protobuf.message import Message
 
 from huying.common.call_field_rules import CALL_RULES
 from huying.common.desk_field_rules import DESK_RULES
+from huying.common.evidence_field_rules import EVIDENCE_RULES, check_evidence
 from huying.common.field_checks import (
     Rule,
     anything,
@@ -93,6 +94,15 @@ _RULES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "health": Rule(free_text),
         "generated": Rule(anything),
     },
+    "Visit": {
+        "grid": required(own_grid),
+        "visited_micros": required(micros),
+        "kind": required(anything),
+        "household": Rule(record_id),
+        "actor": Rule(short_text),
+        "text": Rule(free_text),
+        "generated": Rule(anything),
+    },
     "Event": {
         "category": required(short_text),
         "descriptor": Rule(short_text),
@@ -152,7 +162,11 @@ _RULES: Final[Mapping[str, Mapping[str, Rule]]] = {
     },
     **CALL_RULES,
     **DESK_RULES,
+    **EVIDENCE_RULES,
 }
+
+# What the fields of a message must be to each other.
+_WHOLE: Final[Mapping[str, Callable[[Any], None]]] = {"Evidence": check_evidence}
 
 
 def check_fields(message: Message, code: str) -> None:
@@ -162,6 +176,8 @@ def check_fields(message: Message, code: str) -> None:
     and what to do.
     """
     _check_message(message, code, "")
+    if (check := _WHOLE.get(message.DESCRIPTOR.name)) is not None:
+        check(message)
 
 
 def _check_message(message: Message, code: str, prefix: str) -> None:

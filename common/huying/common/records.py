@@ -27,6 +27,7 @@ from huying.common.record_rules import check_fields
 from huying.wire.v1 import (
     calls_pb2,
     census_pb2,
+    evidence_pb2,
     feed_pb2,
     hotline_pb2,
     policy_pb2,
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 _GRID_CHARACTERS: Final = 15
+_SHA256_BYTES: Final = 32
 _PUT_DELETE: Final = frozenset({int(feed_pb2.KIND_PUT), int(feed_pb2.KIND_DELETE)})
 _EVERY_LEVEL: Final = frozenset({1, 2, 3, 4, 5})
 _COUNTY: Final = 3
@@ -131,6 +133,19 @@ def _judge_grid_record(message: records_pb2.Grid, home: str) -> None:
 def _judge_resident(message: records_pb2.Resident, home: str) -> None:
     _judge_gridded(message, home)
     _judge_id(message.household, "household")
+
+
+def _judge_visit(message: records_pb2.Visit, home: str) -> None:
+    _judge_gridded(message, home)
+    _judge_id(message.household, "household")
+    _judge_integers(message.visited_micros)
+
+
+def _judge_evidence(message: evidence_pb2.Evidence, home: str) -> None:
+    _judge_id(message.of, "of")
+    if message.sha256 and len(message.sha256) != _SHA256_BYTES:
+        raise HuyingError(Code.BAD_RECORD, f"sha256 is not {_SHA256_BYTES} bytes")
+    _judge_numbers(message, home)
 
 
 def _judge_member(message: trust_pb2.Member, home: str) -> None:
@@ -287,6 +302,14 @@ def _registry() -> Mapping[int, RecordSpec]:
         RecordSpec(feed.RECORD_TYPE_CALL, calls.Call, town, put, _judge_call),
         RecordSpec(
             feed.RECORD_TYPE_CALL_STEP, calls.CallStep, above_village, step, _judge_call_step
+        ),
+        RecordSpec(feed.RECORD_TYPE_VISIT, rec.Visit, village, _PUT_DELETE, _judge_visit),
+        RecordSpec(
+            feed.RECORD_TYPE_EVIDENCE,
+            evidence_pb2.Evidence,
+            _EVERY_LEVEL,
+            _PUT_DELETE,
+            _judge_evidence,
         ),
         RecordSpec(feed.RECORD_TYPE_MEMBER, trust_pb2.Member, _EVERY_LEVEL, roster, _judge_member),
         *_statement_specs(),

@@ -103,6 +103,8 @@ class _RecordTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RecordType
     RECORD_TYPE_TALLY: _RecordType.ValueType  # 28
     RECORD_TYPE_ORDER: _RecordType.ValueType  # 29
     RECORD_TYPE_ORDER_RESULT: _RecordType.ValueType  # 30
+    RECORD_TYPE_VISIT: _RecordType.ValueType  # 31
+    RECORD_TYPE_EVIDENCE: _RecordType.ValueType  # 32
 
 class RecordType(_RecordType, metaclass=_RecordTypeEnumTypeWrapper): ...
 
@@ -137,6 +139,8 @@ RECORD_TYPE_QUESTION: RecordType.ValueType  # 27
 RECORD_TYPE_TALLY: RecordType.ValueType  # 28
 RECORD_TYPE_ORDER: RecordType.ValueType  # 29
 RECORD_TYPE_ORDER_RESULT: RecordType.ValueType  # 30
+RECORD_TYPE_VISIT: RecordType.ValueType  # 31
+RECORD_TYPE_EVIDENCE: RecordType.ValueType  # 32
 Global___RecordType: _TypeAlias = RecordType  # noqa: Y015
 
 @_typing.final

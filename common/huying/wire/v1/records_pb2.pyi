@@ -98,6 +98,31 @@ EVENT_STATUS_CALLED: EventStatus.ValueType  # 3
 """已呼叫"""
 Global___EventStatus: _TypeAlias = EventStatus  # noqa: Y015
 
+class _VisitKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _VisitKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VisitKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VISIT_KIND_UNSPECIFIED: _VisitKind.ValueType  # 0
+    VISIT_KIND_HOUSEHOLD: _VisitKind.ValueType  # 1
+    """入户走访"""
+    VISIT_KIND_MICRO_SERVICE: _VisitKind.ValueType  # 2
+    """微服务"""
+    VISIT_KIND_MEETING: _VisitKind.ValueType  # 3
+    """议事会"""
+
+class VisitKind(_VisitKind, metaclass=_VisitKindEnumTypeWrapper): ...
+
+VISIT_KIND_UNSPECIFIED: VisitKind.ValueType  # 0
+VISIT_KIND_HOUSEHOLD: VisitKind.ValueType  # 1
+"""入户走访"""
+VISIT_KIND_MICRO_SERVICE: VisitKind.ValueType  # 2
+"""微服务"""
+VISIT_KIND_MEETING: VisitKind.ValueType  # 3
+"""议事会"""
+Global___VisitKind: _TypeAlias = VisitKind  # noqa: Y015
+
 @_typing.final
 class Division(_message.Message):
     """行政区划: the node's own division. Readable by everyone above and below."""
@@ -344,3 +369,46 @@ class Event(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Event: _TypeAlias = Event  # noqa: Y015
+
+@_typing.final
+class Visit(_message.Message):
+    """走访. The county sees that there was one, of which kind, when and in which grid; whom, by whom
+    and what was said stays in the village.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GRID_FIELD_NUMBER: _builtins.int
+    VISITED_MICROS_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    HOUSEHOLD_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    GENERATED_FIELD_NUMBER: _builtins.int
+    grid: _builtins.str
+    visited_micros: _builtins.int
+    kind: Global___VisitKind.ValueType
+    household: _builtins.bytes
+    """The household's record id; empty for a meeting."""
+    actor: _builtins.str
+    text: _builtins.str
+    generated: _builtins.bool
+    """Set on every generated record: no such visit was made."""
+    def __init__(
+        self,
+        *,
+        grid: _builtins.str = ...,
+        visited_micros: _builtins.int = ...,
+        kind: Global___VisitKind.ValueType = ...,
+        household: _builtins.bytes = ...,
+        actor: _builtins.str = ...,
+        text: _builtins.str = ...,
+        generated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "generated", b"generated", "grid", b"grid", "household", b"household", "kind", b"kind", "text", b"text", "visited_micros", b"visited_micros"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Visit: _TypeAlias = Visit  # noqa: Y015

@@ -219,13 +219,13 @@ def lock_database(path: Path) -> int:
     return descriptor
 
 
-def migrate(engine: Engine, refill: Callable[[Connection], object] | None = None) -> None:
+def migrate(engine: Engine, refill: Callable[[Connection, str], object] | None = None) -> None:
     """Bring the schema to SCHEMA_REVISION, in one transaction.
 
-    `refill` is called in it where an older database was upgraded: some of its tables follow from
-    the entries and are new. Alembic is imported just where there is something to do: it costs a
-    start a third of a second and an idle node 20 MB. Raises HuyingError(CONFIG) for a database of a
-    newer program.
+    `refill` is called in it where an older database was upgraded, with the revision that it had:
+    some of its tables follow from the entries and are new. Alembic is imported just where there is
+    something to do: it costs a start a third of a second and an idle node 20 MB. Raises
+    HuyingError(CONFIG) for a database of a newer program.
     """
     with translated(), engine.begin() as connection:
         found = schema_revision(connection)
@@ -237,7 +237,7 @@ def migrate(engine: Engine, refill: Callable[[Connection], object] | None = None
             )
         _upgrade(connection)
         if found is not None and refill is not None:
-            refill(connection)
+            refill(connection, found)
 
 
 def schema_revision(connection: Connection) -> str | None:

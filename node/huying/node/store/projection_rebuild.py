@@ -56,6 +56,12 @@ PROJECTED: Final[tuple[Table, ...]] = (
 
 _STATEMENT_PLACE: Final = STATEMENTS.c.feed_id, STATEMENTS.c.idx
 _CALL_TYPES: Final = (feed_pb2.RECORD_TYPE_CALL, feed_pb2.RECORD_TYPE_CALL_STEP)
+# The tables that the schema 0008 brought or made anew.
+_SINCE_0008: Final = (
+    feed_pb2.RECORD_TYPE_RESIDENT,
+    feed_pb2.RECORD_TYPE_VISIT,
+    feed_pb2.RECORD_TYPE_EVIDENCE,
+)
 
 
 @contextlib.contextmanager
@@ -171,11 +177,18 @@ def rebuild(store: SqlStore) -> int:
         return count
 
 
-def refill(connection: Connection) -> int:
-    """After an upgrade, within its transaction: fill the tables of calls and of the desk.
+def refill(connection: Connection, found: str) -> int:
+    """After an upgrade from the schema `found`, within its transaction: fill what was not in it.
 
     Entries that were quarantined just because an older program did not know their type count now.
     """
+    before_0007 = found < "0007"
+    types: set[int] = {*((*_CALL_TYPES, *DESK_RECORDS) if before_0007 else ())}
+    if found < "0008":
+        types.update(_SINCE_0008)
+    if not types:
+        return 0
+    filled = [RECORDS[kind] for kind in sorted(types & RECORDS.keys())]
     reader = Reader(lambda: contextlib.nullcontext(connection))
     known = _doubtful_and_known(reader) | {
         (feed.feed_id, index)
@@ -183,9 +196,8 @@ def refill(connection: Connection) -> int:
         for index, code, *_ in reader.quarantined(feed.feed_id, 0, feed.size)
         if code == Code.UNKNOWN_TYPE
     }
-    for table in (CALLS, CALL_STEPS, CALL_TURNS, *DESK_RECORDS.values()):
+    for table in (*((CALLS, CALL_STEPS, CALL_TURNS) if before_0007 else ()), *filled):
         connection.execute(delete(table))
-    types = {*_CALL_TYPES, *DESK_RECORDS}
     return fill(connection, reader, lambda one: (one.feed_id, one.index) in known, types)
 
 

@@ -31,13 +31,20 @@ _COLUMNS: Final[dict[int, Callable[[Any], tuple[Any, ...]]]] = {
     feed_pb2.RECORD_TYPE_GRID: lambda m: (text(m.code), m.type, m.grid_level),
     feed_pb2.RECORD_TYPE_GRID_WORKER: lambda m: (text(m.grid), m.role),
     feed_pb2.RECORD_TYPE_HOUSEHOLD: lambda m: (text(m.grid), m.resident_count),
-    feed_pb2.RECORD_TYPE_RESIDENT: lambda m: (text(m.grid),),
+    feed_pb2.RECORD_TYPE_RESIDENT: lambda m: (text(m.grid), m.household),
     feed_pb2.RECORD_TYPE_EVENT: lambda m: (
         text(m.grid),
         text(m.category),
         m.status,
         number(m.reported_micros),
     ),
+    feed_pb2.RECORD_TYPE_VISIT: lambda m: (
+        text(m.grid),
+        m.kind,
+        number(m.visited_micros),
+        m.household,
+    ),
+    feed_pb2.RECORD_TYPE_EVIDENCE: lambda m: (m.of, m.of_type, m.sha256, m.part, m.parts),
     feed_pb2.RECORD_TYPE_MEMBER: lambda m: (
         text(m.code),
         text(m.name),

@@ -18,6 +18,9 @@ from huying.node.store import database
 from huying.node.store.call_queries import CallQueries
 from huying.node.store.census_queries import CensusQueries
 from huying.node.store.duty_queries import DutyQueries
+from huying.node.store.event_queries import EventQueries
+from huying.node.store.evidence_queries import EvidenceQueries
+from huying.node.store.ledger_queries import LedgerQueries
 from huying.node.store.measure_queries import MeasureQueries
 from huying.node.store.order_queries import OrderQueries
 from huying.node.store.policy_queries import PolicyQueries
@@ -40,6 +43,9 @@ class Reader(
     OrderQueries,
     CensusQueries,
     MeasureQueries,
+    EventQueries,
+    EvidenceQueries,
+    LedgerQueries,
 ):
     """Every query there is. What a method returns is one consistent view; two calls may differ."""
 

@@ -42,6 +42,7 @@ from huying.node.store.call_schema import (
     STEP_RAISE,
 )
 from huying.node.store.desk_schema import DESK_RECORDS
+from huying.node.store.ledger_schema import EVENTS, EVIDENCE, RESIDENTS, VISITS
 from huying.node.store.tables import METADATA, blob, integer, key, record_table, text_column
 from huying.wire.v1 import feed_pb2
 
@@ -77,7 +78,7 @@ __all__ = [
 ]
 
 # The alembic revision this program needs; compared by a plain query at every start.
-SCHEMA_REVISION: Final = "0007"
+SCHEMA_REVISION: Final = "0008"
 
 
 FEEDS: Final = Table(
@@ -301,14 +302,10 @@ RECORDS: Final[dict[int, Table]] = {
     feed_pb2.RECORD_TYPE_HOUSEHOLD: record_table(
         "households", text_column("grid"), integer("resident_count")
     ),
-    feed_pb2.RECORD_TYPE_RESIDENT: record_table("residents", text_column("grid")),
-    feed_pb2.RECORD_TYPE_EVENT: record_table(
-        "events",
-        text_column("grid"),
-        text_column("category"),
-        integer("status", Integer),
-        integer("reported_micros"),
-    ),
+    feed_pb2.RECORD_TYPE_RESIDENT: RESIDENTS,
+    feed_pb2.RECORD_TYPE_EVENT: EVENTS,
+    feed_pb2.RECORD_TYPE_VISIT: VISITS,
+    feed_pb2.RECORD_TYPE_EVIDENCE: EVIDENCE,
     feed_pb2.RECORD_TYPE_MEMBER: MEMBERS,
     **DESK_RECORDS,
 }

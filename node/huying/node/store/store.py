@@ -256,7 +256,7 @@ def _create_private(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
-def _refill(connection: Connection) -> None:
+def _refill(connection: Connection, found: str) -> None:
     from huying.node.store.projection_rebuild import refill
 
-    refill(connection)
+    refill(connection, found)

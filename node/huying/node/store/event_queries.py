@@ -1,0 +1,151 @@
+"""Reading events: lists from the newest on, and how many stand where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, and_, func, select, tuple_
+
+from huying.common.codes import Level, ancestors, grid_village, level
+from huying.node.store.content import message_bytes
+from huying.node.store.ledger_schema import EVENTS
+from huying.node.store.queries import Page, Queries, pack_token, page_limit, unpack_token
+from huying.node.store.schema import ENTRIES, FEEDS, stands_at
+from huying.wire.v1 import feed_pb2, records_pb2
+
+__all__ = ["EventQueries", "EventRow", "within"]
+
+_DIGITS: Final = {
+    Level.PROVINCE: 2,
+    Level.PREFECTURE: 4,
+    Level.COUNTY: 6,
+    Level.TOWN: 9,
+    Level.VILLAGE: 12,
+}
+_CODE_DIGITS: Final = 12
+# Not "has no end": the index goes by what is equal. Events are put and deleted, and no more.
+_STANDS: Final[ColumnElement[bool]] = EVENTS.c.kind == feed_pb2.KIND_PUT
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """An event as far as it is visible here."""
+
+    home: str
+    record: bytes
+    origin: str
+    index: int
+    time_micros: int
+    slots: bytes  # pairs (slot, api_pb2.SlotState), one byte each
+    event: records_pb2.Event
+
+
+def within(home: Any, area: str) -> list[ColumnElement[bool]]:
+    """The conditions that a column of codes lies in a division; none for the empty area."""
+    if not area:
+        return []
+    prefix = area[: _DIGITS[level(area)]]
+    if len(prefix) == _CODE_DIGITS:
+        return [home == area]
+    rest = _CODE_DIGITS - len(prefix)
+    return [home.between(prefix + "0" * rest, prefix + "9" * rest)]
+
+
+class EventQueries(Queries):
+    """Lists go by when an event was reported, newest first."""
+
+    def list_events(
+        self,
+        *,
+        area: str = "",
+        grid: str = "",
+        status: int = 0,
+        since_micros: int = 0,
+        limit: int = 0,
+        page_token: bytes = b"",
+    ) -> Page[EventRow]:
+        """Events that have not ended; what is empty or 0 does not narrow.
+
+        `area`: a division, of the nodes that wrote them; `status`: records_pb2.EventStatus;
+        `since_micros`: unix. Raises HuyingError(INVALID_ARGUMENT) for a malformed code, or a token
+        that is not ours.
+        """
+        wanted = page_limit(limit)
+        key = (EVENTS.c.reported_micros, EVENTS.c.home, EVENTS.c.record)
+        query = select(*key).where(_STANDS, *within(EVENTS.c.home, area)).limit(wanted + 1)
+        query = query.order_by(*(column.desc() for column in key))
+        if grid:
+            query = query.where(*_in_grid(grid))
+        if status:
+            query = query.where(EVENTS.c.status == status)
+        if since_micros:
+            query = query.where(EVENTS.c.reported_micros >= since_micros)
+        if page_token:
+            query = query.where(tuple_(*key) < tuple_(*unpack_token(page_token)))
+        # By the index alone, and the rows just of those that are on the page.
+        chosen = query.subquery("chosen")
+        query = _events().join(
+            chosen, and_(EVENTS.c.home == chosen.c.home, EVENTS.c.record == chosen.c.record)
+        )
+        query = query.order_by(*(chosen.c[column.name].desc() for column in key))
+        with self._reading() as connection:
+            found = connection.execute(query).fetchall()
+        rows = tuple(_event_row(row) for row in found[:wanted])
+        if len(found) <= wanted:
+            return Page(rows, b"")
+        last = found[wanted - 1]
+        return Page(rows, pack_token(last.reported_micros, last.home, last.record))
+
+    def get_event(self, home: str, record: bytes) -> EventRow | None:
+        """One event that has not ended."""
+        query = _events().where(EVENTS.c.home == home, EVENTS.c.record == record)
+        with self._reading() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _event_row(row)
+
+    def event_counts(self, *, area: str = "", since_micros: int = 0) -> dict[int, int]:
+        """How many events that have not ended have each status, by records_pb2.EventStatus."""
+        statuses = records_pb2.EventStatus.DESCRIPTOR.values_by_number
+        # One pass without grouping, which would sort every event of a county.
+        counted = (func.count().filter(EVENTS.c.status == number) for number in statuses)
+        query = select(*counted).where(_STANDS, *within(EVENTS.c.home, area))
+        if since_micros:
+            query = query.where(EVENTS.c.reported_micros >= since_micros)
+        with self._reading() as connection:
+            return dict(zip(statuses, connection.execute(query).one(), strict=True))
+
+
+def _in_grid(grid: str) -> tuple[ColumnElement[bool], ...]:
+    """The grid's own village, and the divisions above it, may have written of it."""
+    village = grid_village(grid)
+    return EVENTS.c.home.in_((village, *ancestors(village))), EVENTS.c.grid == grid
+
+
+def _events() -> Any:
+    place = ("idx", "time_micros", "slots", "reported_micros")
+    return (
+        select(
+            EVENTS.c.home,
+            EVENTS.c.record,
+            FEEDS.c.origin,
+            *(EVENTS.c[name] for name in place),
+            ENTRIES.c.openings,
+        )
+        .select_from(EVENTS)
+        .join(ENTRIES, stands_at(EVENTS))
+        .join(FEEDS, FEEDS.c.feed_id == EVENTS.c.feed_id)
+        .where(_STANDS)
+    )
+
+
+def _event_row(row: Any) -> EventRow:
+    return EventRow(
+        home=row.home,
+        record=row.record,
+        origin=row.origin,
+        index=row.idx,
+        time_micros=row.time_micros,
+        slots=row.slots,
+        event=records_pb2.Event.FromString(message_bytes(row.openings)),
+    )
