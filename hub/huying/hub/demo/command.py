@@ -24,7 +24,7 @@ from huying.hub.demo.canary import Canaries, Scan, scan_bytes, scan_node
 from huying.hub.demo.outcome import Outcome
 from huying.hub.demo.plan import NETWORK, TIMING, Sizes, places
 from huying.hub.demo.play import Play
-from huying.hub.demo.report import print_examples, print_report
+from huying.hub.demo.report import print_accounts, print_examples, print_report
 from huying.hub.demo.screen import LiveScreen, PlainScreen, Screen
 from huying.hub.fleet import Fleet, Member, Place
 from huying.node.config import load
@@ -66,6 +66,7 @@ def run(args: list[str]) -> int:
             else:
                 print_examples(console, options.folder, outcome)
             if not options.once:
+                _open_pages(fleet, console)
                 _stay(fleet, console)
     if not outcome.sound:
         code = Code.BREACH if outcome.scan.leaks else Code.CORRUPT
@@ -278,6 +279,17 @@ def _metrics(member: Member) -> bytes:
     with opener.open(f"http://{listen}/metrics", timeout=_METRICS_SECONDS) as response:
         page: bytes = response.read()
         return page
+
+
+def _open_pages(fleet: Fleet, console: Console) -> None:
+    """Leave something to do at every desk, and tell who may sign in where."""
+    from huying.hub.demo.accounts import make_accounts
+    from huying.hub.demo.morning import leave_work
+
+    console.print("\n正在准备网页账号和待办 accounts for the pages, and work that waits …")
+    accounts = make_accounts(fleet)
+    leave_work(fleet)
+    print_accounts(console, accounts)
 
 
 def _stay(fleet: Fleet, console: Console) -> None:

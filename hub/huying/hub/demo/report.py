@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -18,7 +18,10 @@ from huying.hub.demo.plan import COUNTY, TOWNS
 from huying.hub.demo.story import tier
 from huying.wire.v1 import api_pb2
 
-__all__ = ["examples", "print_examples", "print_report"]
+if TYPE_CHECKING:
+    from huying.hub.demo.accounts import DemoAccounts
+
+__all__ = ["examples", "print_accounts", "print_examples", "print_report"]
 
 _WIDTH_MAX: Final = 100
 _WIDE: Final = 90  # columns from which a feed's code stands beside its name
@@ -172,6 +175,19 @@ def print_examples(console: Console, folder: Path, outcome: Outcome) -> None:
     for what, command in examples(folder, outcome):
         console.print(Text(f"# {what}", style="dim"), soft_wrap=True)
         console.print(Text(command), soft_wrap=True)
+
+
+def print_accounts(console: Console, made: DemoAccounts) -> None:
+    """The pages of each node, and who may sign in there."""
+    console.print()
+    console.print(Text("网页 pages", style="bold"))
+    origin = ""
+    for account in made.accounts:
+        if account.origin != origin:
+            origin = account.origin
+            console.print(Text(f"{origin}  {tier(account.code)} {account.place}"), soft_wrap=True)
+        console.print(Text(f"    {account.login:<12} {account.role}"), soft_wrap=True)
+    console.print(Text(f"密码都是 the password of each: {made.password}"), soft_wrap=True)
 
 
 def _program() -> str:

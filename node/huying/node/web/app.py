@@ -8,6 +8,7 @@ node becomes a page that says so; nothing else of an exception is ever shown.
 from __future__ import annotations
 
 import contextlib
+import traceback
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -35,7 +36,7 @@ from huying.node.version import own_version
 from huying.node.web.accounts import Accounts
 from huying.node.web.audit import Audit
 from huying.node.web.drafts import Drafts
-from huying.node.web.guard import BODY_BYTES_MAX, Guard
+from huying.node.web.guard import BODY_BYTES_MAX, Guard, TooLargeError
 from huying.node.web.live import LiveHub
 from huying.node.web.node_link import NodeLink
 from huying.node.web.page import NOT_KEPT, NOTICES, Ask, Page, query_string
@@ -193,7 +194,6 @@ def build(site: Site, static_folders: Mapping[str, Path] | None = None) -> ASGIA
         lifespan=lifespan,
         exception_handlers={
             HTTPException: partial(_no_page, site),  # type: ignore[dict-item]  # bound arguments
-            Exception: partial(_defect, site),
         },
     )
     limits = {page.path: page.body_bytes_max for page in site.pages.values()}
@@ -240,6 +240,10 @@ async def _answer(site: Site, page: Page, request: Request) -> Response:
         return await page.handler(ask)
     except HuyingError as error:
         return await error_page(ask, error)
+    except (HTTPException, TooLargeError):
+        raise
+    except Exception as error:  # noqa: BLE001  # a page's defect ends the page alone
+        return await _defect(ask, error)
     finally:
         if ask._form is not None:  # noqa: SLF001  # the two are one thing in two modules
             await ask._form.close()  # noqa: SLF001
@@ -317,9 +321,13 @@ async def _nothing(_ask: Ask) -> Response:
     raise AssertionError("no page is never asked for")
 
 
-async def _defect(site: Site, request: Request, error: Exception) -> Response:
-    # Its text may hold what somebody typed, so just its kind is logged.
-    logs.say("console_defect", path=request.url.path, kind=type(error).__name__)
-    page = Page(request.url.path, "none", _nothing, None)
-    ask = Ask(request, site, page, language=_language(request, None))
+async def _defect(ask: Ask, error: Exception) -> Response:
+    # Its text may hold what somebody typed, so just its kind and place are logged.
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    logs.say(
+        "console_defect",
+        page=ask.page.name,
+        kind=type(error).__name__,
+        place=f"{Path(frame.filename).name}:{frame.lineno}",
+    )
     return await ask.render("no_page.html", {"status_code": 500}, status=500)

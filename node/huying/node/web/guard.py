@@ -16,7 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["BODY_BYTES_MAX", "CONTENT_SECURITY_POLICY", "Guard"]
+__all__ = ["BODY_BYTES_MAX", "CONTENT_SECURITY_POLICY", "Guard", "TooLargeError"]
 
 BODY_BYTES_MAX: Final = 64 * 1024 * 1024  # of any request; each page has its own, smaller limit
 CONTENT_SECURITY_POLICY: Final = (
@@ -38,7 +38,7 @@ _HSTS: Final = "max-age=31536000"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class _TooLargeError(Exception):
+class TooLargeError(Exception):
     """The body has more bytes than the page takes."""
 
 
@@ -80,12 +80,12 @@ class Guard:
             message = await receive()
             received += len(message.get("body", b""))
             if received > limit:
-                raise _TooLargeError
+                raise TooLargeError
             return message
 
         try:
             await self._app(scope, receiving, sending)
-        except _TooLargeError:
+        except TooLargeError:
             await self._too_large(limit)(scope, receive, sending)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
