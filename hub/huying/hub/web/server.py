@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
 import sys
+from collections.abc import Iterator
 from typing import Final
 
 import uvicorn
@@ -77,7 +80,7 @@ async def _serve(
     key, certificate = (
         tls_files(config) if site.is_tls and not config.console.proxied else (None, None)
     )
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             activity,
             log_config=None,
@@ -105,6 +108,21 @@ async def _serve(
         with contextlib.suppress(asyncio.CancelledError):
             await watching
     return EXIT_OK
+
+
+class _Server(uvicorn.Server):
+    """Ends with the code of a process that was asked to, in place of the signal's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+
+        def asked() -> None:
+            self.should_exit = True
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, asked)
+        yield
 
 
 class _Activity:
@@ -145,6 +163,6 @@ async def _until_over(
 
 
 def _at_end_of_input(gone: asyncio.Event) -> None:
-    if not sys.stdin.buffer.raw.read(1024):  # type: ignore[attr-defined]  # a buffered reader
+    if not os.read(sys.stdin.fileno(), 1024):
         asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
         gone.set()

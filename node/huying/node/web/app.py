@@ -193,7 +193,7 @@ def build(site: Site, static_folders: Mapping[str, Path] | None = None) -> ASGIA
         routes=routes,
         lifespan=lifespan,
         exception_handlers={
-            HTTPException: partial(_no_page, site),  # type: ignore[dict-item]  # bound arguments
+            HTTPException: partial(_no_page, site),
         },
     )
     limits = {page.path: page.body_bytes_max for page in site.pages.values()}

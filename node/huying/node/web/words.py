@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
-
 from huying.node.cli import call_text
 from huying.wire.v1 import api_pb2, calls_pb2, hotline_pb2, policy_pb2, provision_pb2, records_pb2
 
 __all__ = ["WORDS", "key_of", "word"]
 
-_ENUMS: Final[Mapping[str, tuple[EnumTypeWrapper, str, Mapping[str, str]]]] = {
+# The enum, the prefix of its names, and the Chinese words; the stubs take an enum for a class.
+_ENUMS: Final[Mapping[str, tuple[Any, str, Mapping[str, str]]]] = {
     "stage": (api_pb2.CallStage, "CALL_STAGE_", call_text.STAGES),
     "clock": (calls_pb2.Clock, "CLOCK_", call_text.CLOCKS),
     "role": (api_pb2.CallRole, "CALL_ROLE_", call_text.ROLES),
@@ -75,7 +74,8 @@ def key_of(kind: str, value: Any) -> str:
         return str(value)
     enum, prefix, _ = _ENUMS[kind]
     try:
-        return enum.Name(int(value)).removeprefix(prefix).lower()
+        name: str = enum.Name(int(value))
+        return name.removeprefix(prefix).lower()
     except ValueError:
         return str(value)
 
