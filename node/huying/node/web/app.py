@@ -21,7 +21,7 @@ from jinja2 import Environment
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
@@ -240,7 +240,9 @@ async def _answer(site: Site, page: Page, request: Request) -> Response:
         return await page.handler(ask)
     except HuyingError as error:
         return await error_page(ask, error)
-    except (HTTPException, TooLargeError):
+    except TooLargeError as error:
+        return PlainTextResponse(str(error), status_code=413)
+    except HTTPException:
         raise
     except Exception as error:  # noqa: BLE001  # a page's defect ends the page alone
         return await _defect(ask, error)

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["BODY_BYTES_MAX", "CONTENT_SECURITY_POLICY", "Guard", "TooLargeError"]
+__all__ = ["BODY_BYTES_MAX", "CONTENT_SECURITY_POLICY", "Guard", "TooLargeError", "too_large_text"]
 
 BODY_BYTES_MAX: Final = 64 * 1024 * 1024  # of any request; each page has its own, smaller limit
 CONTENT_SECURITY_POLICY: Final = (
@@ -39,7 +39,7 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class TooLargeError(Exception):
-    """The body has more bytes than the page takes."""
+    """The body has more bytes than the page takes; its text is for the person."""
 
 
 class Guard:
@@ -80,13 +80,10 @@ class Guard:
             message = await receive()
             received += len(message.get("body", b""))
             if received > limit:
-                raise TooLargeError
+                raise TooLargeError(too_large_text(limit))
             return message
 
-        try:
-            await self._app(scope, receiving, sending)
-        except TooLargeError:
-            await self._too_large(limit)(scope, receive, sending)
+        await self._app(scope, receiving, sending)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Status and text where the request is not taken."""
@@ -105,13 +102,11 @@ class Guard:
         length = headers.get("content-length", "0")
         limit = self._body_bytes_max(scope["path"])
         if not length.isdecimal() or int(length) > limit:
-            return 413, _too_large_text(limit)
+            return 413, too_large_text(limit)
         return None
 
-    def _too_large(self, limit: int) -> ASGIApp:
-        return PlainTextResponse(_too_large_text(limit), status_code=413)
 
-
-def _too_large_text(limit: int) -> str:
+def too_large_text(limit: int) -> str:
+    """What to say of a body beyond its limit."""
     size = f"{limit // (1024 * 1024)} MiB" if limit >= 1024 * 1024 else f"{limit // 1024} KiB"
     return f"内容过大,上限 {size} · too large: at most {size}"
