@@ -325,7 +325,8 @@ def _record(plan: _Plan, index: int) -> bytes:
 
 def _shifted(name: str, value: str | int, shift: int, names: dict[str, str]) -> str | int:
     if isinstance(value, str):
-        return names[value]
+        # A department, or the helpers between line feeds.
+        return "\n".join(names.get(one, one) for one in value.split("\n"))
     if name.endswith("_micros") and value not in (0, NOTHING_DUE):
         return value + shift
     return value

@@ -15,10 +15,23 @@ from huying.common.call_state import CallStage, CallState, ClockKind, ClockState
 from huying.common.call_turns import Turn, advance_turns
 from huying.common.calls import Folding, Place, SequencedStep
 from huying.common.errors import Code, HuyingError
-from huying.node.store.call_schema import CALL_STEPS, CALLS, FIRST_FOLDED, NOTHING_DUE, STEP_RAISE
+from huying.node.store.call_schema import (
+    ASKS_EXTENSION,
+    ASKS_SUPPLEMENT,
+    CALL_STEPS,
+    CALLS,
+    FIRST_FOLDED,
+    LANE_CALLER,
+    LANE_ENDED,
+    LANE_NONE,
+    LANE_OURS,
+    LANE_PAUSED,
+    NOTHING_DUE,
+    STEP_RAISE,
+)
 from huying.node.store.content import message_bytes
 from huying.node.store.schema import ENTRIES, FEEDS, stands_at
-from huying.node.store.values import number, text
+from huying.node.store.values import TEXT_CHARACTERS_KEPT, number, text
 from huying.wire.v1 import calls_pb2
 
 __all__ = [
@@ -189,12 +202,44 @@ def folded_columns(folded: FoldedCall) -> dict[str, str | int]:
         "objections": _small(len(state.objected)),
         "resolved": 0 if state.resolved is None else 1 if state.resolved else 2,
         "missing": min(state.missing_count, 2**31 - 1),
+        "lane": _lane(state, due),
+        "asks": _asks(state),
+        "helpers": _joined(state.co_handlers),
     }
     for name in ("reopens", "reworks", "urges", "supervision", "card"):
         columns[name] = _small(getattr(state, name))
     for name in ("satisfaction", "response", "manner"):
         columns[name] = _small(getattr(state, name))
     return {name: columns[name] for name in FOLDED_NAMES}
+
+
+def _lane(state: CallState, due: ClockState | None) -> int:
+    answer = state.clock(ClockKind.ANSWER)
+    if not state.is_open:
+        return LANE_ENDED
+    if answer is not None and answer.status is ClockStatus.PAUSED:
+        return LANE_PAUSED
+    if due is None:
+        return LANE_NONE
+    return LANE_OURS if due.kind in _OURS else LANE_CALLER
+
+
+def _asks(state: CallState) -> int:
+    if not state.is_open:
+        return 0
+    supplement = ASKS_SUPPLEMENT if state.awaiting_supplement else 0
+    return supplement | (ASKS_EXTENSION if state.extension_asked else 0)
+
+
+def _joined(departments: tuple[str, ...]) -> str:
+    """As many as fit, each between line feeds, so that one is found by its whole name."""
+    found = "\n"
+    for department in departments:
+        one = text(department).replace("\n", " ")
+        if len(found) + len(one) + 1 > TEXT_CHARACTERS_KEPT:
+            break
+        found += f"{one}\n"
+    return found if len(found) > 1 else ""
 
 
 def _small(value: int) -> int:

@@ -95,6 +95,9 @@ class CallRow:
     response: int
     manner: int
     missing: int
+    lane: int  # which clock matters: huying.node.store.call_schema.LANE_…
+    asks: int  # bits ASKS_…
+    helpers: str  # co-handling departments, each between line feeds
     message: bytes  # calls_pb2.Call, as far as it is visible
 
 

@@ -24,11 +24,19 @@ from huying.node.store.tables import METADATA, blob, integer, key, text_column
 from huying.node.store.values import NUMBER_MAX
 
 __all__ = [
+    "ASKS_EXTENSION",
+    "ASKS_SUPPLEMENT",
     "CALLS",
     "CALL_STEPS",
     "CALL_TURNS",
     "FIRST_FOLDED",
+    "IS_HELPED",
     "IS_OPEN",
+    "LANE_CALLER",
+    "LANE_ENDED",
+    "LANE_NONE",
+    "LANE_OURS",
+    "LANE_PAUSED",
     "NOTHING_DUE",
     "PROPOSAL_ACCEPTED",
     "PROPOSAL_NONE",
@@ -56,6 +64,17 @@ def _where(condition: str) -> dict[str, Any]:
 
 
 _OPEN: Final = _where("open = 1")
+_HELPED: Final = "open = 1 AND helpers <> ''"
+
+# Which clock of an open call matters; the order is that of a queue.
+LANE_ENDED: Final = 0
+LANE_OURS: Final = 1  # the answering side's own: to admit, to accept, to answer
+LANE_PAUSED: Final = 2  # the answer clock waits for a supplement
+LANE_CALLER: Final = 3  # the caller's, to confirm
+LANE_NONE: Final = 4  # no clock runs
+# What an open call asks of others than its lead.
+ASKS_SUPPLEMENT: Final = 1  # of the caller
+ASKS_EXTENSION: Final = 2  # of the centre
 
 # `record` is the call's id and `home` its caller. The id comes first in the key, because a call is
 # looked up by its id alone. A row stands on the call's own entry; or, at a node that joined late
@@ -115,6 +134,11 @@ CALLS: Final = Table(
     integer("response", SmallInteger),
     integer("manner", SmallInteger),
     integer("missing", Integer),  # steps of the sequencer that are not here
+    # Of an open call. `lane` says which clock matters (a LANE_…), `asks` what is asked of others
+    # than the lead: ASKS_… as bits.
+    integer("lane", SmallInteger),
+    integer("asks", SmallInteger),
+    text_column("helpers"),  # the co-handling departments, each between line feeds; empty: none
     # Lists from the newest to the oldest.
     Index(None, "time_micros", "record"),
     Index(None, "stage", "time_micros", "record"),
@@ -127,6 +151,13 @@ CALLS: Final = Table(
     Index("ix_calls_open_department_due", "department", "due_micros", "record", **_OPEN),
     Index("ix_calls_open_loads", *_LOAD, **_OPEN),
     Index("ix_calls_timer", "timer_micros", **_where("timer_micros > 0")),
+    # The queue of an answer desk: by the clock that matters, of all, of a lead, of a co-handler.
+    Index("ix_calls_open_lane", "lane", "due_micros", "record", **_OPEN),
+    Index("ix_calls_open_department_lane", "department", "lane", "due_micros", "record", **_OPEN),
+    Index("ix_calls_open_helpers", "helpers", "lane", "due_micros", **_where(_HELPED)),
+    Index("ix_calls_asks", "asks", "time_micros", **_where("asks > 0")),
+    # Today's answers, hour by hour.
+    Index("ix_calls_answered", "answered_micros", **_where("answered_micros > 0")),
     # What came in during a month.
     Index(None, "received_micros", "home", "stage"),
     sqlite_with_rowid=False,
@@ -137,6 +168,7 @@ FIRST_FOLDED: Final = "stage"
 
 # Spelt out in the SQL, as in the indexes' own condition: a bound value would not use them.
 IS_OPEN: Final = CALLS.c.open == literal_column("1")
+IS_HELPED: Final = text(_HELPED)
 
 # Every entry that speaks of a call: its raise, the proposals, the sequencer's steps.
 CALL_STEPS: Final = Table(

@@ -182,10 +182,11 @@ def refill(connection: Connection, found: str) -> int:
 
     Entries that were quarantined just because an older program did not know their type count now.
     """
-    before_0007 = found < "0007"
-    types: set[int] = {*((*_CALL_TYPES, *DESK_RECORDS) if before_0007 else ())}
+    types: set[int] = {*(DESK_RECORDS if found < "0007" else ())}
     if found < "0008":
         types.update(_SINCE_0008)
+    if found < "0010":
+        types.update(_CALL_TYPES)
     if not types:
         return 0
     filled = [RECORDS[kind] for kind in sorted(types & RECORDS.keys())]
@@ -196,7 +197,7 @@ def refill(connection: Connection, found: str) -> int:
         for index, code, *_ in reader.quarantined(feed.feed_id, 0, feed.size)
         if code == Code.UNKNOWN_TYPE
     }
-    for table in (*((CALLS, CALL_STEPS, CALL_TURNS) if before_0007 else ()), *filled):
+    for table in (*((CALLS, CALL_STEPS, CALL_TURNS) if found < "0010" else ()), *filled):
         connection.execute(delete(table))
     return fill(connection, reader, lambda one: (one.feed_id, one.index) in known, types)
 

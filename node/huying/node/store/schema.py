@@ -66,6 +66,7 @@ __all__ = [
     "PROPOSAL_PENDING",
     "PROPOSAL_VOID",
     "QUARANTINE",
+    "QUARANTINE_SKIPS",
     "RECORDS",
     "REQUESTS",
     "SCHEMA_REVISION",
@@ -78,7 +79,7 @@ __all__ = [
 ]
 
 # The alembic revision this program needs; compared by a plain query at every start.
-SCHEMA_REVISION: Final = "0008"
+SCHEMA_REVISION: Final = "0010"
 
 
 FEEDS: Final = Table(
@@ -186,6 +187,18 @@ QUARANTINE: Final = Table(
     key("code", SmallInteger),  # huying.common.errors.Code
     text_column("detail"),
     Column("observed", Double, nullable=False),  # unix seconds
+    sqlite_with_rowid=False,
+)
+
+# Entries in quarantine that a person of this node acknowledged: they are not waited for any more.
+QUARANTINE_SKIPS: Final = Table(
+    "quarantine_skips",
+    METADATA,
+    key("feed_id", Integer),
+    key("idx", BigInteger),
+    Column("skipped", Double, nullable=False),  # unix seconds
+    text_column("actor"),
+    text_column("reason"),
     sqlite_with_rowid=False,
 )
 
