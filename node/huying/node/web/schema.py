@@ -173,6 +173,14 @@ _FIRST: Final = (
         one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL,
         hash BLOB NOT NULL)""",
     "INSERT INTO audit_base VALUES (1, 0, zeroblob(32))",
+    # INSERT OR REPLACE deletes without asking the triggers of DELETE.
+    """CREATE TRIGGER audit_in_order BEFORE INSERT ON audit
+        WHEN NEW.number != 1 + coalesce(
+            (SELECT max(number) FROM audit), (SELECT number FROM audit_base))
+        BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END""",
+    """CREATE TRIGGER audit_base_alone BEFORE INSERT ON audit_base
+        WHEN EXISTS (SELECT 1 FROM audit_base)
+        BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END""",
     """CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit
         BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END""",
     """CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
