@@ -2,66 +2,19 @@
 
 from __future__ import annotations
 
-import enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from huying.common.errors import Code, HuyingError
+from huying.hub.measure_table import NONE, By, columns_of, file_table, heading, value_of
 from huying.node.cli.context import JsonOption
 
 if TYPE_CHECKING:
-    from huying.node.sheets import Cell
     from huying.wire.v1 import measures_pb2
 
-__all__ = ["By", "measure"]
-
-NONE: Final = "—"  # a rate of nothing
-
-
-class By(enum.StrEnum):
-    """What there is one row for."""
-
-    DEPARTMENT = "department"
-    TOWN = "town"
-    CATEGORY = "category"
-    MONTH = "month"
-
-
-class _Column(NamedTuple):
-    part: str  # the field of MeasureRow: service or callers
-    name: str  # the field of it
-    heading: str
-    brief: bool  # on the screen, too
-    ratio: bool = False  # a rate, with the two numbers that it comes from
-
-
-_COLUMNS: Final = (
-    _Column("service", "duties", "承办 · duties", brief=True),
-    _Column("service", "undecided", "未定 · undecided", brief=False),
-    _Column("service", "response", "响应率 · response", brief=True, ratio=True),
-    _Column("service", "on_time", "按时办结率 · on time", brief=True, ratio=True),
-    _Column("service", "resolved", "解决率 · resolved", brief=True, ratio=True),
-    _Column("service", "satisfied", "满意率 · satisfied", brief=True, ratio=True),
-    _Column("service", "returned", "退单率 · returned", brief=True, ratio=True),
-    _Column("service", "returned_upheld", "退单成立 · upheld", brief=False),
-    _Column("service", "reworked", "返工率 · reworked", brief=False, ratio=True),
-    _Column("service", "reopened", "重办率 · reopened", brief=True, ratio=True),
-    _Column("service", "yellow_cards", "黄牌 · yellow cards", brief=False),
-    _Column("service", "red_cards", "红牌 · red cards", brief=False),
-    _Column("service", "score", "得分 · score", brief=True),
-    _Column("callers", "calls", "呼叫 · calls", brief=True),
-    _Column("callers", "residents", "人口 · residents", brief=False),
-    _Column("callers", "calls_per_10000", "每万人呼叫 · per 10,000", brief=True),
-    _Column("callers", "declined", "不予受理率 · declined", brief=True, ratio=True),
-    _Column("callers", "withdrawn", "撤回率 · withdrawn", brief=False, ratio=True),
-    _Column("callers", "merged", "并案 · merged", brief=False),
-    _Column("callers", "supplement_late", "补充逾期率 · supplement late", brief=True, ratio=True),
-    _Column(
-        "callers", "confirm_in_window", "按时回访率 · confirm in window", brief=True, ratio=True
-    ),
-)
+__all__ = ["measure"]
 
 
 def measure(
@@ -96,37 +49,14 @@ def measure(
         _print(found, by)
 
 
-def _value(row: measures_pb2.MeasureRow, column: _Column) -> tuple[Any, Any]:
-    """(what is measured, its numerator and denominator or None); None: not known."""
-    part: Any = getattr(row, column.part)
-    value = getattr(part, column.name)
-    if column.ratio:
-        rate = value.numerator / value.denominator if value.denominator else None
-        return rate, value
-    if column.name in ("score", "calls_per_10000") and not part.HasField(column.name):
-        return None, None
-    return (None if column.name == "residents" and not value else value), None
-
-
-def _columns(by: By, *, brief: bool) -> list[_Column]:
-    """A town has no score, and a department no callers."""
-    return [
-        column
-        for column in _COLUMNS
-        if (column.brief or not brief)
-        and (column.part == "service" or by is not By.DEPARTMENT)
-        and (column.name != "score" or by is By.DEPARTMENT)
-    ]
-
-
 def _document(found: measures_pb2.MeasureResponse, by: By) -> dict[str, Any]:
     rows = []
     for row in found.rows:
         shown: dict[str, Any] = {by.value: row.key}
         if by is By.TOWN:
             shown["name"] = row.name
-        for column in _columns(by, brief=False):
-            value, ratio = _value(row, column)
+        for column in columns_of(by, brief=False):
+            value, ratio = value_of(row, column)
             shown[column.name] = value
             if ratio is not None:
                 shown[column.name] = {
@@ -158,10 +88,10 @@ def _text(value: Any, ratio: Any) -> str:
 def _print(found: measures_pb2.MeasureResponse, by: By) -> None:
     from huying.node.cli.output import print_note, print_tables
 
-    columns = _columns(by, brief=True)
-    headings = [_heading(by), *(column.heading for column in columns)]
+    columns = columns_of(by, brief=True)
+    headings = [heading(by), *(column.heading for column in columns)]
     rows = [
-        [f"{row.key} {row.name}".strip() or NONE, *(_text(*_value(row, c)) for c in columns)]
+        [f"{row.key} {row.name}".strip() or NONE, *(_text(*value_of(row, c)) for c in columns)]
         for row in found.rows
     ]
     if not rows:
@@ -176,34 +106,10 @@ def _print(found: measures_pb2.MeasureResponse, by: By) -> None:
     )
 
 
-def _heading(by: By) -> str:
-    return {
-        By.DEPARTMENT: "部门 · department",
-        By.TOWN: "乡镇 · town",
-        By.CATEGORY: "类别 · category",
-        By.MONTH: "月份 · month",
-    }[by]
-
-
 def _write(output: Path, found: measures_pb2.MeasureResponse, by: By) -> None:
-    """As a table: each rate with the two numbers that it comes from."""
     from huying.node.sheets import write_table
 
-    columns = _columns(by, brief=False)
-    header = [_heading(by), *(["名称 · name"] if by is By.TOWN else [])]
-    for column in columns:
-        header.append(column.heading)
-        if column.ratio:
-            header += [f"{column.heading} 分子 · of it", f"{column.heading} 分母 · of all"]
-    rows: list[list[Cell]] = []
-    for row in found.rows:
-        cells: list[Cell] = [row.key, *([row.name] if by is By.TOWN else [])]
-        for column in columns:
-            value, ratio = _value(row, column)
-            cells.append(NONE if value is None else value)
-            if ratio is not None:
-                cells += [ratio.numerator, ratio.denominator]
-        rows.append(cells)
+    header, rows = file_table(found, by)
     try:
         write_table(output, header, rows, sheet=found.month)
     except OSError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from huying.hub.web import measure_pages
 from huying.node.web.page import Page
 from huying.node.web.site import NODE_PAGES
 
@@ -16,4 +17,7 @@ __all__ = ["PAGES", "STATIC", "TEMPLATES"]
 
 TEMPLATES: Final = Path(__file__).with_name("templates")
 STATIC: Final = Path(__file__).with_name("static")
-PAGES: Final[tuple[Page, ...]] = (*NODE_PAGES,)
+PAGES: Final[tuple[Page, ...]] = (
+    *NODE_PAGES,
+    *measure_pages.PAGES,
+)

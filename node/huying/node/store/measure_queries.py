@@ -21,7 +21,7 @@ from huying.node.store.queries import Queries
 from huying.node.store.schema import RECORDS
 from huying.wire.v1 import feed_pb2
 
-__all__ = ["Dimension", "MeasureQueries", "Measured"]
+__all__ = ["TURN_MEASURES", "Dimension", "MeasureQueries", "Measured", "MeasuredTurn"]
 
 Dimension = Literal["department", "town", "category", "all"]
 
@@ -35,6 +35,42 @@ class Measured(NamedTuple):
     key: str
     departments: DepartmentMeasures
     towns: TownMeasures
+
+
+class MeasuredTurn(NamedTuple):
+    """One turn that a rate counts, and whether it is of the numerator."""
+
+    call: bytes
+    caller: str
+    category: str
+    grid: str
+    village: str
+    department: str
+    begun_micros: int
+    due_micros: int
+    ended_micros: int
+    satisfaction: int
+    met: bool
+
+
+# What a measure of turns is counted from: its denominator, and of that the numerator; a count has
+# one condition for both.
+TURN_MEASURES: Final[Mapping[str, tuple[str, str]]] = {
+    "duties": ("duties", "duties"),
+    "undecided": ("undecided", "undecided"),
+    "response": ("response_due", "responded"),
+    "on_time": ("answer_due", "answer_met"),
+    "resolved": ("followed_up", "resolved"),
+    "satisfied": ("rated", "satisfied"),
+    "returned": ("dispatched", "returned"),
+    "returned_upheld": ("upheld", "upheld"),
+    "reworked": ("answers", "reworked"),
+    "reopened": ("answers", "reopened"),
+    "yellow_cards": ("yellow", "yellow"),
+    "red_cards": ("red", "red"),
+    "supplement_late": ("supplement_due", "supplement_late"),
+    "confirm_in_window": ("confirm_due", "confirm_met"),
+}
 
 
 class _Span(NamedTuple):
@@ -80,6 +116,49 @@ class MeasureQueries(Queries):
             for key in keys
         ]
 
+    def measured_turns(
+        self,
+        sequencer: str,
+        measure: str,
+        by: Dimension,
+        key: str,
+        start_micros: int,
+        stop_micros: int,
+        stars_min: int,
+        limit: int,
+    ) -> list[MeasuredTurn]:
+        """The turns that one figure of `measures` counts, the newest first, at most `limit`.
+
+        `measure` is a key of TURN_MEASURES; `key` that of the row, and of no account for "all".
+        """
+        conditions = _conditions(_Span(start_micros, stop_micros), stars_min)
+        counted, met = (conditions[name] for name in TURN_MEASURES[measure])
+        query = (
+            select_of(
+                _T.call,
+                _T.caller,
+                CALLS.c.category,
+                CALLS.c.grid,
+                CALLS.c.village,
+                _T.department,
+                _T.begun_micros,
+                _T.due_micros,
+                _T.ended_micros,
+                _T.satisfaction,
+                case((met, 1), else_=0),
+            )
+            .select_from(CALL_TURNS)
+            .join(CALLS, and_(CALLS.c.record == _T.call, CALLS.c.home == _T.caller))
+            .where(_T.sequencer == sequencer, counted)
+            .order_by(_T.begun_micros.desc(), _T.call)
+            .limit(limit)
+        )
+        columns = {"department": _T.department, "town": _T.caller, "category": CALLS.c.category}
+        if by != "all":
+            query = query.where(columns[by] == key)
+        with self._reading() as connection:
+            return [MeasuredTurn(*row[:-1], met=bool(row[-1])) for row in connection.execute(query)]
+
 
 def _rows(connection: Connection, query: Any) -> dict[str, Mapping[str, int]]:
     found = connection.execute(query).mappings()
@@ -104,19 +183,15 @@ _MET: Final = int(Outcome.MET)
 _DECIDED: Final = (_MET, int(Outcome.LATE))
 
 
-def _turns(sequencer: str, by: Dimension, span: _Span, stars_min: int) -> Any:
-    begun, ended, due = (
-        span.has(_T.begun_micros),
-        span.has(_T.ended_micros),
-        span.has(_T.due_micros),
-    )
-    accept_due = span.has(_T.accept_due_micros)
-    yellow, red = span.has(_T.yellow_micros), span.has(_T.red_micros)
+def _conditions(span: _Span, stars_min: int) -> dict[str, ColumnElement[bool]]:
+    """Which turns each count takes."""
+    begun, ended = span.has(_T.begun_micros), span.has(_T.ended_micros)
+    due, accept_due = span.has(_T.due_micros), span.has(_T.accept_due_micros)
     decided = _T.outcome.in_(_DECIDED)
     dispatched = and_(_DUTY, begun, _T.cause == int(TurnCause.DISPATCH))
     answered = and_(_CONFIRM, begun)
     followed = and_(_CONFIRM, ended)
-    conditions: dict[str, ColumnElement[bool]] = {
+    return {
         "duties": and_(_DUTY, begun),
         "undecided": and_(_DUTY, due, _T.outcome == int(Outcome.OPEN)),
         "response_due": and_(_DUTY, accept_due, _T.accept_outcome.in_(_DECIDED)),
@@ -133,13 +208,20 @@ def _turns(sequencer: str, by: Dimension, span: _Span, stars_min: int) -> Any:
         "answers": answered,
         "reworked": and_(answered, _T.reworks > 0),
         "reopened": and_(answered, _T.sequel == int(TurnCause.REOPENED)),
-        "yellow": and_(_DUTY, yellow),
-        "red": and_(_DUTY, red),
+        "yellow": and_(_DUTY, span.has(_T.yellow_micros)),
+        "red": and_(_DUTY, span.has(_T.red_micros)),
         "supplement_due": and_(_SUPPLEMENT, due, decided),
         "supplement_met": and_(_SUPPLEMENT, due, _T.outcome == _MET),
+        "supplement_late": and_(_SUPPLEMENT, due, _T.outcome == int(Outcome.LATE)),
         "confirm_due": and_(_CONFIRM, due, decided),
         "confirm_met": and_(_CONFIRM, due, _T.outcome == _MET),
     }
+
+
+def _turns(sequencer: str, by: Dimension, span: _Span, stars_min: int) -> Any:
+    times = (_T.begun_micros, _T.ended_micros, _T.due_micros, _T.accept_due_micros)
+    in_span = [span.has(column) for column in (*times, _T.yellow_micros, _T.red_micros)]
+    conditions = _conditions(span, stars_min)
     columns = {"department": _T.department, "town": _T.caller, "category": CALLS.c.category}
     counts = [_times(condition).label(name) for name, condition in conditions.items()]
     key = _key(by, columns)
@@ -147,9 +229,7 @@ def _turns(sequencer: str, by: Dimension, span: _Span, stars_min: int) -> Any:
     if by == "category":
         query = query.join(CALLS, and_(CALLS.c.record == _T.call, CALLS.c.home == _T.caller))
     # What has no time in the month is in no count: most rows are passed over by this alone.
-    return query.where(
-        _T.sequencer == sequencer, or_(begun, ended, due, accept_due, yellow, red)
-    ).group_by(key)
+    return query.where(_T.sequencer == sequencer, or_(*in_span)).group_by(key)
 
 
 def _calls(sequencer: str, by: Dimension, span: _Span) -> Any:

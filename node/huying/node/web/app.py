@@ -43,6 +43,7 @@ from huying.node.web.page import NOT_KEPT, NOTICES, Ask, Page, query_string
 from huying.node.web.render import TEMPLATES, environment
 from huying.node.web.roles import role_names
 from huying.node.web.sessions import Sessions, SignedIn
+from huying.node.web.shelf import Shelf
 from huying.node.web.store import ConsoleStore
 from huying.node.web.throttle import Throttle
 from huying.node.web.views import SavedViews
@@ -119,6 +120,7 @@ class Site:
             absolute_seconds=config.console.session_minutes * 60.0,
         )
         self.live = LiveHub(node)
+        self.shelf = Shelf(clock)
         self.pages = {page.name: page for page in pages}
         assert len(self.pages) == len(pages), "each page has a name of its own"
         self.templates: Environment = environment((*template_folders, TEMPLATES))

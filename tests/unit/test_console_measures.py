@@ -1,0 +1,153 @@
+"""The measures view: the same figures as the command's, down to the calls, for whom they are."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import re
+from datetime import UTC, datetime
+
+import pytest
+
+from huying.common.errors import Code, HuyingError
+from huying.hub.web import charts
+from huying.node.web.shelf import Shelf
+from tests.unit.console_site import ConsoleUnderTest, text_of
+from tests.unit.served_network import ServedNetwork
+from tests.unit.tiny_network import COUNTY, TOWN, StoppedClock, raise_call, step
+
+EVIL = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        network = ServedNetwork(tmp_path_factory.mktemp("net"), patch)
+        network.network.clock.seconds = datetime(2026, 10, 12, 2, tzinfo=UTC).timestamp()
+
+        async def write() -> None:
+            for department in ("住建局", EVIL):
+                call = raise_call(network.network, title=f"漏水 {EVIL}")
+                for kind in ("dispatch", "accept"):
+                    taken = step(call, **{kind: {"department": department}})
+                    network.network.append(COUNTY, taken)
+
+        network.thread.run(write())
+        with ConsoleUnderTest(network, COUNTY) as site:
+            yield site
+        network.close()
+
+
+@pytest.fixture
+def director(console):
+    console.sign_in("director")
+    return console
+
+
+def test_a_month_by_department_shows_what_the_command_counts(director):
+    page = director.get("/measures?month=2026-10").text
+    text = text_of(page)
+    assert "住建局" in text
+    assert re.search(r"住建局 1 100\.0% 1/1", text)  # one duty, accepted in time
+    assert EVIL not in page
+
+
+@pytest.mark.parametrize("by", ["department", "town", "category", "month"])
+def test_every_grouping_has_a_page_and_a_file(director, by):
+    assert director.get(f"/measures?month=2026-10&by={by}").status_code == 200
+    answer = director.get(f"/measures/export?month=2026-10&by={by}&format=csv")
+    rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
+    assert len(rows) > 1
+    assert all(len(row) == len(rows[0]) for row in rows)
+    assert "attachment" in answer.headers["content-disposition"]
+
+
+def test_a_figure_leads_to_its_calls(director):
+    page = director.get("/measures?month=2026-10").text
+    link = re.search(r'href="(/measures/turns[^"]*measure=duties[^"]*)"', page)
+    assert link is not None
+    calls = director.get(link[1].replace("&amp;", "&")).text
+    assert "漏水" in calls
+    assert EVIL not in calls
+
+
+def test_a_department_sees_its_own_figures_alone(console):
+    """Others' are for the centre to show; and no hand-made address shows them."""
+    console.sign_in("department", login="zj", department="住建局")
+    page = console.get("/measures?month=2026-10").text
+    assert "住建局" in page
+    assert "alert(1)" not in page
+    turns = "/measures/turns?month=2026-10&by=department&measure=duties&key="
+    assert console.get(turns + "住建局").status_code == 200
+    assert console.get(turns + "水务局").status_code == 404
+    assert console.get("/measures?month=2026-10&by=town").status_code == 400
+    exported = console.get("/measures/export?month=2026-10&format=csv").content.decode("utf-8-sig")
+    assert "住建局" in exported
+    assert "script" not in exported
+
+
+def test_a_person_of_another_area_sees_no_calls_of_this_one(console):
+    console.sign_in("director", login="far", area="370830101000")
+    page = console.get("/measures?month=2026-10")
+    assert TOWN not in text_of(page.text)
+    turns = f"/measures/turns?month=2026-10&by=town&measure=duties&key={TOWN}"
+    assert console.get(turns).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "query", ["month=2026-13", "month=x", "by=grid", "month=9999-12", f"by={EVIL}"]
+)
+def test_what_is_no_month_or_grouping_is_refused(director, query):
+    answer = director.get(f"/measures?{query}")
+    assert answer.status_code == 400
+    assert EVIL not in answer.text
+
+
+def test_an_export_is_in_the_audit_trail(director):
+    director.get("/measures/export?month=2026-10&format=xlsx")
+    rows = director.site.audit.page()
+    assert any(row.action == "measures-export" for row in rows)
+
+
+def test_a_line_breaks_where_a_value_is_not_known():
+    (line,) = charts.lines([("on time", [1.0, None, 0.5, 0.25])])
+    assert len(line.runs) == 2
+    assert [point[2] for point in line.points] == [1.0, 0.5, 0.25]
+
+
+def test_the_shelf_counts_once_for_all_who_ask_and_says_when():
+    """Ten people open the page: one counting, and nobody waits for it."""
+
+    async def play() -> None:
+        clock = StoppedClock()
+        shelf = Shelf(clock)
+        counted = 0
+        go = asyncio.Event()
+
+        async def count() -> int:
+            nonlocal counted
+            await go.wait()
+            counted += 1
+            return counted
+
+        first = await asyncio.gather(*(shelf.get("k", count) for _ in range(10)))
+        assert first == [None] * 10
+        go.set()
+        while (found := await shelf.get("k", count)) is None:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert (found.value, found.at, counted) == (1, clock.now(), 1)
+        clock.seconds += 61
+        stale = await shelf.get("k", count)
+        assert stale == found, "what is old is shown while it is counted again"
+        while (await shelf.get("k", count)).value == 1:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert counted == 2
+
+        async def refuse() -> int:
+            raise HuyingError(Code.LIMIT_EXCEEDED, "too many rows")
+
+        with pytest.raises(HuyingError, match="too many rows"):
+            await shelf.get("other", refuse)
+
+    asyncio.run(play())
