@@ -57,6 +57,7 @@ EVENTS = 300
 UNVOUCHED = {
     "missing": {"since"},
     "quarantine": {"detail", "observed"},
+    "quarantine_skips": {"skipped", "actor", "reason"},
     "requests": {"request_id"},
     "statements": {"seq"},
 }

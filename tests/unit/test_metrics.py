@@ -25,8 +25,10 @@ from huying.common.status import (
     PeerStatus,
 )
 from huying.hub.call_metrics import CALL_METRIC_NAMES
+from huying.node.disk_use import DiskUse
+from huying.node.figures import Observed, feed_label
 from huying.node.http import MetricsServer
-from huying.node.metrics import METRIC_NAMES, NodeMetrics, Observed, feed_label
+from huying.node.metrics import METRIC_NAMES, NodeMetrics
 
 ROOT = Path(__file__).resolve().parents[2]
 VILLAGE, TOWN, COUNTY = "370830108201", "370830108000", "370830000000"
@@ -179,9 +181,16 @@ def test_a_planned_window_the_disk_and_open_erasures_are_told() -> None:
     assert "huying_offline_window_end_timestamp_seconds" not in bare
     assert "huying_disk_free_bytes" not in bare
     status = node(erasures_pending=2, erasure_oldest=7.0)
-    found = scrape(status, disk_free_bytes=10**9, offline_window=(100.0, 200.0))
+    use = DiskUse(10**9, 5 * 10**6, 4096)
+    found = scrape(status, disk=use, offline_window=(100.0, 200.0), last_backup=77.0)
     assert found["huying_erasures_pending_oldest_timestamp_seconds"] == {"": 7.0}
     assert found["huying_disk_free_bytes"] == {"": 1e9}
+    assert found["huying_database_bytes"] == {"": 5e6}
+    assert found["huying_database_log_bytes"] == {"": 4096}
+    assert (bare["huying_backup_timestamp_seconds"], found["huying_backup_timestamp_seconds"]) == (
+        {"": 0},
+        {"": 77},
+    )
     assert found["huying_offline_window_start_timestamp_seconds"] == {"": 100.0}
     assert found["huying_offline_window_end_timestamp_seconds"] == {"": 200.0}
 
@@ -224,7 +233,8 @@ def test_what_is_served_is_what_is_listed() -> None:
         failures={(VILLAGE, Code.BAD_NOTE): 1},
         erasure_oldest=1.0,
     )
-    observed = Observed(status, {TOWN: 1.0}, {TOWN: 1.0}, 5, (1.0, 2.0))
+    disk = DiskUse(5, 5, 5)
+    observed = Observed(status, {TOWN: 1.0}, {TOWN: 1.0}, disk, None, (1.0, 2.0))
     metrics = NodeMetrics(lambda: observed, "0.1.0", TOWN)
     text = generate_latest(metrics.registry).decode()
     served = set(re.findall(r"^# TYPE (huying_\w+) ", text, re.MULTILINE))

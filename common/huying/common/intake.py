@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from google.protobuf.message import DecodeError, Message
 
@@ -29,6 +29,7 @@ from huying.common.leaf import (
     commitment_prefix,
     leaf_slots,
     pack_openings,
+    shown_slots,
     slot_level,
 )
 from huying.common.records import decode
@@ -36,9 +37,19 @@ from huying.common.spans import NO_SPANS, Spans, erasable
 from huying.common.state import Applied, ClassMark, Missing, StoredEntry
 from huying.wire.v1 import feed_pb2
 
-__all__ = ["Granted", "Intake", "Judgement", "Reader", "count_number", "judge", "judge_entry"]
+__all__ = [
+    "NUMBERLESS",
+    "Granted",
+    "Intake",
+    "Judgement",
+    "Reader",
+    "count_number",
+    "judge",
+    "judge_entry",
+]
 
-
+# An entry that is quarantined so has no running number that counts.
+NUMBERLESS: Final = frozenset({Code.BAD_LEAF, Code.BAD_HEAD, Code.NUMBER_REUSED})
 _NEVER = ClassMark(0, -1)
 _HEAD = bytes((HEAD_SLOT,))
 _TIME_MICROS_MAX = 2**62  # every database's signed 64-bit integer holds it
@@ -115,7 +126,7 @@ class Judgement(NamedTuple):
     """One entry after steps 5 and 6. A plain tuple, since one is made for every entry."""
 
     entry: StoredEntry
-    slots: bytes  # that the leaf shows; empty where it is undecodable
+    slots: bytes  # that the leaf shows; empty where the leaf is undecodable
     present: bytes  # slots whose openings are kept
     wanted: bytes  # slots that this node may read and was not given
     head: feed_pb2.Head | None
@@ -151,7 +162,8 @@ def judge_entry(
     try:
         places = reader.places(leaf)
     except HuyingError as error:
-        return _opaque(leaf, (Code.BAD_LEAF, error.detail), len(openings))
+        fault = (Code.BAD_LEAF, error.detail)
+        return _opaque(leaf, shown_slots(leaf), fault, len(openings))
     slots = leaf[2::33]
     kept, mismatches = _matching(reader.prefix, leaf, places, openings)
     if HEAD_SLOT not in kept:
@@ -161,9 +173,9 @@ def judge_entry(
         seen_by = reader.view(slots, tuple(head.to))
         _check_head(head, seen_by)
     except DecodeError:
-        return _opaque(leaf, (Code.BAD_HEAD, "the head does not parse"), mismatches)
+        return _opaque(leaf, slots, (Code.BAD_HEAD, "the head does not parse"), mismatches)
     except HuyingError as error:
-        return _opaque(leaf, (Code.BAD_HEAD, error.detail), mismatches)
+        return _opaque(leaf, slots, (Code.BAD_HEAD, error.detail), mismatches)
     readable = seen_by.readable
     present = bytes(kept)
     breaches, wanted, gone = 0, b"", b""
@@ -229,10 +241,10 @@ def _matching(
     return kept, mismatches
 
 
-def _opaque(leaf: bytes, reason: tuple[Code, str], mismatches: int) -> Judgement:
+def _opaque(leaf: bytes, slots: bytes, reason: tuple[Code, str], mismatches: int) -> Judgement:
     """Kept as a leaf alone: without a head nobody can say who may read what."""
     return Judgement(
-        StoredEntry(leaf, None, b""), b"", b"", b"", None, None, None, reason, 0, mismatches
+        StoredEntry(leaf, None, b""), slots, b"", b"", None, None, None, reason, 0, mismatches
     )
 
 

@@ -24,7 +24,7 @@ from huying.wire.v1 import feed_pb2
 if TYPE_CHECKING:
     from huying.common.replica import Replica
 
-__all__ = ["Settlement", "fill_in", "settle", "take_away"]
+__all__ = ["Settlement", "fill_in", "projected", "settle", "take_away"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +130,9 @@ def fill_in(
     quarantined = list(settlement.quarantine)
     if verdict.quarantine is not None:
         quarantined.append((index, *verdict.quarantine))
-    for place, code, detail in quarantined:
-        replica.store.quarantine(feed.feed_id, place, code, detail, now)
+    newly = replica.quarantine(feed, quarantined, now)
     if settlement.counts:
-        replica.project(_applied(reader, index, verdict))
+        replica.project(projected(reader, index, verdict))
     replica.put(
         replace(
             feed,
@@ -141,7 +140,7 @@ def fill_in(
             openings_held=feed.openings_held + gained,
             openings_withheld=feed.openings_withheld + shown - was_shown,
             entries_hidden=feed.entries_hidden - hidden,
-            quarantined=feed.quarantined + len(quarantined),
+            quarantined=feed.quarantined + newly,
         )
     )
     return gained > 0, verdict
@@ -171,11 +170,11 @@ def take_away(
     reader = replica.reader_of(feed)
     erased = reader.erased.at(index)
     verdict = judge_entry(reader, entry.leaf, kept, erased=erased, granted=granted)
-    replica.project_again(_applied(reader, index, verdict))
+    replica.project_again(projected(reader, index, verdict))
     return len(held) - len(kept)
 
 
-def _applied(reader: Reader, index: int, verdict: Judgement) -> list[Applied]:
+def projected(reader: Reader, index: int, verdict: Judgement) -> list[Applied]:
     """The entry for the projections; none where it did not pass."""
     if verdict.head is None or verdict.message is None:
         return []

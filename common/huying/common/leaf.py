@@ -35,6 +35,7 @@ __all__ = [
     "make_opening",
     "opening_body",
     "pack_openings",
+    "shown_slots",
     "slot_level",
     "unpack_openings",
 ]
@@ -110,6 +111,14 @@ def leaf_slots(leaf: bytes) -> bytes:
     slots = leaf[2::_PAIR_BYTES]
     _check_slots(slots)
     return slots
+
+
+def shown_slots(leaf: bytes) -> bytes:
+    """The slots that a leaf shows; none of one that is malformed."""
+    try:
+        return leaf_slots(leaf)
+    except HuyingError:
+        return b""
 
 
 def leaf_commitment(leaf: bytes, position: int) -> bytes:

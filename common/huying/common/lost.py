@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from huying.common.codes import Origin, parse_origin
 from huying.common.disclosure import classes, may_read, view
 from huying.common.errors import Code, HuyingError
+from huying.common.intake import NUMBERLESS
 from huying.common.leaf import ADDRESSED, BODY_OFFSET, HEAD_SLOT, leaf_slots, unpack_openings
 from huying.common.limits import SEGMENT_ENTRIES_MAX
 from huying.common.state import Applied, ClassMark, FeedState, Missing
@@ -41,8 +42,6 @@ __all__ = [
 ANY_CLASS: Final = ""  # in place of a class's name: any of which nothing is known
 RANGES_MAX: Final = 64  # of each kind in one Recovered entry, which has a limit of its own
 NUMBERS_MAX: Final = 128
-# An entry that is quarantined so has no running number that counts.
-_NUMBERLESS: Final = frozenset({Code.BAD_LEAF, Code.BAD_HEAD, Code.NUMBER_REUSED})
 EXPLAINED_MAX: Final = 4096  # rows settled in one transaction
 
 Erased = Callable[[int], bytes]  # the slots of an entry, by index, that were erased
@@ -279,7 +278,7 @@ class Losses:
         if feed is None:
             return 0
         found = self._engine.replica.store.quarantined(feed.feed_id, row.start, row.stop)
-        return len({index for index, code, _, _ in found if code in _NUMBERLESS})
+        return len({index for index, code, _, _ in found if code in NUMBERLESS})
 
     def asked_in_vain(self, origin: str, rows: Iterable[Missing]) -> bool:
         """Those rows were asked for, and nobody gave them. True where a loss explains them all."""

@@ -17,7 +17,7 @@ from huying.common.codes import Origin
 from huying.common.errors import Code, HuyingError
 from huying.common.intake import Judgement, Reader, judge_entry
 from huying.common.late import settle
-from huying.common.leaf import HEAD_SLOT, unpack_openings
+from huying.common.leaf import HEAD_SLOT, shown_slots, unpack_openings
 from huying.common.merkle import HASH_BYTES, STORED_LEVELS, build, cover_count, leaf_hash
 from huying.common.outgoing import disclosed_entry, entry_hash
 from huying.common.ports import Store
@@ -150,9 +150,7 @@ class _Mending:
         self._missing = [one for one in self._missing if one not in settlement.old]
         self._missing += settlement.new
         self._classes.update(settlement.classes)
-        for at, code, detail in settlement.quarantine:
-            self._replica.store.quarantine(self._feed.feed_id, at, code, detail, self._now)
-            self._quarantined += 1
+        self._quarantined += self._replica.quarantine(self._feed, settlement.quarantine, self._now)
         if verdict.head is not None and verdict.message is not None and settlement.counts:
             origin = self._reader.origin
             place = self._feed.feed_id, origin.code, origin.epoch, index
@@ -189,7 +187,7 @@ class _Mending:
         if entry.leaf is None:
             self._hidden -= 1
         else:
-            self._withheld -= len(entry.leaf[2::33]) - count
+            self._withheld -= len(shown_slots(entry.leaf)) - count
 
     def finish(self) -> list[Applied]:
         """Write the feed's row and lists."""

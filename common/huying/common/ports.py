@@ -198,6 +198,22 @@ class Store(Protocol):
         """(index, code, detail, unix seconds) of the quarantined entries of [start, stop)."""
         ...
 
+    def release(self, feed_id: int, index: int) -> None:
+        """Take the entry out of quarantine, and its acknowledgement with it."""
+        ...
+
+    def skip(self, feed_id: int, index: int, actor: str, reason: str, now: float) -> None:
+        """Note that a person acknowledged the entry; what was noted before stays."""
+        ...
+
+    def skipped(self, feed_id: int, index: int) -> bool:
+        """Whether somebody acknowledged the entry."""
+        ...
+
+    def count_waiting(self, feed_id: int) -> int:
+        """The entries of the feed in quarantine that nobody acknowledged."""
+        ...
+
     # Requests already answered.
     def request(self, request_id: bytes) -> tuple[str, int, bytes] | None:
         """(origin, index, record id) of a request already written, or None."""

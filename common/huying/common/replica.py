@@ -227,8 +227,7 @@ class Replica:
         store.add_entries(feed.feed_id, accepted.start, intake.stored)
         store.add_subtrees(feed.feed_id, accepted.subtrees)
         store.put_checkpoint(feed.feed_id, accepted.head)
-        for index, code, detail in intake.quarantined:
-            store.quarantine(feed.feed_id, index, code, detail, now)
+        newly = self.quarantine(feed, intake.quarantined, now)
         # Of the own feed, recovery asks everybody for whatever is not there.
         if intake.missing and segment.origin != self.identity.origin:
             self.change_missing(feed, (), intake.missing)
@@ -249,7 +248,7 @@ class Replica:
                 openings_held=feed.openings_held + intake.openings_held,
                 openings_withheld=feed.openings_withheld + intake.openings_withheld,
                 entries_hidden=feed.entries_hidden + intake.hidden,
-                quarantined=feed.quarantined + len(intake.quarantined),
+                quarantined=feed.quarantined + newly,
             )
         )
         if refused is not None:
@@ -289,6 +288,20 @@ class Replica:
             self.missing[feed.origin] = tuple(rows)
         else:
             self.missing.pop(feed.origin, None)
+
+    def quarantine(
+        self, feed: FeedState, faults: Sequence[tuple[int, Code, str]], now: float
+    ) -> int:
+        """Note why entries were kept opaque; how many wait in quarantine that did not before.
+
+        A fault is (index, code, detail). One that comes late to an entry that is there already, or
+        that somebody has acknowledged, adds nothing to the count.
+        """
+        newly = 0
+        for index, code, detail in faults:
+            newly += not self.store.quarantined(feed.feed_id, index, index + 1)
+            self.store.quarantine(feed.feed_id, index, code, detail, now)
+        return newly
 
     def wanted(self) -> Mapping[str, tuple[Missing, ...]]:
         """What is to be asked for, by origin: what is missing, and what disclosures opened."""

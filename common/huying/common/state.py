@@ -73,7 +73,7 @@ class FeedState:
     openings_held: int = 0
     openings_withheld: int = 0  # compartments seen in leaves, and not held
     entries_hidden: int = 0  # entries withheld whole
-    quarantined: int = 0
+    quarantined: int = 0  # entries kept opaque that nobody acknowledged
 
 
 class Missing(NamedTuple):

@@ -128,11 +128,10 @@ class Statements:
 
     def _quarantine(self, entry: Applied, error: HuyingError) -> None:
         replica = self._replica
-        replica.store.quarantine(
-            entry.feed_id, entry.index, error.code, error.detail, replica.clock.now()
-        )
         feed = replica.feeds[self._origin_of(entry)]
-        replica.put(replace(feed, quarantined=feed.quarantined + 1))
+        fault = entry.index, error.code, error.detail
+        newly = replica.quarantine(feed, (fault,), replica.clock.now())
+        replica.put(replace(feed, quarantined=feed.quarantined + newly))
 
     def _origin_of(self, entry: Applied) -> str:
         return str(Origin(self._replica.identity.network, entry.home, entry.epoch))

@@ -19,7 +19,7 @@ from huying.common.spans import erasable
 from huying.common.state import DAMAGED, FeedState, Missing
 from huying.node.fsck_report import FsckReport
 from huying.node.store.reader import Reader
-from huying.node.store.replay import erased_of, is_past_epoch, lost_of
+from huying.node.store.replay import erased_of, is_past_epoch, lost_of, numberless
 from huying.wire.v1 import feed_pb2
 
 __all__ = ["AbsenceCheck"]
@@ -46,7 +46,7 @@ class AbsenceCheck:
             if row.slots:
                 self._slots.setdefault(row.start, set()).update(row.slots)
         self._damaged = [row for row in self._rows if row.name == DAMAGED]
-        self._quarantined = {row[0] for row in reader.quarantined(feed.feed_id, 0, feed.size)}
+        self._numberless = numberless(reader, feed)
         self._numbers: dict[str, list[tuple[int, int]]] = {}  # class -> gaps (first, last)
         self._last: dict[str, tuple[int, int]] = {}
         self._unread = 0
@@ -102,7 +102,7 @@ class AbsenceCheck:
                     f"entry {index}: the opening of slot {slot:#04x} is gone, and not on record"
                     " as erased or missing"
                 )
-        if len(head.seen) != len(seen_by.classes) or index in self._quarantined:
+        if len(head.seen) != len(seen_by.classes) or index in self._numberless:
             return
         names = seen_by.classes if self._own else (seen_by.class_name,)
         for name in filter(None, names):

@@ -32,6 +32,7 @@ from huying.node.services import (
     Node,
     api_component,
     census_component,
+    history_component,
     introduction_component,
     metrics_component,
     provision_component,
@@ -78,6 +79,7 @@ SERVICES: Final[tuple[ComponentFactory, ...]] = (
     provision_component,
     census_component,
     introduction_component,
+    history_component,
     api_component,
     metrics_component,
 )

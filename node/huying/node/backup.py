@@ -32,6 +32,7 @@ from huying.common.limits import (
 )
 from huying.node import department_keys, period_keys
 from huying.node.backup_file import CHUNK_BYTES, SALT_BYTES, Header, PartWriter
+from huying.node.backup_note import note_backup
 from huying.node.config import Config
 from huying.node.enrol import OWN_PIN_FILE
 from huying.node.folders import sync_folder
@@ -44,12 +45,10 @@ __all__ = [
     "back_up",
     "database_size",
     "file_places",
-    "last_backup",
 ]
 
 COPY_PAGES: Final = 1024  # between two words on progress; 4 MiB
 BUSY_SECONDS: Final = 5.0
-_MADE_LABEL: Final = "huying-backup-made/v1"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HINT_BYTES_MAX: Final = BACKUP_HEADER_BYTES_MAX // 16  # JSON may need six characters for one
 
@@ -103,22 +102,8 @@ def back_up(
             writer.begin("node.db", size)
             _pour(image, size, writer, progress)
             writer.close()
-    _note_made(config, now)
+    note_backup(config, now)
     return BackupReport(file, file.stat().st_size, size, len(small), header, key)
-
-
-def last_backup(config: Config) -> float | None:
-    """When the last backup was made here, in unix seconds; None where none is known of."""
-    try:
-        label, seconds = config.last_backup_file.read_text(encoding="ascii").split()
-        return float(int(seconds)) if label == _MADE_LABEL else None
-    except (OSError, ValueError):
-        return None  # it is a note for people; a backup is no worse for lacking it
-
-
-def _note_made(config: Config, now: float) -> None:
-    with contextlib.suppress(OSError):
-        config.last_backup_file.write_text(f"{_MADE_LABEL} {int(now)}\n", encoding="ascii")
 
 
 def database_size(config: Config) -> int:

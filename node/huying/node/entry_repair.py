@@ -29,7 +29,7 @@ from huying.common.leaf import (
 from huying.common.spans import Spans, erasable
 from huying.common.state import DAMAGED, ClassMark, FeedState, Missing, StoredEntry
 from huying.node.repair_report import RepairReport
-from huying.node.store.replay import is_past_epoch, lost_of
+from huying.node.store.replay import is_past_epoch, lost_of, numberless
 from huying.node.store.store import SqlStore
 from huying.wire.v1 import feed_pb2
 
@@ -66,9 +66,9 @@ class EntryWalk:
         """Repair; the feed's row. `doubtful` are ranges of leaves that are to be got anew."""
         feed = self._feed
         self._new = [Missing(*place, b"", DAMAGED, 0, 0, self._now) for place in doubtful]
-        quarantined = {row[0] for row in self._store.quarantined(feed.feed_id, 0, feed.size)}
+        skipped = numberless(self._store, feed)
         for start in range(0, feed.size, _PAGE):
-            self._page(start, min(start + _PAGE, feed.size), doubtful, quarantined)
+            self._page(start, min(start + _PAGE, feed.size), doubtful, skipped)
         classes = self._numbers()
         self._keep_old()
         self._tell(doubtful, report)
@@ -82,7 +82,7 @@ class EntryWalk:
         )
 
     def _page(
-        self, start: int, stop: int, doubtful: Sequence[tuple[int, int]], quarantined: set[int]
+        self, start: int, stop: int, doubtful: Sequence[tuple[int, int]], skipped: set[int]
     ) -> None:
         found = self._store.entry_rows(self._feed.feed_id, start, stop)
         for index in range(start, stop):
@@ -92,7 +92,7 @@ class EntryWalk:
             if entry != found.get(index):
                 self._store.set_entry(self._feed.feed_id, index, entry)
             self._count(entry)
-            if index not in quarantined:
+            if index not in skipped:
                 self._look(index, entry, in_doubt)
                 self._excuse(index)
 
@@ -148,7 +148,7 @@ class EntryWalk:
         self._withheld += count - held
 
     def _look(self, index: int, entry: StoredEntry, in_doubt: bool) -> None:
-        """What an entry that is not in quarantine says of the running numbers, and what it lacks.
+        """What an entry whose number counts says of the running numbers, and what it lacks.
 
         One in doubt is asked for as a whole; its number counts where its head is the one signed.
         """

@@ -101,8 +101,14 @@ MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
         "首次设置:链接写在此文件中",
         "the first account: its link is in this file",
     ),
-    "console_failed": ("warning", "网页控制台退出,将重启", "the console ended; it is started again"),
+    "console_failed": (
+        "warning",
+        "网页控制台退出,将重启",
+        "the console ended; it is started again",
+    ),
     "console_defect": ("error", "网页出错", "a page met a defect"),
+    "quarantine_retried": ("info", "隔离条目已重新判定", "entries in quarantine were judged again"),
+    "quarantine_skipped": ("info", "隔离条目已确认跳过", "an entry in quarantine was acknowledged"),
     "not_introduced": ("warning", "本节点的区划记录未写入", "own division record not written"),
 }
 

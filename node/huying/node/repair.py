@@ -35,6 +35,7 @@ from huying.node.config import Config
 from huying.node.erasure_list import FileErasureList
 from huying.node.feed_repair import FeedRepair
 from huying.node.known_keys import KnownKeys, known_keys
+from huying.node.quarantine_check import mend_quarantine
 from huying.node.repair_report import RepairReport
 from huying.node.salvage import is_readable, salvage
 from huying.node.store.content import peek_head
@@ -49,6 +50,7 @@ from huying.node.store.schema import (
     FEEDS,
     MISSING,
     QUARANTINE,
+    QUARANTINE_SKIPS,
     REQUESTS,
     SUBTREES,
     entry_place,
@@ -57,8 +59,13 @@ from huying.node.store.store import SqlStore
 
 __all__ = ["repair", "repair_store"]
 
-_BY_FEED: Final[tuple[Table, ...]] = (SUBTREES, CHECKPOINTS, MISSING, QUARANTINE)
-_CODES: Final = frozenset(int(code) for code in Code)
+_BY_FEED: Final[tuple[Table, ...]] = (
+    SUBTREES,
+    CHECKPOINTS,
+    MISSING,
+    QUARANTINE,
+    QUARANTINE_SKIPS,
+)
 
 
 def repair(config: Config) -> RepairReport:
@@ -244,17 +251,7 @@ def _drop_orphans(connection: Connection, feeds: set[int], report: RepairReport)
 
 def _repair_lists(connection: Connection, store: SqlStore, code: str, report: RepairReport) -> None:
     for feed in store.feeds():
-        of_feed = QUARANTINE.c.feed_id == feed.feed_id
-        rows = store.quarantined(feed.feed_id, -1, TREE_SIZE_MAX)
-        bad = [row for row in rows if not 0 <= row[0] < feed.size or row[1] not in _CODES]
-        for index, number, _, _ in bad:
-            place = of_feed, QUARANTINE.c.idx == index, QUARANTINE.c.code == number
-            connection.execute(delete(QUARANTINE).where(*place))
-        left = len(rows) - len(bad)
-        if left != feed.quarantined:
-            connection.execute(
-                FEEDS.update().where(FEEDS.c.feed_id == feed.feed_id).values(quarantined=left)
-            )
+        mend_quarantine(connection, store, feed)
     own = [feed for feed in store.feeds() if parse_origin(feed.origin).code == code]
     dropped = 0
     for row in store.select(select(REQUESTS)):

@@ -7,10 +7,8 @@ Libraries are imported when a service is built: a node without metrics never loa
 from __future__ import annotations
 
 import functools
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from huying.common.codes import Level, level
@@ -18,10 +16,12 @@ from huying.common.ports import Clock
 from huying.node.api.ports import Facts
 from huying.node.config import Config, split_address
 from huying.node.desk import Topic
+from huying.node.history import History, HistoryKeeper
 from huying.node.late_enrolment import LateEnrolment
 from huying.node.runtime import Runtime
 
 if TYPE_CHECKING:
+    from huying.node.figures import Observed
     from huying.node.store.reader import FileReader
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Node",
     "api_component",
     "census_component",
+    "history_component",
     "introduction_component",
     "metrics_component",
     "provision_component",
@@ -65,6 +66,7 @@ class Node:
     topics: tuple[Topic, ...] = ()  # that the API serves beside the node's own
     collectors: list[Any] = field(default_factory=list)  # of metrics, beside the node's own
     counts: dict[str, int] = field(default_factory=dict)  # by components, for the metrics
+    history: History = field(default_factory=History)
 
     def observe_append(self, seconds: float) -> None:
         """One append was acknowledged."""
@@ -121,7 +123,14 @@ def api_component(node: Node) -> Component:
         token=token,
         runtime=node.runtime,
         service=service,
-        admin=AdminNode(node.config, node.runtime, node.reader, node.enrolment),
+        admin=AdminNode(
+            node.config,
+            node.runtime,
+            node.reader,
+            node.enrolment,
+            functools.partial(_observe, node),
+            node.history,
+        ),
         topics=node.topics,
     )
     return _Api(server)
@@ -135,24 +144,11 @@ def metrics_component(node: Node) -> Component | None:
     if node.config.metrics.listen is None:
         return None
     from huying.node.http import MetricsServer
-    from huying.node.metrics import NodeMetrics, Observed
-    from huying.node.offline_window import OfflineWindow
+    from huying.node.metrics import NodeMetrics
+    from huying.node.observing import observe
 
-    planned = node.config.timing.offline_window
-    window = None if planned is None else OfflineWindow.parse(planned)
-
-    def observe() -> Observed:
-        return Observed(
-            node.runtime.status(),
-            node.retry_next(),
-            node.facts.certificates,
-            disk_free_bytes=_disk_free_bytes(node.config.data_dir),
-            offline_window=None if window is None else window.around(node.clock.now()),
-            refused_attempts=node.enrolment.refused_attempts,
-            provisions_waiting=node.counts.get("provisions_waiting"),
-        )
-
-    metrics = NodeMetrics(observe, node.facts.version, node.facts.code)
+    look = functools.partial(observe, node)
+    metrics = NodeMetrics(look, node.facts.version, node.facts.code)
     for collector in node.collectors:
         metrics.registry.register(collector)
     node.observers.append(metrics.observe_append)
@@ -160,13 +156,6 @@ def metrics_component(node: Node) -> Component | None:
     host, port = split_address(node.config.metrics.listen)
     state = functools.partial(_state, node.runtime)
     return _Metrics(MetricsServer(host, port, metrics.registry, state))
-
-
-def _disk_free_bytes(folder: Path) -> int | None:
-    try:
-        return shutil.disk_usage(folder).free
-    except OSError:
-        return None
 
 
 def retention_component(node: Node) -> Component | None:
@@ -197,6 +186,18 @@ def introduction_component(node: Node) -> Component:
     from huying.node.introduction import Introduction
 
     return Introduction(node.config.node, node.runtime)
+
+
+def history_component(node: Node) -> Component:
+    """What the node remembers of its lag and its disk."""
+    return HistoryKeeper(node)
+
+
+def _observe(node: Node) -> Observed:
+    """The look at the node, loaded when the first one asks: an idle village has nobody who does."""
+    from huying.node.observing import observe
+
+    return observe(node)
 
 
 def _state(runtime: Runtime) -> str:

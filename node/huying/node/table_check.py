@@ -6,18 +6,18 @@ does not fit its counter: nothing in the entries' walk would meet them.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Table, select, text
 
 from huying.common.codes import parse_origin
-from huying.common.errors import Code, HuyingError
+from huying.common.errors import HuyingError
 from huying.common.limits import TREE_SIZE_MAX
 from huying.common.note import parse_note
 from huying.common.state import FeedState
 from huying.node.fsck_report import FsckReport
+from huying.node.quarantine_check import check_quarantine, is_past
 from huying.node.store.content import peek_head
 from huying.node.store.reader import Reader
 from huying.node.store.schema import (
@@ -26,6 +26,7 @@ from huying.node.store.schema import (
     ERASED,
     MISSING,
     QUARANTINE,
+    QUARANTINE_SKIPS,
     REQUESTS,
     SUBTREES,
     entry_place,
@@ -34,9 +35,13 @@ from huying.node.store.store import SqlStore
 
 __all__ = ["check_schema", "check_tables"]
 
-_BY_FEED: Final[tuple[Table, ...]] = (SUBTREES, CHECKPOINTS, MISSING, QUARANTINE)
-_CLOCK_SECONDS: Final = 366 * 86400.0  # nothing was found in a future further away than this
-_CODES: Final = frozenset(int(code) for code in Code)
+_BY_FEED: Final[tuple[Table, ...]] = (
+    SUBTREES,
+    CHECKPOINTS,
+    MISSING,
+    QUARANTINE,
+    QUARANTINE_SKIPS,
+)
 
 
 def check_schema(reader: Reader, report: FsckReport) -> None:
@@ -62,7 +67,7 @@ def check_tables(reader: Reader, code: str, report: FsckReport) -> None:
     _check_orphans(reader, feeds, report)
     for feed in feeds.values():
         _check_frozen(feed, report)
-        _check_quarantine(reader, feed, report)
+        check_quarantine(reader, feed, report)
     own = {
         feed.feed_id: feed
         for feed in feeds.values()
@@ -71,13 +76,9 @@ def check_tables(reader: Reader, code: str, report: FsckReport) -> None:
     _check_requests(reader, own, report)
     _check_erased(reader, report)
     for row in reader.select(select(MISSING.c.feed_id, MISSING.c.since)):
-        if not _is_past(row.since):
+        if not is_past(row.since):
             origin = feeds[row.feed_id].origin if row.feed_id in feeds else "missing"
             report.note(origin, "is missing something since a time that never was")
-
-
-def _is_past(seconds: Any) -> bool:
-    return isinstance(seconds, float) and 0 <= seconds <= time.time() + _CLOCK_SECONDS
 
 
 def _check_orphans(reader: Reader, feeds: dict[int, FeedState], report: FsckReport) -> None:
@@ -117,19 +118,6 @@ def _splits(evidence: bytes) -> Iterator[bool]:
         except HuyingError:
             pass
         at = evidence.find(b"\n", at + 1)
-
-
-def _check_quarantine(reader: Reader, feed: FeedState, report: FsckReport) -> None:
-    rows = reader.quarantined(feed.feed_id, -1, TREE_SIZE_MAX)
-    for index, code, detail, observed in rows:
-        shown: tuple[object, ...] = (detail, observed)  # a damaged row may hold any
-        sound = isinstance(shown[0], str) and _is_past(shown[1])
-        if not 0 <= index < feed.size or code not in _CODES or not sound:
-            report.note(feed.origin, f"entry {index} is in quarantine for {code}, a damaged row")
-    if len(rows) > feed.quarantined or bool(rows) != bool(feed.quarantined):
-        report.note(
-            feed.origin, f"quarantined: {feed.quarantined} on record, {len(rows)} in the list"
-        )
 
 
 def _check_requests(reader: Reader, own: dict[int, FeedState], report: FsckReport) -> None:

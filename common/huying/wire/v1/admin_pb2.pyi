@@ -1086,3 +1086,651 @@ class CompareNoteResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CompareNoteResponse: _TypeAlias = CompareNoteResponse  # noqa: Y015
+
+@_typing.final
+class RetryQuarantinedRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    INDEXES_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    @_builtins.property
+    def indexes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        indexes: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["indexes", b"indexes", "origin", b"origin"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryQuarantinedRequest: _TypeAlias = RetryQuarantinedRequest  # noqa: Y015
+
+@_typing.final
+class QuarantineFault(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    detail: _builtins.str
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        detail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "detail", b"detail"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuarantineFault: _TypeAlias = QuarantineFault  # noqa: Y015
+
+@_typing.final
+class RetriedEntry(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    FAULTS_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    state: _builtins.str
+    """applied, refused, bare: of a bare one just the leaf is held"""
+    @_builtins.property
+    def faults(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuarantineFault]: ...
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        state: _builtins.str = ...,
+        faults: _abc.Iterable[Global___QuarantineFault] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["faults", b"faults", "index", b"index", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetriedEntry: _TypeAlias = RetriedEntry  # noqa: Y015
+
+@_typing.final
+class RetryQuarantinedResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___RetriedEntry]: ...
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[Global___RetriedEntry] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryQuarantinedResponse: _TypeAlias = RetryQuarantinedResponse  # noqa: Y015
+
+@_typing.final
+class SkipQuarantinedRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    index: _builtins.int
+    reason: _builtins.str
+    actor: _builtins.str
+    """who acknowledges it, as this node's people know them"""
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        index: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "index", b"index", "origin", b"origin", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SkipQuarantinedRequest: _TypeAlias = SkipQuarantinedRequest  # noqa: Y015
+
+@_typing.final
+class ShowTroubleRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShowTroubleRequest: _TypeAlias = ShowTroubleRequest  # noqa: Y015
+
+@_typing.final
+class ForkEvidence(_message.Message):
+    """Two notes of one origin that can't both be true, the smaller first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    SECOND_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    SUFFIX_FIELD_NUMBER: _builtins.int
+    FIRST_SIZE_FIELD_NUMBER: _builtins.int
+    SECOND_SIZE_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    first: _builtins.bytes
+    second: _builtins.bytes
+    prefix: _builtins.bytes
+    """compact ranges that show it where the sizes differ"""
+    suffix: _builtins.bytes
+    first_size: _builtins.int
+    second_size: _builtins.int
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        first: _builtins.bytes = ...,
+        second: _builtins.bytes = ...,
+        prefix: _builtins.bytes = ...,
+        suffix: _builtins.bytes = ...,
+        first_size: _builtins.int = ...,
+        second_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "first_size", b"first_size", "origin", b"origin", "prefix", b"prefix", "second", b"second", "second_size", b"second_size", "suffix", b"suffix"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForkEvidence: _TypeAlias = ForkEvidence  # noqa: Y015
+
+@_typing.final
+class MissingRange(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    STOP_FIELD_NUMBER: _builtins.int
+    CLASS_NAME_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    SLOTS_FIELD_NUMBER: _builtins.int
+    SINCE_SECONDS_FIELD_NUMBER: _builtins.int
+    WITHHELD_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    kind: _builtins.str
+    """numbers, slots, leaves"""
+    start: _builtins.int
+    """entries"""
+    stop: _builtins.int
+    class_name: _builtins.str
+    """numbers first to last of this class are in none of them"""
+    first: _builtins.int
+    last: _builtins.int
+    slots: _builtins.bytes
+    since_seconds: _builtins.float
+    withheld: _builtins.bool
+    """asked for often and for long, and not given"""
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        start: _builtins.int = ...,
+        stop: _builtins.int = ...,
+        class_name: _builtins.str = ...,
+        first: _builtins.int = ...,
+        last: _builtins.int = ...,
+        slots: _builtins.bytes = ...,
+        since_seconds: _builtins.float = ...,
+        withheld: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_name", b"class_name", "first", b"first", "kind", b"kind", "last", b"last", "origin", b"origin", "since_seconds", b"since_seconds", "slots", b"slots", "start", b"start", "stop", b"stop", "withheld", b"withheld"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MissingRange: _TypeAlias = MissingRange  # noqa: Y015
+
+@_typing.final
+class LostEntries(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    RANGE_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    @_builtins.property
+    def range(self) -> _trust_pb2.IndexRange: ...
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        range: _trust_pb2.IndexRange | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["range", b"range"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin", "range", b"range"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LostEntries: _TypeAlias = LostEntries  # noqa: Y015
+
+@_typing.final
+class FeedTrouble(_message.Message):
+    """What a feed's observation says, beside what is missing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    SINCE_SECONDS_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    state: _builtins.str
+    """tail_cut, replayed"""
+    detail: _builtins.str
+    since_seconds: _builtins.float
+    """0: not known"""
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        state: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        since_seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "origin", b"origin", "since_seconds", b"since_seconds", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeedTrouble: _TypeAlias = FeedTrouble  # noqa: Y015
+
+@_typing.final
+class EpochClaim(_message.Message):
+    """A later epoch that a child claims, and that its parent's operator has not accepted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    CLOSED_ORIGIN_FIELD_NUMBER: _builtins.int
+    FEED_KEY_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    closed_origin: _builtins.str
+    feed_key: _builtins.str
+    detail: _builtins.str
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        closed_origin: _builtins.str = ...,
+        feed_key: _builtins.str = ...,
+        detail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed_origin", b"closed_origin", "code", b"code", "detail", b"detail", "feed_key", b"feed_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EpochClaim: _TypeAlias = EpochClaim  # noqa: Y015
+
+@_typing.final
+class AlarmCount(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    PEER_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    origin: _builtins.str
+    peer: _builtins.str
+    count: _builtins.int
+    """since the node started"""
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        origin: _builtins.str = ...,
+        peer: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "count", b"count", "origin", b"origin", "peer", b"peer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AlarmCount: _TypeAlias = AlarmCount  # noqa: Y015
+
+@_typing.final
+class ShowTroubleResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORKS_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    MISSING_LEFT_OUT_FIELD_NUMBER: _builtins.int
+    FEEDS_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
+    WAITING_KEYS_FIELD_NUMBER: _builtins.int
+    CLAIMS_FIELD_NUMBER: _builtins.int
+    ALARMS_FIELD_NUMBER: _builtins.int
+    missing_left_out: _builtins.int
+    @_builtins.property
+    def forks(self) -> _containers.RepeatedCompositeFieldContainer[Global___ForkEvidence]: ...
+    @_builtins.property
+    def missing(self) -> _containers.RepeatedCompositeFieldContainer[Global___MissingRange]: ...
+    @_builtins.property
+    def feeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeedTrouble]: ...
+    @_builtins.property
+    def lost(self) -> _containers.RepeatedCompositeFieldContainer[Global___LostEntries]: ...
+    @_builtins.property
+    def waiting_keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___RosterMember]: ...
+    @_builtins.property
+    def claims(self) -> _containers.RepeatedCompositeFieldContainer[Global___EpochClaim]: ...
+    @_builtins.property
+    def alarms(self) -> _containers.RepeatedCompositeFieldContainer[Global___AlarmCount]: ...
+    def __init__(
+        self,
+        *,
+        forks: _abc.Iterable[Global___ForkEvidence] | None = ...,
+        missing: _abc.Iterable[Global___MissingRange] | None = ...,
+        missing_left_out: _builtins.int = ...,
+        feeds: _abc.Iterable[Global___FeedTrouble] | None = ...,
+        lost: _abc.Iterable[Global___LostEntries] | None = ...,
+        waiting_keys: _abc.Iterable[Global___RosterMember] | None = ...,
+        claims: _abc.Iterable[Global___EpochClaim] | None = ...,
+        alarms: _abc.Iterable[Global___AlarmCount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "claims", b"claims", "feeds", b"feeds", "forks", b"forks", "lost", b"lost", "missing", b"missing", "missing_left_out", b"missing_left_out", "waiting_keys", b"waiting_keys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShowTroubleResponse: _TypeAlias = ShowTroubleResponse  # noqa: Y015
+
+@_typing.final
+class ShowFiguresRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShowFiguresRequest: _TypeAlias = ShowFiguresRequest  # noqa: Y015
+
+@_typing.final
+class Figure(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """as in the exposition: huying_feed_size, huying_breaches_total"""
+    value: _builtins.float
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Figure: _TypeAlias = Figure  # noqa: Y015
+
+@_typing.final
+class FigureFeed(_message.Message):
+    """What the same look at the node says in words of each feed, and what needs no metric."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    LAG_KNOWN_FIELD_NUMBER: _builtins.int
+    LAG_SECONDS_FIELD_NUMBER: _builtins.int
+    DELAY_COUNT_FIELD_NUMBER: _builtins.int
+    DELAY_P50_SECONDS_FIELD_NUMBER: _builtins.int
+    DELAY_P99_SECONDS_FIELD_NUMBER: _builtins.int
+    OPENINGS_HELD_FIELD_NUMBER: _builtins.int
+    OPENINGS_WITHHELD_FIELD_NUMBER: _builtins.int
+    ENTRIES_HIDDEN_FIELD_NUMBER: _builtins.int
+    OWN_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    label: _builtins.str
+    """of the figures of this feed"""
+    name: _builtins.str
+    state: _builtins.str
+    reason: _builtins.str
+    lag_known: _builtins.bool
+    lag_seconds: _builtins.float
+    delay_count: _builtins.int
+    delay_p50_seconds: _builtins.float
+    delay_p99_seconds: _builtins.float
+    openings_held: _builtins.int
+    openings_withheld: _builtins.int
+    entries_hidden: _builtins.int
+    own: _builtins.bool
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        label: _builtins.str = ...,
+        name: _builtins.str = ...,
+        state: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        lag_known: _builtins.bool = ...,
+        lag_seconds: _builtins.float = ...,
+        delay_count: _builtins.int = ...,
+        delay_p50_seconds: _builtins.float = ...,
+        delay_p99_seconds: _builtins.float = ...,
+        openings_held: _builtins.int = ...,
+        openings_withheld: _builtins.int = ...,
+        entries_hidden: _builtins.int = ...,
+        own: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delay_count", b"delay_count", "delay_p50_seconds", b"delay_p50_seconds", "delay_p99_seconds", b"delay_p99_seconds", "entries_hidden", b"entries_hidden", "label", b"label", "lag_known", b"lag_known", "lag_seconds", b"lag_seconds", "name", b"name", "openings_held", b"openings_held", "openings_withheld", b"openings_withheld", "origin", b"origin", "own", b"own", "reason", b"reason", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FigureFeed: _TypeAlias = FigureFeed  # noqa: Y015
+
+@_typing.final
+class ShowFiguresResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBSERVED_SECONDS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    FIGURES_FIELD_NUMBER: _builtins.int
+    FEEDS_FIELD_NUMBER: _builtins.int
+    observed_seconds: _builtins.float
+    """unix time"""
+    state: _builtins.str
+    """of the node"""
+    @_builtins.property
+    def figures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Figure]: ...
+    @_builtins.property
+    def feeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___FigureFeed]: ...
+    def __init__(
+        self,
+        *,
+        observed_seconds: _builtins.float = ...,
+        state: _builtins.str = ...,
+        figures: _abc.Iterable[Global___Figure] | None = ...,
+        feeds: _abc.Iterable[Global___FigureFeed] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["feeds", b"feeds", "figures", b"figures", "observed_seconds", b"observed_seconds", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShowFiguresResponse: _TypeAlias = ShowFiguresResponse  # noqa: Y015
+
+@_typing.final
+class ShowHistoryRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGINS_FIELD_NUMBER: _builtins.int
+    POINTS_MAX_FIELD_NUMBER: _builtins.int
+    points_max: _builtins.int
+    @_builtins.property
+    def origins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """empty: all"""
+
+    def __init__(
+        self,
+        *,
+        origins: _abc.Iterable[_builtins.str] | None = ...,
+        points_max: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["origins", b"origins", "points_max", b"points_max"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShowHistoryRequest: _TypeAlias = ShowHistoryRequest  # noqa: Y015
+
+@_typing.final
+class FeedHistory(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    LAG_SECONDS_MAX_FIELD_NUMBER: _builtins.int
+    UNKNOWN_SAMPLES_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    @_builtins.property
+    def lag_seconds_max(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """of each point; not a number: nobody knew"""
+
+    @_builtins.property
+    def unknown_samples(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """of the samples of each point"""
+
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        lag_seconds_max: _abc.Iterable[_builtins.float] | None = ...,
+        unknown_samples: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lag_seconds_max", b"lag_seconds_max", "origin", b"origin", "unknown_samples", b"unknown_samples"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeedHistory: _TypeAlias = FeedHistory  # noqa: Y015
+
+@_typing.final
+class ShowHistoryResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDS_SECONDS_FIELD_NUMBER: _builtins.int
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    INTERVAL_SECONDS_FIELD_NUMBER: _builtins.int
+    FEEDS_FIELD_NUMBER: _builtins.int
+    DISK_FREE_BYTES_FIELD_NUMBER: _builtins.int
+    DATABASE_BYTES_FIELD_NUMBER: _builtins.int
+    FEEDS_LEFT_OUT_FIELD_NUMBER: _builtins.int
+    interval_seconds: _builtins.float
+    """between two samples"""
+    feeds_left_out: _builtins.int
+    """over the limit of feeds that are remembered"""
+    @_builtins.property
+    def ends_seconds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """of each point: unix time of its last sample"""
+
+    @_builtins.property
+    def samples(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """in each point"""
+
+    @_builtins.property
+    def feeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeedHistory]: ...
+    @_builtins.property
+    def disk_free_bytes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """at the end of each point; not a number: unknown"""
+
+    @_builtins.property
+    def database_bytes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    def __init__(
+        self,
+        *,
+        ends_seconds: _abc.Iterable[_builtins.float] | None = ...,
+        samples: _abc.Iterable[_builtins.int] | None = ...,
+        interval_seconds: _builtins.float = ...,
+        feeds: _abc.Iterable[Global___FeedHistory] | None = ...,
+        disk_free_bytes: _abc.Iterable[_builtins.float] | None = ...,
+        database_bytes: _abc.Iterable[_builtins.float] | None = ...,
+        feeds_left_out: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["database_bytes", b"database_bytes", "disk_free_bytes", b"disk_free_bytes", "ends_seconds", b"ends_seconds", "feeds", b"feeds", "feeds_left_out", b"feeds_left_out", "interval_seconds", b"interval_seconds", "samples", b"samples"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShowHistoryResponse: _TypeAlias = ShowHistoryResponse  # noqa: Y015

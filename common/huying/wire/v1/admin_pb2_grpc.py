@@ -119,6 +119,31 @@ class AdminStub:
                 request_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.CompareNoteRequest.SerializeToString,
                 response_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.CompareNoteResponse.FromString,
                 _registered_method=True)
+        self.RetryQuarantined = channel.unary_unary(
+                '/huying.wire.v1.Admin/RetryQuarantined',
+                request_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.RetryQuarantinedRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.RetryQuarantinedResponse.FromString,
+                _registered_method=True)
+        self.SkipQuarantined = channel.unary_unary(
+                '/huying.wire.v1.Admin/SkipQuarantined',
+                request_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.SkipQuarantinedRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.OperationResponse.FromString,
+                _registered_method=True)
+        self.ShowTrouble = channel.unary_unary(
+                '/huying.wire.v1.Admin/ShowTrouble',
+                request_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.ShowTroubleRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.ShowTroubleResponse.FromString,
+                _registered_method=True)
+        self.ShowFigures = channel.unary_unary(
+                '/huying.wire.v1.Admin/ShowFigures',
+                request_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.ShowFiguresRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.ShowFiguresResponse.FromString,
+                _registered_method=True)
+        self.ShowHistory = channel.unary_unary(
+                '/huying.wire.v1.Admin/ShowHistory',
+                request_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.ShowHistoryRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.ShowHistoryResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServicer:
@@ -233,6 +258,41 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetryQuarantined(self, request, context):
+        """Entries in quarantine, judged again with the program as it is now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SkipQuarantined(self, request, context):
+        """One of them, acknowledged: it stays as it came, and no longer counts as waiting.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ShowTrouble(self, request, context):
+        """What is wrong with feeds and keys, with the evidence.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ShowFigures(self, request, context):
+        """The gauges and counters of docs/METRICS.md, as a scrape would find them now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ShowHistory(self, request, context):
+        """Lag and disk over the last day, as far back as the node has run.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -320,6 +380,31 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.CompareNote,
                     request_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.CompareNoteRequest.FromString,
                     response_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.CompareNoteResponse.SerializeToString,
+            ),
+            'RetryQuarantined': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryQuarantined,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.RetryQuarantinedRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.RetryQuarantinedResponse.SerializeToString,
+            ),
+            'SkipQuarantined': grpc.unary_unary_rpc_method_handler(
+                    servicer.SkipQuarantined,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.SkipQuarantinedRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.OperationResponse.SerializeToString,
+            ),
+            'ShowTrouble': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShowTrouble,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.ShowTroubleRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.ShowTroubleResponse.SerializeToString,
+            ),
+            'ShowFigures': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShowFigures,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.ShowFiguresRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.ShowFiguresResponse.SerializeToString,
+            ),
+            'ShowHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShowHistory,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_admin__pb2.ShowHistoryRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_admin__pb2.ShowHistoryResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -781,6 +866,141 @@ class Admin:
             '/huying.wire.v1.Admin/CompareNote',
             huying_dot_wire_dot_v1_dot_admin__pb2.CompareNoteRequest.SerializeToString,
             huying_dot_wire_dot_v1_dot_admin__pb2.CompareNoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryQuarantined(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Admin/RetryQuarantined',
+            huying_dot_wire_dot_v1_dot_admin__pb2.RetryQuarantinedRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_admin__pb2.RetryQuarantinedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SkipQuarantined(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Admin/SkipQuarantined',
+            huying_dot_wire_dot_v1_dot_admin__pb2.SkipQuarantinedRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_admin__pb2.OperationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ShowTrouble(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Admin/ShowTrouble',
+            huying_dot_wire_dot_v1_dot_admin__pb2.ShowTroubleRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_admin__pb2.ShowTroubleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ShowFigures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Admin/ShowFigures',
+            huying_dot_wire_dot_v1_dot_admin__pb2.ShowFiguresRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_admin__pb2.ShowFiguresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ShowHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.Admin/ShowHistory',
+            huying_dot_wire_dot_v1_dot_admin__pb2.ShowHistoryRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_admin__pb2.ShowHistoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

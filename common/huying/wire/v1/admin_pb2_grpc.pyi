@@ -57,6 +57,16 @@ class AdminStub:
     """One sealed copy, as the operator's key opened it, put back into the own feed."""
     CompareNote: _grpc.UnaryUnaryMultiCallable[_admin_pb2.CompareNoteRequest, _admin_pb2.CompareNoteResponse]
     """A signed checkpoint that another reader was shown, beside what is held here."""
+    RetryQuarantined: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RetryQuarantinedRequest, _admin_pb2.RetryQuarantinedResponse]
+    """Entries in quarantine, judged again with the program as it is now."""
+    SkipQuarantined: _grpc.UnaryUnaryMultiCallable[_admin_pb2.SkipQuarantinedRequest, _admin_pb2.OperationResponse]
+    """One of them, acknowledged: it stays as it came, and no longer counts as waiting."""
+    ShowTrouble: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ShowTroubleRequest, _admin_pb2.ShowTroubleResponse]
+    """What is wrong with feeds and keys, with the evidence."""
+    ShowFigures: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ShowFiguresRequest, _admin_pb2.ShowFiguresResponse]
+    """The gauges and counters of docs/METRICS.md, as a scrape would find them now."""
+    ShowHistory: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ShowHistoryRequest, _admin_pb2.ShowHistoryResponse]
+    """Lag and disk over the last day, as far back as the node has run."""
 
 @_typing.type_check_only
 class AdminAsyncStub(AdminStub):
@@ -85,6 +95,16 @@ class AdminAsyncStub(AdminStub):
     """One sealed copy, as the operator's key opened it, put back into the own feed."""
     CompareNote: _aio.UnaryUnaryMultiCallable[_admin_pb2.CompareNoteRequest, _admin_pb2.CompareNoteResponse]  # type: ignore[assignment]
     """A signed checkpoint that another reader was shown, beside what is held here."""
+    RetryQuarantined: _aio.UnaryUnaryMultiCallable[_admin_pb2.RetryQuarantinedRequest, _admin_pb2.RetryQuarantinedResponse]  # type: ignore[assignment]
+    """Entries in quarantine, judged again with the program as it is now."""
+    SkipQuarantined: _aio.UnaryUnaryMultiCallable[_admin_pb2.SkipQuarantinedRequest, _admin_pb2.OperationResponse]  # type: ignore[assignment]
+    """One of them, acknowledged: it stays as it came, and no longer counts as waiting."""
+    ShowTrouble: _aio.UnaryUnaryMultiCallable[_admin_pb2.ShowTroubleRequest, _admin_pb2.ShowTroubleResponse]  # type: ignore[assignment]
+    """What is wrong with feeds and keys, with the evidence."""
+    ShowFigures: _aio.UnaryUnaryMultiCallable[_admin_pb2.ShowFiguresRequest, _admin_pb2.ShowFiguresResponse]  # type: ignore[assignment]
+    """The gauges and counters of docs/METRICS.md, as a scrape would find them now."""
+    ShowHistory: _aio.UnaryUnaryMultiCallable[_admin_pb2.ShowHistoryRequest, _admin_pb2.ShowHistoryResponse]  # type: ignore[assignment]
+    """Lag and disk over the last day, as far back as the node has run."""
 
 class AdminServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -212,5 +232,45 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.CompareNoteResponse, _abc.Awaitable[_admin_pb2.CompareNoteResponse]]:
         """A signed checkpoint that another reader was shown, beside what is held here."""
+
+    @_abc_1.abstractmethod
+    def RetryQuarantined(
+        self,
+        request: _admin_pb2.RetryQuarantinedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.RetryQuarantinedResponse, _abc.Awaitable[_admin_pb2.RetryQuarantinedResponse]]:
+        """Entries in quarantine, judged again with the program as it is now."""
+
+    @_abc_1.abstractmethod
+    def SkipQuarantined(
+        self,
+        request: _admin_pb2.SkipQuarantinedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.OperationResponse, _abc.Awaitable[_admin_pb2.OperationResponse]]:
+        """One of them, acknowledged: it stays as it came, and no longer counts as waiting."""
+
+    @_abc_1.abstractmethod
+    def ShowTrouble(
+        self,
+        request: _admin_pb2.ShowTroubleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ShowTroubleResponse, _abc.Awaitable[_admin_pb2.ShowTroubleResponse]]:
+        """What is wrong with feeds and keys, with the evidence."""
+
+    @_abc_1.abstractmethod
+    def ShowFigures(
+        self,
+        request: _admin_pb2.ShowFiguresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ShowFiguresResponse, _abc.Awaitable[_admin_pb2.ShowFiguresResponse]]:
+        """The gauges and counters of docs/METRICS.md, as a scrape would find them now."""
+
+    @_abc_1.abstractmethod
+    def ShowHistory(
+        self,
+        request: _admin_pb2.ShowHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ShowHistoryResponse, _abc.Awaitable[_admin_pb2.ShowHistoryResponse]]:
+        """Lag and disk over the last day, as far back as the node has run."""
 
 def add_AdminServicer_to_server(servicer: AdminServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

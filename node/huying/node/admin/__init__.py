@@ -16,6 +16,8 @@ from huying.common.errors import Code, HuyingError
 
 if TYPE_CHECKING:
     from huying.node.config import Config
+    from huying.node.figures import Observed
+    from huying.node.history import History
     from huying.node.late_enrolment import LateEnrolment
     from huying.node.runtime import Runtime
     from huying.node.store.reader import Reader
@@ -31,6 +33,9 @@ class AdminNode:
     runtime: Runtime
     reader: Reader  # read-only; its methods block, so call them on a thread
     enrolment: LateEnrolment
+    # What a node that runs sees of itself; None where an operator's command stands in for it.
+    observe: Callable[[], Observed] | None = None
+    history: History | None = None
 
 
 Handler = Callable[[AdminNode, Any], Awaitable[Any]]
@@ -54,6 +59,11 @@ METHODS: Final[Mapping[str, tuple[str, str]]] = {
     "TakeBundleReceipt": ("bundles", "take_receipt"),
     "PutBack": ("sealed", "put_back"),
     "CompareNote": ("notes", "compare_note"),
+    "RetryQuarantined": ("quarantine", "retry"),
+    "SkipQuarantined": ("quarantine", "skip"),
+    "ShowTrouble": ("trouble", "show_trouble"),
+    "ShowFigures": ("figures", "show_figures"),
+    "ShowHistory": ("figures", "show_history"),
 }
 
 

@@ -25,6 +25,7 @@ from huying.node.store.measure_queries import MeasureQueries
 from huying.node.store.order_queries import OrderQueries
 from huying.node.store.policy_queries import PolicyQueries
 from huying.node.store.provision_queries import ProvisionQueries
+from huying.node.store.quarantine_queries import QuarantineQueries
 from huying.node.store.queries import Page
 from huying.node.store.record_queries import RecordQueries
 from huying.node.store.schema import SCHEMA_REVISION
@@ -43,6 +44,7 @@ class Reader(
     OrderQueries,
     CensusQueries,
     MeasureQueries,
+    QuarantineQueries,
     EventQueries,
     EvidenceQueries,
     LedgerQueries,

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from huying.common.codes import parse_origin
 from huying.common.errors import HuyingError
+from huying.common.intake import NUMBERLESS
 from huying.common.leaf import commitment, commitment_prefix, leaf_commitment, unpack_openings
 from huying.common.leaf import leaf_slots as slots_of
 from huying.common.records import STATEMENT_TYPES, decode
@@ -23,7 +24,15 @@ from huying.node.store.content import head_bytes, message_bytes
 from huying.node.store.reader import Reader
 from huying.wire.v1 import feed_pb2, trust_pb2
 
-__all__ = ["Replayed", "erased_of", "is_past_epoch", "lost_of", "replay", "replayed_entry"]
+__all__ = [
+    "Replayed",
+    "erased_of",
+    "is_past_epoch",
+    "lost_of",
+    "numberless",
+    "replay",
+    "replayed_entry",
+]
 
 _PAGE: Final = 512
 
@@ -60,6 +69,12 @@ def is_past_epoch(reader: Reader, feed: FeedState, code: str) -> bool:
     return mine.code == code and any(
         other.code == code and other.epoch > mine.epoch for other in others
     )
+
+
+def numberless(reader: Reader, feed: FeedState) -> set[int]:
+    """The entries in quarantine whose running number does not count."""
+    found = reader.quarantined(feed.feed_id, 0, feed.size)
+    return {index for index, code, _, _ in found if code in NUMBERLESS}
 
 
 def replay(reader: Reader, feed: FeedState) -> Iterator[list[Replayed]]:

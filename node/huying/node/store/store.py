@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, bindparam, delete
 
 from huying.common.calls import Folding
 from huying.common.errors import Code
@@ -30,11 +30,12 @@ from huying.node.store.schema import (
     FEEDS,
     MISSING,
     QUARANTINE,
+    QUARANTINE_SKIPS,
     REQUESTS,
     SUBTREES,
     entry_place,
 )
-from huying.node.store.statements import delete_sql, insert_sql, upsert_sql
+from huying.node.store.statements import compile_sql, delete_sql, insert_sql, upsert_sql
 
 __all__ = ["SqlStore"]
 
@@ -55,6 +56,17 @@ class _Sql:
         self.put_missing = upsert_sql(MISSING, dialect)
         self.delete_missing = delete_sql(MISSING, dialect)
         self.quarantine = insert_sql(QUARANTINE, dialect, ignore=True)
+        self.skip = insert_sql(QUARANTINE_SKIPS, dialect, ignore=True)
+        self.release = tuple(
+            compile_sql(
+                delete(table).where(
+                    table.c.feed_id == bindparam("feed_id"), table.c.idx == bindparam("idx")
+                ),
+                dialect,
+                ["feed_id", "idx"],
+            )
+            for table in (QUARANTINE, QUARANTINE_SKIPS)
+        )
         self.add_request = insert_sql(REQUESTS, dialect)
         self.add_erased = insert_sql(ERASED, dialect, ignore=True)
 
@@ -222,6 +234,15 @@ class SqlStore(Reader):
     def quarantine(self, feed_id: int, index: int, code: Code, detail: str, now: float) -> None:
         """See `ports.Store`."""
         self.write(self._sql.quarantine, [(feed_id, index, int(code), detail, now)])
+
+    def release(self, feed_id: int, index: int) -> None:
+        """See `ports.Store`."""
+        for sql in self._sql.release:
+            self.write(sql, [(feed_id, index)])
+
+    def skip(self, feed_id: int, index: int, actor: str, reason: str, now: float) -> None:
+        """See `ports.Store`."""
+        self.write(self._sql.skip, [(feed_id, index, now, actor, reason)])
 
     def add_request(self, request_id: bytes, feed_id: int, index: int, record: bytes) -> None:
         """See `ports.Store`."""

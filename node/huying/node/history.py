@@ -1,0 +1,141 @@
+"""Lag and disk over the last day, in memory: one sample a minute, and no more than that.
+
+A page that is opened must show at once how things went, and a scrape may have nobody who keeps it.
+So the node remembers by itself, in a ring of four-byte numbers a feed, some 6 KB each; a village
+follows five. A restart forgets it, and the page says since when there is anything. Unknown lag is
+kept as unknown (not a number), never as zero.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from huying.common.limits import HISTORY_FEEDS_MAX, HISTORY_SAMPLES, HISTORY_SECONDS
+from huying.node.background import end_task
+from huying.node.disk_use import DiskUse, disk_use
+
+if TYPE_CHECKING:
+    from huying.common.status import NodeStatus
+    from huying.node.services import Node
+
+__all__ = ["History", "HistoryKeeper", "LagLine", "Timeline"]
+
+_UNKNOWN: Final = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class LagLine:
+    """One feed, point by point."""
+
+    lag_seconds_max: tuple[float, ...]  # not a number: nobody knew
+    unknown_samples: tuple[int, ...]  # of the samples of each point
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """What is remembered, oldest first, in points of several samples each."""
+
+    ends: tuple[float, ...]  # unix seconds of the last sample of each point
+    samples: tuple[int, ...]
+    feeds: dict[str, LagLine]  # by origin
+    disk_free: tuple[float, ...]  # bytes at the end of each point; not a number: unknown
+    database: tuple[float, ...]
+
+
+class History:
+    """The ring. Not for two threads at once."""
+
+    def __init__(self) -> None:
+        self._count = 0  # samples ever taken
+        self._times = array("d", [0.0]) * HISTORY_SAMPLES
+        self._free = array("d", [_UNKNOWN]) * HISTORY_SAMPLES
+        self._database = array("d", [_UNKNOWN]) * HISTORY_SAMPLES
+        self._lags: dict[str, array[float]] = {}
+        self.feeds_left_out = 0
+
+    def add(self, now: float, status: NodeStatus, disk: DiskUse | None) -> None:
+        """Take a sample; `now` is unix seconds. The own feed has no lag."""
+        at = self._count % HISTORY_SAMPLES
+        self._count += 1
+        self._times[at] = now
+        self._free[at] = _UNKNOWN if disk is None else disk.free
+        self._database[at] = _UNKNOWN if disk is None else disk.database
+        for line in self._lags.values():
+            line[at] = _UNKNOWN
+        self.feeds_left_out = 0
+        for feed in status.feeds:
+            if feed.origin == status.origin:
+                continue
+            line = self._line(feed.origin)
+            if line is None:
+                self.feeds_left_out += 1
+            elif feed.lag_seconds is not None:
+                line[at] = feed.lag_seconds
+
+    def _line(self, origin: str) -> array[float] | None:
+        """The feed's ring; None where there are too many feeds."""
+        line = self._lags.get(origin)
+        if line is None and len(self._lags) < HISTORY_FEEDS_MAX:
+            line = self._lags[origin] = array("f", [_UNKNOWN]) * HISTORY_SAMPLES
+        return line
+
+    def timeline(self, points_max: int, origins: Sequence[str] = ()) -> Timeline:
+        """At most so many points, each of as many samples as the others but the first.
+
+        A point's lag is the worst that was known in it. No `origins` is all of them.
+        """
+        held = min(self._count, HISTORY_SAMPLES)
+        oldest = self._count - held
+        places = [number % HISTORY_SAMPLES for number in range(oldest, self._count)]
+        width = max(1, math.ceil(held / max(1, points_max)))
+        first = held % width or width
+        cuts = [0, *range(first, held + 1, width)] if held else [0]
+        groups = [places[start:stop] for start, stop in zip(cuts, cuts[1:], strict=False)]
+        chosen = origins or list(self._lags)
+        return Timeline(
+            ends=tuple(self._times[group[-1]] for group in groups),
+            samples=tuple(map(len, groups)),
+            feeds={
+                origin: _thinned(self._lags[origin], groups)
+                for origin in chosen
+                if origin in self._lags
+            },
+            disk_free=tuple(self._free[group[-1]] for group in groups),
+            database=tuple(self._database[group[-1]] for group in groups),
+        )
+
+
+def _thinned(line: array[float], groups: Sequence[Sequence[int]]) -> LagLine:
+    worst, unknown = [], []
+    for group in groups:
+        known = [line[at] for at in group if not math.isnan(line[at])]
+        worst.append(max(known, default=_UNKNOWN))
+        unknown.append(len(group) - len(known))
+    return LagLine(tuple(worst), tuple(unknown))
+
+
+class HistoryKeeper:
+    """Takes the samples while the node serves."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """The first sample is taken at once."""
+        self._task = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        """What was kept is forgotten with the process."""
+        await end_task(self._task)
+
+    async def _keep(self) -> None:
+        node = self._node
+        while True:
+            node.history.add(node.clock.now(), node.runtime.status(), disk_use(node.config))
+            await asyncio.sleep(HISTORY_SECONDS)
