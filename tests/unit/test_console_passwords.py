@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
 from huying.node.web import passwords
+from huying.node.web.breached import is_breached
 from huying.node.web.password_rules import check_password_choice
 from huying.node.web.passwords import COST, Cost, Hashing, draw_password
 
@@ -152,3 +155,39 @@ def test_no_more_than_two_hashes_are_made_at_once(monkeypatch: pytest.MonkeyPatc
     assert caught.value.code is Code.BUSY
     assert most[0] == limits.PASSWORD_HASHES_MAX
     assert passwords.Hashing(Cost(8, 1)).hash("x")  # the places are free again
+
+
+def listed(folder: Path, *words: str, count: int = 1000, ending: str = ":7\n") -> Path:
+    """A sorted list of these words among others, as Have I Been Pwned's is."""
+    hashes = [hashlib.sha1(word.encode()).hexdigest().upper() for word in words]
+    hashes += [hashlib.sha1(b"%d" % number).hexdigest().upper() for number in range(count)]
+    file = folder / "breached.txt"
+    file.write_text("".join(one + ending for one in sorted(hashes)), "ascii")
+    return file
+
+
+@pytest.mark.parametrize("ending", [":7\n", "\n", ":1234567\r\n"])
+@pytest.mark.parametrize("count", [0, 1, 2, 1000])
+def test_a_password_of_a_breach_is_found_in_the_file(
+    tmp_path: Path, count: int, ending: str
+) -> None:
+    """A long password that stands in every attacker's list is short."""
+    listed(tmp_path, "correct horse battery", count=count, ending=ending)
+    with pytest.raises(HuyingError) as caught:
+        check_password_choice("correct horse battery", folder=tmp_path)
+    assert caught.value.code is Code.INVALID_ARGUMENT
+    check_password_choice("another horse battery", folder=tmp_path)
+    assert all(is_breached(tmp_path, str(number)) for number in range(count))
+
+
+def test_without_the_file_nothing_is_refused_and_a_wrong_file_is_named(tmp_path: Path) -> None:
+    """A file that silently matches nothing is worse than none."""
+    check_password_choice("correct horse battery", folder=tmp_path)
+    (tmp_path / "breached.txt").write_bytes(b"")
+    check_password_choice("correct horse battery", folder=tmp_path)
+    for content in (b"not a list\n" * 50, b"A" * 5000, b"0" * 39 + b"\n"):
+        (tmp_path / "breached.txt").write_bytes(content)
+        with pytest.raises(HuyingError) as caught:
+            check_password_choice("correct horse battery", folder=tmp_path)
+        assert caught.value.code is Code.CONFIG
+        assert "breached.txt" in caught.value.detail

@@ -7,37 +7,35 @@ transaction.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
-from huying.node.web.password_rules import check_password_choice
+from huying.node.web.account_rows import (
+    account_row,
+    end_sessions,
+    insert_account,
+    new_account,
+    pack_roles,
+    password_columns,
+    person_of,
+    write_account,
+)
 from huying.node.web.passwords import Hashing
 from huying.node.web.people import LANGUAGES, Person, check_person, parse_login
 from huying.node.web.roles import Role
-from huying.node.web.schema import ACCOUNTS, SESSIONS
+from huying.node.web.schema import ACCOUNTS
 from huying.node.web.store import ConsoleStore
 
-__all__ = [
-    "Accounts",
-    "end_sessions",
-    "insert_account",
-    "new_account",
-    "password_columns",
-    "person_of",
-]
+__all__ = ["Accounts"]
 
-_ID_BYTES: Final = 16
-_ACTOR_BYTES: Final = 4
 # A change of one of these takes something away, perhaps: the person signs in anew.
 _RIGHTS: Final = frozenset({"roles", "department", "area", "actor"})
 _CHANGEABLE: Final = _RIGHTS | {"name", "language"}
-_ROLE_OF: Final = {role.value: role for role in Role}
 
 
 class Accounts:
@@ -83,11 +81,18 @@ class Accounts:
             area=area,
             language=language,
         )
-        values |= password_columns(
-            self._hashing, password, (*self._words, values["login"], name), now, one_time=one_time
-        )
+        values |= self._password_columns(password, values["login"], name, now, one_time=one_time)
         with self._store.writing() as connection:
             return insert_account(connection, values)
+
+    def _password_columns(
+        self, password: str, login: str, name: str, now: float, *, one_time: bool
+    ) -> dict[str, Any]:
+        known = (*self._words, login, name)
+        folder = self._store.folder
+        return password_columns(
+            self._hashing, password, known, now, one_time=one_time, folder=folder
+        )
 
     def by_login(self, login: str) -> Person | None:
         """Whoever has that login, however it was written."""
@@ -174,14 +179,13 @@ class Accounts:
         HuyingError(INVALID_ARGUMENT or NOT_FOUND).
         """
         with self._store.reading() as connection:
-            row = _row(connection, person_id)
-        known = (*self._words, row["login"], row["name"])
+            row = account_row(connection, person_id)
         if not one_time and row["password"] and self._hashing.verify(row["password"], password):
             raise HuyingError(Code.INVALID_ARGUMENT, "password: the one that is being changed")
-        values = password_columns(self._hashing, password, known, now, one_time=one_time)
+        values = self._password_columns(password, row["login"], row["name"], now, one_time=one_time)
         values["changed_seconds"] = now
         with self._store.writing() as connection:
-            _write(connection, person_id, values)
+            write_account(connection, person_id, values)
             end_sessions(connection, person_id)
 
     def change(
@@ -195,7 +199,7 @@ class Accounts:
         """
         assert fields.keys() <= _CHANGEABLE, fields.keys() - _CHANGEABLE
         with self._store.writing() as connection:
-            before = person_of(_row(connection, person_id))
+            before = person_of(account_row(connection, person_id))
             after = {name: fields.get(name, getattr(before, name)) for name in _CHANGEABLE}
             check_person(
                 after["name"],
@@ -205,19 +209,19 @@ class Accounts:
                 after["language"],
             )
             changed = {name for name in _CHANGEABLE if after[name] != getattr(before, name)}
-            values = after | {"roles": _pack(after["roles"]), "changed_seconds": now}
-            _write(connection, person_id, values)
+            values = after | {"roles": pack_roles(after["roles"]), "changed_seconds": now}
+            write_account(connection, person_id, values)
             if changed & _RIGHTS:
                 end_sessions(connection, person_id)
             if keep_admin:
                 _keep_admin(connection)
-            return person_of(_row(connection, person_id))
+            return person_of(account_row(connection, person_id))
 
     def disable(self, person_id: str, now: float, *, keep_admin: bool = True) -> None:
         """Let a person sign in no more, and end their sessions. Raises HuyingError as `change`."""
         with self._store.writing() as connection:
-            _row(connection, person_id)
-            _write(connection, person_id, {"disabled": 1, "changed_seconds": now})
+            account_row(connection, person_id)
+            write_account(connection, person_id, {"disabled": 1, "changed_seconds": now})
             end_sessions(connection, person_id)
             if keep_admin:
                 _keep_admin(connection)
@@ -225,15 +229,15 @@ class Accounts:
     def enable(self, person_id: str, now: float) -> None:
         """Let a person sign in again. Raises HuyingError(NOT_FOUND)."""
         with self._store.writing() as connection:
-            _row(connection, person_id)
-            _write(connection, person_id, {"disabled": 0, "changed_seconds": now})
+            account_row(connection, person_id)
+            write_account(connection, person_id, {"disabled": 0, "changed_seconds": now})
 
     def set_language(self, person_id: str, language: str) -> None:
         """Remember what language the person reads. Raises HuyingError(INVALID_ARGUMENT)."""
         if language not in LANGUAGES:
             raise HuyingError(Code.INVALID_ARGUMENT, f"language: {' or '.join(LANGUAGES)}")
         with self._store.writing() as connection:
-            _write(connection, person_id, {"language": language})
+            write_account(connection, person_id, {"language": language})
 
     def bind_subject(self, person_id: str, issuer: str, subject: str, now: float) -> None:
         """Let a subject of an OpenID provider be this person. Empty ones undo it.
@@ -246,119 +250,14 @@ class Accounts:
             "changed_seconds": now,
         }
         with self._store.writing() as connection:
-            _row(connection, person_id)
+            account_row(connection, person_id)
             try:
-                _write(connection, person_id, values)
+                write_account(connection, person_id, values)
             except IntegrityError:
                 raise HuyingError(
                     Code.INVALID_ARGUMENT, "subject: bound to another account"
                 ) from None
             end_sessions(connection, person_id)
-
-
-def new_account(
-    *,
-    login: str,
-    name: str,
-    roles: tuple[Role, ...],
-    now: float,
-    actor: str = "",
-    department: str = "",
-    area: str = "",
-    language: str = "zh",
-) -> dict[str, Any]:
-    """The row of a new account, but for its password. Raises HuyingError(INVALID_ARGUMENT)."""
-    actor = actor or f"p-{secrets.token_hex(_ACTOR_BYTES)}"
-    check_person(name, actor, roles, department, language)
-    return {
-        "id": secrets.token_hex(_ID_BYTES),
-        "login": parse_login(login),
-        "name": name,
-        "actor": actor,
-        "roles": _pack(roles),
-        "department": department,
-        "area": area,
-        "language": language,
-        "disabled": 0,
-        "totp_step": 0,
-        "pending_until": 0.0,
-        "created_seconds": now,
-        "changed_seconds": now,
-        "last_login_seconds": 0.0,
-    }
-
-
-def password_columns(
-    hashing: Hashing, password: str, known: Iterable[str], now: float, *, one_time: bool
-) -> dict[str, Any]:
-    """The columns of a password; "" for none. Raises HuyingError(INVALID_ARGUMENT)."""
-    if password and not one_time:
-        check_password_choice(password, known)
-    return {
-        "password": hashing.hash(password) if password else "",
-        "must_change": int(one_time and bool(password)),
-        "password_until": now + limits.ONE_TIME_PASSWORD_SECONDS if one_time and password else 0.0,
-    }
-
-
-def insert_account(connection: Connection, values: Mapping[str, Any]) -> Person:
-    """Put a new account in. Raises HuyingError(INVALID_ARGUMENT) for a login or actor in use."""
-    count = connection.execute(select(func.count()).select_from(ACCOUNTS)).scalar_one()
-    if count >= limits.ACCOUNTS_MAX:
-        raise HuyingError(Code.INVALID_ARGUMENT, f"accounts: at most {limits.ACCOUNTS_MAX}")
-    for field in ("login", "actor"):
-        if connection.execute(
-            select(ACCOUNTS.c.id).where(ACCOUNTS.c[field] == values[field])
-        ).first():
-            raise HuyingError(Code.INVALID_ARGUMENT, f"{field}: another account has it")
-    connection.execute(insert(ACCOUNTS).values(**values))
-    return person_of(_row(connection, values["id"]))
-
-
-def person_of(row: RowMapping) -> Person:
-    """The person of a row of accounts. Raises HuyingError(CORRUPT)."""
-    try:
-        roles = tuple(_ROLE_OF[value] for value in row["roles"].split(","))
-    except KeyError:
-        raise HuyingError(Code.CORRUPT, "console.db: an account has an unknown role") from None
-    return Person(
-        id=row["id"],
-        login=row["login"],
-        name=row["name"],
-        actor=row["actor"],
-        roles=roles,
-        department=row["department"],
-        area=row["area"],
-        language="en" if row["language"] == "en" else "zh",
-        disabled=bool(row["disabled"]),
-        must_change=bool(row["must_change"]),
-        has_second_factor=row["totp_secret"] is not None,
-    )
-
-
-def _pack(roles: tuple[Role, ...]) -> str:
-    return ",".join(role.value for role in roles)
-
-
-def _row(connection: Connection, person_id: str) -> RowMapping:
-    row = connection.execute(select(ACCOUNTS).where(ACCOUNTS.c.id == person_id)).mappings().first()
-    if row is None:
-        raise HuyingError(Code.NOT_FOUND, "no such account")
-    return row
-
-
-def _write(connection: Connection, person_id: str, values: Mapping[str, Any]) -> None:
-    try:
-        connection.execute(update(ACCOUNTS).where(ACCOUNTS.c.id == person_id).values(**values))
-    except IntegrityError:
-        if "actor" not in values:
-            raise
-        raise HuyingError(Code.INVALID_ARGUMENT, "actor: another account has it") from None
-
-
-def end_sessions(connection: Connection, person_id: str) -> int:
-    """End every session of a person, within a transaction; how many there were."""
-    return connection.execute(delete(SESSIONS).where(SESSIONS.c.account == person_id)).rowcount
 
 
 def _keep_admin(connection: Connection) -> None:

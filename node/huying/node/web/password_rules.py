@@ -19,6 +19,7 @@ from typing import Final
 
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
+from huying.node.web.breached import is_breached
 
 __all__ = ["check_password_choice"]
 
@@ -44,11 +45,14 @@ _DATE: Final = re.compile(r"(?:19|20)\d{2}(?:\D?[01]?\d(?:\D?[0-3]?\d)?)?")
 _KNOWN_CHARACTERS_MIN: Final = 3
 
 
-def check_password_choice(password: str, known: Iterable[str] = ()) -> None:
-    """Refuse a password that is too short, too long, or made of what is guessed first.
+def check_password_choice(
+    password: str, known: Iterable[str] = (), folder: Path | None = None
+) -> None:
+    """Refuse a password that is too short, too long, guessed first, or known from a breach.
 
-    `known` are words about the person and the place: login, name, network, division. Raises
-    HuyingError(INVALID_ARGUMENT), which never repeats it.
+    `known` are words about the person and the place: login, name, network, division; `folder` is
+    where a file of breached passwords may be. Raises HuyingError(INVALID_ARGUMENT), which never
+    repeats the password, or CONFIG where that file is none.
     """
     least, most = limits.PASSWORD_CHARACTERS_MIN, limits.PASSWORD_CHARACTERS_MAX
     if not least <= len(password) <= most:
@@ -60,6 +64,10 @@ def check_password_choice(password: str, known: Iterable[str] = ()) -> None:
             Code.INVALID_ARGUMENT,
             "password: made of common words, runs of keys, dates, repetitions or your own name;"
             " such ones are guessed first: take several words that do not belong together",
+        )
+    if folder is not None and is_breached(folder, password):
+        raise HuyingError(
+            Code.INVALID_ARGUMENT, "password: known from a breach elsewhere: take another one"
         )
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
-from huying.node.web.accounts import end_sessions, person_of
+from huying.node.web.account_rows import end_sessions, person_of
 from huying.node.web.people import Person
 from huying.node.web.schema import ACCOUNTS, SESSIONS
 from huying.node.web.store import ConsoleStore

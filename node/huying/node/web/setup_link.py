@@ -17,7 +17,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
-from huying.node.web.accounts import insert_account, new_account, password_columns
+from huying.node.web.account_rows import insert_account, new_account, password_columns
 from huying.node.web.passwords import Hashing
 from huying.node.web.people import Person
 from huying.node.web.roles import Role
@@ -76,7 +76,9 @@ class SetupLink:
             raise _void()
         values = new_account(login=login, name=name, roles=FIRST_ROLES, now=now, language=language)
         known = (*words, values["login"], name)
-        values |= password_columns(self._hashing, password, known, now, one_time=False)
+        values |= password_columns(
+            self._hashing, password, known, now, one_time=False, folder=self._store.folder
+        )
         with self._store.writing() as connection:
             if not _is_valid(connection, token, now):  # somebody else was quicker
                 raise _void()

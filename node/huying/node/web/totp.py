@@ -18,7 +18,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
-from huying.node.web.accounts import end_sessions
+from huying.node.web.account_rows import end_sessions
 from huying.node.web.passwords import Hashing
 from huying.node.web.schema import ACCOUNTS, RECOVERY_CODES
 from huying.node.web.store import ConsoleStore
