@@ -48,7 +48,7 @@ from huying.node.web.store import ConsoleStore
 from huying.node.web.throttle import Throttle
 from huying.node.web.views import SavedViews
 
-__all__ = ["STATIC", "Site", "build", "cookie_name", "origin_of"]
+__all__ = ["STATIC", "Site", "build", "cookie_name", "error_status", "origin_of"]
 
 T = TypeVar("T")
 STATIC: Final = Path(__file__).with_name("static")
@@ -58,10 +58,20 @@ _STATUSES: Final[Mapping[Code, int]] = {
     Code.INVALID_ARGUMENT: 400,
     Code.WRONG_STAGE: 409,
     Code.NOT_A_PARTY: 403,
+    Code.NOT_ENTITLED: 403,
     Code.UNREACHABLE: 503,
     Code.BUSY: 503,
     Code.DRAINING: 503,
     Code.DISK_FULL: 507,
+}
+# Of any other code, by what its gRPC status says.
+_BY_GRPC: Final[Mapping[str, int]] = {
+    "INVALID_ARGUMENT": 400,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "FAILED_PRECONDITION": 409,
+    "RESOURCE_EXHAUSTED": 413,
+    "UNAVAILABLE": 503,
 }
 _TIERS: Final[Mapping[Level, tuple[str, str]]] = {
     Level.PROVINCE: ("省", "province"),
@@ -309,8 +319,13 @@ async def error_page(ask: Ask, error: HuyingError) -> Response:
     return await ask.render(
         "error.html",
         {"error": error, "advice": ADVICE[error.code]},
-        status=_STATUSES.get(error.code, 500),
+        status=error_status(error.code),
     )
+
+
+def error_status(code: Code) -> int:
+    """The HTTP status of a refusal."""
+    return _STATUSES.get(code) or _BY_GRPC.get(ADVICE[code].grpc_status, 500)
 
 
 async def _no_page(site: Site, request: Request, error: HTTPException) -> Response:
