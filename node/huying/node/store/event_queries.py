@@ -61,6 +61,7 @@ class EventQueries(Queries):
         area: str = "",
         grid: str = "",
         status: int = 0,
+        category: str = "",
         since_micros: int = 0,
         limit: int = 0,
         page_token: bytes = b"",
@@ -79,6 +80,8 @@ class EventQueries(Queries):
             query = query.where(*_in_grid(grid))
         if status:
             query = query.where(EVENTS.c.status == status)
+        if category:
+            query = query.where(EVENTS.c.category == category)
         if since_micros:
             query = query.where(EVENTS.c.reported_micros >= since_micros)
         if page_token:
