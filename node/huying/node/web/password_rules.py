@@ -19,9 +19,10 @@ from typing import Final
 
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
+from huying.node.settings import NodeSection
 from huying.node.web.breached import is_breached
 
-__all__ = ["check_password_choice"]
+__all__ = ["check_password_choice", "place_words"]
 
 _RUNS: Final = (
     "abcdefghijklmnopqrstuvwxyz",
@@ -69,6 +70,11 @@ def check_password_choice(
         raise HuyingError(
             Code.INVALID_ARGUMENT, "password: known from a breach elsewhere: take another one"
         )
+
+
+def place_words(node: NodeSection) -> tuple[str, ...]:
+    """The words about a node's place that no password may consist of."""
+    return (node.name, node.network, node.code)
 
 
 def _unguessed(password: str, known: Iterable[str]) -> float:
