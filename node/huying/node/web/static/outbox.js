@@ -1,0 +1,230 @@
+// Reports that wait in this handset until the node has them. A report is kept in IndexedDB with its
+// photos under its request id, bound to the person who filled it in, and removed when the server has
+// said that it is written; the id makes a report that is sent twice be written once.
+"use strict";
+
+const huyingOutbox = (() => {
+  const SEND_MS = 120000; // photos over a slow network; what takes longer is tried again
+  const AGAIN_MS_MIN = 5000;
+  const AGAIN_MS_MAX = 300000;
+  const box = document.getElementById("outbox");
+  const words = box.dataset;
+  const $ = (id) => document.getElementById(id);
+  let opened = null;
+  let me = words.person; // whose reports are sent; on the shell, who used the page last
+  let timer = 0;
+  let sending = false;
+
+  // --- the database ------------------------------------------------------------------------
+  const open = () => {
+    opened = opened || new Promise((resolve, reject) => {
+      const asked = indexedDB.open("huying-outbox", 2);
+      asked.onupgradeneeded = () => {
+        const names = asked.result.objectStoreNames;
+        if (!names.contains("reports")) asked.result.createObjectStore("reports", { keyPath: "id" });
+        if (!names.contains("facts")) asked.result.createObjectStore("facts", { keyPath: "key" });
+      };
+      asked.onsuccess = () => resolve(asked.result);
+      asked.onerror = () => {
+        opened = null;
+        reject(asked.error);
+      };
+    });
+    return opened;
+  };
+  // Resolves when the transaction is on the disk, with what the request gave.
+  const act = async (store, mode, work) => {
+    const database = await open();
+    return new Promise((resolve, reject) => {
+      const transaction = database.transaction(store, mode);
+      const request = work(transaction.objectStore(store));
+      transaction.oncomplete = () => resolve(request.result);
+      transaction.onabort = () => reject(transaction.error || new Error("aborted"));
+    });
+  };
+  const all = async () => {
+    const found = await act("reports", "readonly", (store) => store.getAll());
+    return found.sort((a, b) => a.made - b.made);
+  };
+  const put = (entry) => act("reports", "readwrite", (store) => store.put(entry));
+  const remove = (id) => act("reports", "readwrite", (store) => store.delete(id));
+  const facts = () => act("facts", "readonly", (store) => store.get("person"));
+  const keepFacts = (found) => act("facts", "readwrite", (store) => store.put({ ...found, key: "person" }));
+
+  // --- sending -----------------------------------------------------------------------------
+  // What became of one try: written, wait (try again), sign-in, other, or refused. Only an answer
+  // of our own server counts: a portal that answers for it says nothing of "written".
+  const attempt = async (entry) => {
+    const body = new FormData();
+    for (const [name, value] of entry.fields) body.append(name, value);
+    body.set("request_id", entry.id);
+    body.set("person", entry.person);
+    body.set("waited_seconds", String(Math.max(0, Math.round((Date.now() - entry.made) / 1000))));
+    for (const photo of entry.photos) body.append("photo", photo.blob, photo.name);
+    const stop = new AbortController();
+    const stopping = setTimeout(() => stop.abort(), SEND_MS);
+    try {
+      const answer = await fetch("/report", {
+        method: "POST", body, credentials: "same-origin", redirect: "manual",
+        headers: { Accept: "application/json" }, signal: stop.signal,
+      });
+      if (answer.type === "opaqueredirect" || answer.status === 401) return { state: "sign-in" };
+      const isJson = (answer.headers.get("Content-Type") || "").startsWith("application/json");
+      const told = isJson ? await answer.json() : {};
+      if (answer.status === 200 && told.state === "written") return told;
+      if (answer.status === 409) return { state: "other" };
+      if (answer.status >= 400 && answer.status < 500 && ![408, 421, 425, 429].includes(answer.status)) {
+        const zh = document.documentElement.lang.startsWith("zh");
+        return { state: "refused", said: `${(zh ? told.zh : told.en) || answer.status} ${told.detail || ""}`.trim() };
+      }
+      return { state: "wait" };
+    } catch {
+      return { state: "wait" };
+    } finally {
+      clearTimeout(stopping);
+    }
+  };
+
+  const later = (tries) =>
+    Math.min(AGAIN_MS_MAX, AGAIN_MS_MIN * 2 ** tries) * (0.8 + 0.4 * Math.random());
+
+  // Send what waits, oldest first; `now` also what is not due, or waits for a sign-in.
+  const flush = async (now) => {
+    if (sending || !me) return;
+    sending = true;
+    clearTimeout(timer);
+    try {
+      for (const entry of await all()) {
+        const due = now ? entry.state !== "refused" : entry.state === "waiting" && entry.next <= Date.now();
+        if (entry.person !== me || !due) continue;
+        show(entry.id);
+        const told = await attempt(entry);
+        if (told.state === "written") {
+          await remove(entry.id);
+          written(entry, told);
+          continue;
+        }
+        entry.tries += 1;
+        entry.next = Date.now() + later(entry.tries - 1);
+        entry.state = told.state === "wait" ? "waiting" : told.state;
+        entry.said = told.said || "";
+        // Deleted by hand meanwhile: it must not come back.
+        if (await act("reports", "readonly", (store) => store.get(entry.id))) await put(entry);
+        // One silence is enough: the others would wait as long.
+        if (told.state === "wait" || told.state === "sign-in" || told.state === "other") break;
+      }
+    } finally {
+      sending = false;
+      await show();
+      await plan();
+    }
+  };
+  const plan = async () => {
+    clearTimeout(timer);
+    const due = (await all()).filter((e) => e.person === me && e.state === "waiting").map((e) => e.next);
+    if (due.length) timer = setTimeout(() => flush(false), Math.max(500, Math.min(...due) - Date.now()));
+  };
+
+  // --- what is shown -----------------------------------------------------------------------
+  const element = (name, text, className) => {
+    const made = document.createElement(name);
+    if (text) made.textContent = text;
+    if (className) made.className = className;
+    return made;
+  };
+  const clock = (at) => {
+    const date = new Date(at);
+    const two = (number) => String(number).padStart(2, "0");
+    const time = `${two(date.getHours())}:${two(date.getMinutes())}`;
+    return date.toDateString() === new Date().toDateString() ? time : `${two(date.getMonth() + 1)}-${two(date.getDate())} ${time}`;
+  };
+  const stateOf = (entry, busy) => {
+    if (entry.id === busy) return words.sending;
+    if (entry.state === "refused") return `${words.refused}: ${entry.said}`;
+    if (entry.state === "sign-in") return words.signedOut;
+    if (entry.state === "other") return words.other;
+    return entry.tries ? `${words.next} ${clock(entry.next)}` : "";
+  };
+  const row = (entry, busy) => {
+    const made = element("li", "", `outbox-row ${entry.state}`);
+    const field = (name) => (entry.fields.find(([key]) => key === name) || [])[1] || "";
+    const category = field("category") === "other" ? field("category_other") : field("category");
+    const head = element("p", "", "outbox-head");
+    head.append(element("strong", entry.person === me ? category : entry.name));
+    const photos = entry.photos.length ? ` · ${entry.photos.length} ${words.photos}` : "";
+    head.append(element("span", ` ${words.filled} ${clock(entry.made)}${photos}`, "hint"));
+    made.append(head);
+    if (entry.person !== me) {
+      made.append(element("p", words.other, "hint"));
+      return made; // whose it is decides about it
+    }
+    if (field("text")) made.append(element("p", field("text"), "said-text clip"));
+    const said = stateOf(entry, busy);
+    if (said) made.append(element("p", said, entry.state === "refused" ? "outbox-refused" : "hint"));
+    const actions = element("p", "", "actions");
+    if (entry.state === "refused") {
+      const again = element("button", words.retry);
+      again.type = "button";
+      again.onclick = async () => {
+        await put({ ...entry, state: "waiting", next: 0 });
+        flush(false);
+      };
+      actions.append(again);
+    }
+    const drop = element("button", words.delete, "danger small");
+    drop.type = "button";
+    drop.setAttribute("aria-label", `${words.delete}: ${category} ${clock(entry.made)}`);
+    drop.disabled = entry.id === busy;
+    drop.onclick = async () => {
+      if (!window.confirm(words.sure)) return;
+      await remove(entry.id);
+      await show();
+      $("outbox-sent").prepend(element("li", words.gone, "notice warn"));
+    };
+    actions.append(drop);
+    made.append(actions);
+    return made;
+  };
+  const show = async (busy) => {
+    const entries = await all();
+    const own = entries.filter((entry) => entry.person === me);
+    box.hidden = !entries.length;
+    $("outbox-count").textContent = own.length ? `${own.length} ${words.count}` : words.none;
+    const waits = own.filter((entry) => entry.state === "waiting");
+    $("outbox-said").textContent = busy ? words.sending : own.some((e) => e.state === "sign-in") ? words.signedOut : waits.length ? `${words.waiting} · ${own.length} ${words.count}` : "";
+    $("outbox-send").hidden = !own.some((entry) => entry.state !== "refused");
+    $("outbox-send").disabled = Boolean(busy);
+    $("outbox-sign-in").hidden = !own.some((entry) => entry.state === "sign-in");
+    $("outbox-list").replaceChildren(...entries.map((entry) => row(entry, busy)));
+  };
+  const written = (entry, told) => {
+    const made = element("li", "", "notice good");
+    const head = element("p");
+    head.append(element("strong", told.repeated ? words.again : words.written), ` ${clock(Date.now())} · `);
+    const link = element("a", words.open);
+    link.href = told.url;
+    head.append(link);
+    made.append(head);
+    if (told.public) made.append(element("p", words.seen + told.public, "said-text"));
+    $("outbox-sent").prepend(made);
+  };
+
+  // --- when it is tried --------------------------------------------------------------------
+  const start = async () => {
+    try {
+      if (!me) {
+        const found = await facts();
+        me = found ? found.person : "";
+      }
+      await show();
+    } catch {
+      return; // no database in this browser: reports are sent at once, or not taken
+    }
+    $("outbox-send").addEventListener("click", () => flush(true));
+    window.addEventListener("online", () => flush(true));
+    document.addEventListener("visibilitychange", () => document.hidden || flush(true));
+    await flush(true);
+  };
+  const ready = start();
+  return { put, flush, attempt, facts, keepFacts, written, show, ready };
+})();
