@@ -9,6 +9,7 @@ from huying.node.web import (
     household_pages,
     household_view,
     ledger_pages,
+    report_pages,
     visit_pages,
 )
 from huying.node.web.page import Page
@@ -21,4 +22,5 @@ NODE_PAGES: Final[tuple[Page, ...]] = (
     *household_view.PAGES,
     *household_pages.PAGES,
     *visit_pages.PAGES,
+    *report_pages.PAGES,
 )
