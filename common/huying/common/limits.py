@@ -138,6 +138,20 @@ EVIDENCE_PART_BYTES_MAX: Final = 12 * KIB  # of a picture's bytes; with its open
 EVIDENCE_PARTS_MAX: Final = 8  # entries of one picture, so that a photo costs no more than a call
 EVIDENCE_BYTES_MAX: Final = EVIDENCE_PARTS_MAX * EVIDENCE_PART_BYTES_MAX  # of what travels: 96 KiB
 EVIDENCE_PICTURES_MAX: Final = 24  # shown of one event or call; an honest one has three
+EVIDENCE_HOME_BYTES_MAX: Final = (
+    EVIDENCE_PART_BYTES_MAX  # of a picture that stays home: one part, so that it is asked for once
+)
+
+# Uploads (docs/UPLOADS.md).
+PHOTO_BYTES_MAX: Final = 20 * MIB  # the file as it is handed in; a handset's photo has 3 to 12
+PHOTO_PIXELS_MAX: Final = 64_000_000  # width times height; the best handsets take 50 million
+PHOTO_KEPT_SIDE_PIXELS_MAX: Final = 2560  # the longer side of what is kept where it was handed in
+PHOTO_READER_BYTES_MAX: Final = 1024 * MIB  # address space of the process that decodes a picture
+PHOTO_READER_SECONDS_MAX: Final = 20  # of processor time, likewise
+PHOTOS_READ_MAX: Final = 2  # at once, of all that hand in pictures at one node
+PHOTO_WAIT_SECONDS_MAX: Final = 30.0  # for a turn; then: busy
+UPLOAD_FREE_BYTES_MIN: Final = 256 * MIB  # left on the disk after an upload, for the node
+UPLOAD_KEPT_SECONDS: Final = 172_800.0  # two days until a picture that no entry names is removed
 
 # Policies and calendars (docs/POLICY.md).
 PERIOD_UNITS_MAX: Final = 10_000  # days or hours; some forty years of working days
@@ -231,6 +245,10 @@ DRAFT_BYTES_MAX: Final = 64 * KIB
 DRAFTS_MAX: Final = 50  # of one person; the oldest goes first
 DRAFT_SECONDS: Final = 2_592_000.0  # 30 days
 SAVED_VIEWS_MAX: Final = 50  # of one person
+CALL_SCAN_ROWS_MAX: Final = 3000  # calls whose text is read for one page of a search
+CALL_SCAN_SECONDS_MAX: Final = 0.15  # likewise
+URGED_CALLS_MAX: Final = 100  # by one form
+CALL_CHOICES_MAX: Final = 200  # categories, or departments, that a filter offers
 VIEW_QUERY_CHARACTERS_MAX: Final = 2000
 
 # The operations view (docs/OPERATIONS.md).

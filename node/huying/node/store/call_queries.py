@@ -36,7 +36,15 @@ from huying.node.store.queries import Page, Queries, pack_token, page_limit, unp
 from huying.node.store.schema import ENTRIES, FEEDS, stands_at
 from huying.wire.v1 import calls_pb2
 
-__all__ = ["CallCounts", "CallLoad", "CallQueries", "CallRow", "CallStepRow"]
+__all__ = [
+    "CallCounts",
+    "CallLoad",
+    "CallQueries",
+    "CallRow",
+    "CallStepRow",
+    "call_of_row",
+    "select_calls",
+]
 
 # Spelt out in the SQL, as in the index's own condition: a bound value would not use it.
 _PENDING: ColumnElement[int] = literal_column(str(PROPOSAL_PENDING))
@@ -141,14 +149,14 @@ class CallQueries(Queries):
 
         `caller` chooses among calls of one id, which only a forger makes; empty takes the first.
         """
-        query = _calls().where(CALLS.c.record == call).order_by(CALLS.c.home)
+        query = select_calls().where(CALLS.c.record == call).order_by(CALLS.c.home)
         if caller:
             query = query.where(CALLS.c.home == caller)
         with self._reading() as connection:
             row = connection.execute(query.limit(1)).first()
             if row is None:
                 return None
-            found = _call_row(row)
+            found = call_of_row(row)
             steps = connection.execute(
                 _steps()
                 .where(CALL_STEPS.c.call == call, CALL_STEPS.c.caller == found.caller)
@@ -192,7 +200,7 @@ class CallQueries(Queries):
         wanted = page_limit(limit)
         due = order == "deadline"
         key = (CALLS.c.due_micros if due else CALLS.c.time_micros, CALLS.c.record, CALLS.c.home)
-        query = _calls().order_by(*(column if due else column.desc() for column in key))
+        query = select_calls().order_by(*(column if due else column.desc() for column in key))
         for column, value in (
             (CALLS.c.department, department),
             (CALLS.c.stage, stage),
@@ -213,7 +221,7 @@ class CallQueries(Queries):
             query = query.where(tuple_(*key) > last if due else tuple_(*key) < last)
         with self._reading() as connection:
             found = connection.execute(query.limit(wanted + 1)).fetchall()
-        rows = tuple(_call_row(row) for row in found[:wanted])
+        rows = tuple(call_of_row(row) for row in found[:wanted])
         if len(found) <= wanted:
             return Page(rows, b"")
         newest = rows[-1]
@@ -275,7 +283,8 @@ class CallQueries(Queries):
 _RESOLVED: Final = 1  # in the column of that name
 
 
-def _calls() -> Select[Any]:
+def select_calls() -> Select[Any]:
+    """Every call, with the columns that `call_of_row` takes."""
     names = [field.name for field in fields(CallRow)]
     shown = names[names.index("time_micros") : names.index("message")]
     return (
@@ -293,7 +302,8 @@ def _calls() -> Select[Any]:
     )
 
 
-def _call_row(row: Any) -> CallRow:
+def call_of_row(row: Any) -> CallRow:
+    """A row of `select_calls`. Raises HuyingError(CORRUPT)."""
     columns: list[Any] = list(row[:-1])
     message = message_bytes(row[-1])
     if columns[_LATE_AT]:

@@ -17,6 +17,7 @@ from huying.common.errors import Code, HuyingError
 from huying.node.store import database
 from huying.node.store.call_queries import CallQueries
 from huying.node.store.census_queries import CensusQueries
+from huying.node.store.desk_queries import DeskQueries
 from huying.node.store.duty_queries import DutyQueries
 from huying.node.store.event_queries import EventQueries
 from huying.node.store.evidence_queries import EvidenceQueries
@@ -39,6 +40,7 @@ class Reader(
     ProvisionQueries,
     RecordQueries,
     CallQueries,
+    DeskQueries,
     DutyQueries,
     PolicyQueries,
     OrderQueries,

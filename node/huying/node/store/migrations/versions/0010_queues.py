@@ -14,6 +14,10 @@ branch_labels = None
 depends_on = None
 
 _OPEN = "open = 1"
+_LANE = ("lane", "due_micros", "record", "home")
+_LOOKED_AT = (
+    *("open", "stage", "category", "urgency", "supervision", "card", "reopens", "overdue"),
+)
 _PARTS = (
     ("open_newest", ("time_micros", "record"), _OPEN),
     ("open_due", ("due_micros", "record"), _OPEN),
@@ -22,9 +26,9 @@ _PARTS = (
     ("timer", ("timer_micros",), "timer_micros > 0"),
 )
 _NEW_PARTS = (
-    ("open_lane", ("lane", "due_micros", "record"), _OPEN),
-    ("open_department_lane", ("department", "lane", "due_micros", "record"), _OPEN),
-    ("open_helpers", ("helpers", "lane", "due_micros"), "open = 1 AND helpers <> ''"),
+    ("open_lane", (*_LANE, *_LOOKED_AT), _OPEN),
+    ("open_department_lane", ("department", *_LANE, "open"), _OPEN),
+    ("open_helpers", ("helpers", "lane", "due_micros", "open"), "open = 1 AND helpers <> ''"),
     ("asks", ("asks", "time_micros"), "asks > 0"),
     ("answered", ("answered_micros",), "answered_micros > 0"),
 )
