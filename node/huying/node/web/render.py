@@ -33,8 +33,9 @@ def environment(folders: Sequence[Path]) -> Environment:
         auto_reload=False,
     )
     made.filters.update(
-        when=_when, ago=_ago, left=_left, word=_word, key=key_of, thousands=_thousands, size=_size
+        when=_when, ago=_ago, left=_left, word=_word, key=_key, thousands=_thousands, size=_size
     )
+    made.filters["span"] = _span
     made.filters["hex"] = lambda value: bytes(value).hex()
     return made
 
@@ -92,8 +93,18 @@ def _left(context: Context, due_micros: int) -> str:
 
 
 @pass_context
+def _span(context: Context, seconds: float) -> str:
+    """A length of time."""
+    return span(seconds, context["lang"])
+
+
+@pass_context
 def _word(context: Context, value: Any, kind: str) -> str:
     return word(kind, value, context["lang"])
+
+
+def _key(value: Any, kind: str) -> str:
+    return key_of(kind, value)
 
 
 def _thousands(value: float) -> str:
