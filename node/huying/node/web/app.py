@@ -46,6 +46,7 @@ from huying.node.web.sessions import Sessions, SignedIn
 from huying.node.web.shelf import Shelf
 from huying.node.web.store import ConsoleStore
 from huying.node.web.throttle import Throttle
+from huying.node.web.uploads import Uploads
 from huying.node.web.views import SavedViews
 
 __all__ = ["STATIC", "Site", "build", "cookie_name", "error_status", "origin_of"]
@@ -129,6 +130,7 @@ class Site:
             idle_seconds=config.console.idle_minutes * 60.0,
             absolute_seconds=config.console.session_minutes * 60.0,
         )
+        self.uploads = Uploads(console)
         self.live = LiveHub(node)
         self.shelf = Shelf(clock)
         self.pages = {page.name: page for page in pages}

@@ -62,6 +62,12 @@ NOT_KEPT: Final = frozenset({"request_id", "draft_key", "draft_page", "password"
 NOTICES: Final[dict[str, tuple[str, str]]] = {
     "saved": ("已保存", "Saved"),
     "sent": ("已写入本级数据流", "Written to this node's feed"),
+    "proposed": (
+        "已发出;应答方收到才算数,收到后此处会显示",
+        "Sent; it counts once the answering node has received it, which shows here",
+    ),
+    "dropped": ("草稿已丢弃", "The draft is gone"),
+    "asked": ("已提出申请,由保留方决定", "Asked for; whoever keeps it decides"),
     "unchanged": ("没有变化", "Nothing changed"),
     "signed-out": ("已退出", "Signed out"),
 }

@@ -5,10 +5,17 @@ from __future__ import annotations
 from typing import Final
 
 from huying.node.web import (
+    call_pages,
+    call_proof_pages,
+    call_provision_pages,
+    event_pages,
     home_pages,
     household_pages,
     household_view,
     ledger_pages,
+    media_pages,
+    provision_ask_pages,
+    provision_pages,
     report_pages,
     visit_pages,
 )
@@ -18,9 +25,17 @@ __all__ = ["NODE_PAGES"]
 
 NODE_PAGES: Final[tuple[Page, ...]] = (
     *home_pages.PAGES,
+    *call_pages.PAGES,
+    *call_proof_pages.PAGES,
+    *call_provision_pages.PAGES,
+    *event_pages.PAGES,
     *ledger_pages.PAGES,
     *household_view.PAGES,
     *household_pages.PAGES,
     *visit_pages.PAGES,
+    # Before the pages that take an id where this has a word.
+    *provision_ask_pages.PAGES,
+    *provision_pages.PAGES,
     *report_pages.PAGES,
+    *media_pages.PAGES,
 )

@@ -26,6 +26,7 @@ _ENUMS: Final[Mapping[str, tuple[Any, str, Mapping[str, str]]]] = {
     "closure": (calls_pb2.ClosureReason, "CLOSURE_REASON_", call_text.CLOSED),
     "draft": (calls_pb2.DraftState, "DRAFT_STATE_", call_text.DRAFT_STATES),
     "void": (calls_pb2.VoidReason, "VOID_REASON_", call_text.VOID_REASONS),
+    "party": (calls_pb2.PartyRole, "PARTY_ROLE_", call_text.PARTY_ROLES),
     "event": (
         records_pb2.EventStatus,
         "EVENT_STATUS_",

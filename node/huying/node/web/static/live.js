@@ -13,8 +13,12 @@
   let stirred = new Set();
 
   const busy = (element) =>
-    element.contains(document.activeElement) &&
-    /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName);
+    element.querySelector("form[data-typed]") !== null ||
+    (element.contains(document.activeElement) &&
+      /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName));
+  document.addEventListener("input", (event) => {
+    if (event.target.form?.method === "post") event.target.form.dataset.typed = "1";
+  });
 
   const refresh = async () => {
     const wanted = stirred;

@@ -1,0 +1,206 @@
+"""What a call is about: its event, what of both is withheld here, and what was asked of that.
+
+Fields that share a compartment are asked for, and given, together. A value that was given is never
+read here: looking at it is a deed of its own, which the node writes down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from huying.common.codes import is_within
+from huying.common.provisions import stage_of
+from huying.node.api.types import message_class
+from huying.node.store.provision_queries import Provision
+from huying.node.store.reader import Reader
+from huying.node.web.page import Ask
+from huying.node.web.roles import Permission
+from huying.wire.v1 import api_pb2, feed_pb2
+from huying.wire.v1 import provision_pb2 as wire
+
+__all__ = [
+    "FIELD_NAMES",
+    "Given",
+    "Matter",
+    "NotShown",
+    "holds_personal",
+    "may_look",
+    "read_matter",
+]
+
+_FieldNames = Mapping[str, tuple[str, str]]
+FIELD_NAMES: Final[_FieldNames] = {
+    "category": ("类别", "category"),
+    "descriptor": ("细类", "kind"),
+    "grid": ("网格", "grid"),
+    "status": ("状态", "status"),
+    "reported_micros": ("上报时间", "reported"),
+    "settled_micros": ("办结时间", "settled"),
+    "description_public": ("公开描述", "description"),
+    "source": ("来源", "source"),
+    "address": ("地址", "address"),
+    "description_full": ("完整描述", "full description"),
+    "reporter_name": ("反映人姓名", "reporter's name"),
+    "reporter_phone": ("反映人电话", "reporter's phone"),
+    "contact_name": ("联系人", "contact"),
+    "contact_phone": ("联系电话", "contact's phone"),
+    "title": ("标题", "title"),
+    "description": ("事由", "about"),
+}
+_PERSONAL: Final = ("reporter_name", "reporter_phone", "description_full", "contact_phone")
+_STATES: Final = {
+    api_pb2.SLOT_STATE_WITHHELD: "withheld",
+    api_pb2.SLOT_STATE_ERASED: "erased",
+    api_pb2.SLOT_STATE_LOST: "lost",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One request for withheld fields, and what became of it."""
+
+    record: str  # hex
+    stage: int  # provision_pb2.ProvisionStage
+    fields: tuple[str, ...]
+    department: str
+    actor: str
+    purpose: str
+    asked_micros: int
+    until_micros: int
+    reason: int  # provision_pb2.DenialReason
+    text: str
+    may_look: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NotShown:
+    """Fields of one compartment that are not shown here, and who has them."""
+
+    of: str  # "call" or "event"
+    state: str  # withheld, erased or lost
+    home: str
+    origin: str
+    index: int
+    fields: tuple[str, ...]
+    given: tuple[Given, ...]
+    may_ask: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """What a call is about, as far as it is visible here."""
+
+    event: Any  # records_pb2.Event, or None
+    event_home: str
+    event_id: str  # hex
+    shown: tuple[tuple[str, Any], ...]  # fields of the event that say something
+    not_shown: tuple[NotShown, ...]
+
+
+async def read_matter(ask: Ask, view: api_pb2.CallView) -> Matter:
+    """Blocks nothing; reads the requests of the call and of its event. Raises as `NodeLink.read`."""
+    own = ask.node.code
+    has_event = view.HasField("event")
+
+    def read(reader: Reader) -> dict[bytes, list[Provision]]:
+        records = {view.call, view.event.record} if has_event else {view.call}
+        return {record: reader.provisions_of(record) for record in records if record}
+
+    known = await ask.node.read(read)
+    now_micros = int(ask.now() * 1e6)
+    groups = [("call", view.call, view.caller, view.origin, view.index, view.slots)]
+    if has_event:
+        event = view.event
+        groups.append(("event", event.record, event.home, event.origin, event.index, event.slots))
+    not_shown: list[NotShown] = []
+    for of, record, home, origin, index, slots in groups:
+        for slot in slots:
+            if not slot.fields or slot.state not in _STATES:
+                continue
+            fields = tuple(slot.fields)
+            given = tuple(_given(ask, own, known.get(record, ()), home, fields, now_micros))
+            waiting = any(
+                one.stage in (wire.PROVISION_STAGE_WAITING, wire.PROVISION_STAGE_APPROVED)
+                and one.department == (ask.person.department or one.department)
+                for one in given
+            )
+            not_shown.append(
+                NotShown(
+                    of=of,
+                    state=_STATES[slot.state],
+                    home=home,
+                    origin=origin,
+                    index=index,
+                    fields=fields,
+                    given=given,
+                    may_ask=slot.state == api_pb2.SLOT_STATE_WITHHELD
+                    and ask.may(Permission.PROVISIONS_ASK)
+                    and home != own
+                    and is_within(home, own)
+                    and not waiting,
+                )
+            )
+    return Matter(*_event(view), tuple(not_shown))
+
+
+def _event(view: api_pb2.CallView) -> tuple[Any, str, str, tuple[tuple[str, Any], ...]]:
+    made = message_class(feed_pb2.RECORD_TYPE_EVENT) if view.HasField("event") else None
+    if made is None or view.event.kind == feed_pb2.KIND_DELETE:
+        return None, "", "", ()
+    event: Any = made.FromString(view.event.message)
+    shown = tuple((name, getattr(event, name)) for name in FIELD_NAMES if getattr(event, name, ""))
+    return event, view.event.home, view.event.record.hex(), shown
+
+
+def _given(
+    ask: Ask,
+    own: str,
+    known: Iterable[Provision],
+    home: str,
+    fields: tuple[str, ...],
+    now_micros: int,
+) -> Iterator[Given]:
+    """The requests of this node for any of these fields, the newest first."""
+    for one in sorted(known, key=lambda each: -each.time_micros):
+        if one.asker != own or one.home != home or not set(one.request.fields) & set(fields):
+            continue
+        decision = None if one.decision is None else one.decision.message
+        stage = stage_of(decision, one.request.expires_micros, now_micros)
+        until = one.request.expires_micros
+        if decision is not None and decision.expires_micros:
+            until = min(until, decision.expires_micros)
+        yield Given(
+            record=one.record.hex(),
+            stage=stage,
+            fields=tuple(one.request.fields),
+            department=one.request.department,
+            actor=one.request.actor,
+            purpose=one.request.purpose,
+            asked_micros=one.time_micros,
+            until_micros=until,
+            reason=0 if decision is None else decision.reason,
+            text="" if decision is None else decision.text,
+            may_look=stage == wire.PROVISION_STAGE_APPROVED and may_look(ask, one.request),
+        )
+
+
+def may_look(ask: Ask, request: wire.ProvisionRequest) -> bool:
+    """Whether a value that was given is the person's to look at.
+
+    It was given to a department: its people may, and who asked for it.
+    """
+    person = ask.person
+    if not ask.may(Permission.PROVISIONS_ASK):
+        return False
+    if person.department:
+        return person.department == request.department
+    return person.actor == request.actor
+
+
+def holds_personal(view: api_pb2.CallView, matter: Matter) -> bool:
+    """Whether the page shows something of a person, so that looking at it is written down."""
+    if view.content.contact_phone or view.content.contact_name:
+        return True
+    return any(name in _PERSONAL for name, _ in matter.shown)
