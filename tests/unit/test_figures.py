@@ -24,6 +24,8 @@ from huying.wire.v1 import admin_pb2
 from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE
 
 OWN = f"wenshang.example/feed/{TOWN}/e1"
+COUNTY_FEED = f"wenshang.example/feed/{COUNTY}/e1"
+VILLAGE_FEED = f"wenshang.example/feed/{VILLAGE}/e1"
 
 
 def feed(code: str, **changes: Any) -> FeedStatus:
@@ -89,7 +91,7 @@ def node(observed: Observed | None = None, history: History | None = None) -> Ad
 
 
 def test_the_figures_that_a_page_gets_are_those_of_a_scrape_one_for_one() -> None:
-    """Two ways of reckoning one number would some day differ, and nobody would know which is true."""
+    """Two ways of reckoning one number would some day differ, and nobody would know."""
     observed = looked_at()
     scraped = {}
     text = generate_latest(NodeMetrics(lambda: observed, "0.1.0", TOWN).registry).decode()
@@ -99,9 +101,7 @@ def test_the_figures_that_a_page_gets_are_those_of_a_scrape_one_for_one() -> Non
     given = asyncio.run(show_figures(node(observed), admin_pb2.ShowFiguresRequest()))
     pages = {(one.name, frozenset(one.labels.items())): one.value for one in given.figures}
     beside = ("process_", "huying_replication_", "huying_append_", "huying_commit_", "huying_build")
-    assert pages == {
-        key: value for key, value in scraped.items() if not key[0].startswith(beside)
-    }
+    assert pages == {key: value for key, value in scraped.items() if not key[0].startswith(beside)}
     assert len(pages) > 60
 
 
@@ -132,8 +132,8 @@ def test_history_keeps_a_day_and_no_more() -> None:
         lag = float(minute) if minute % 10 else None
         at = 1e9 + minute * HISTORY_SECONDS
         history.add(at, status(feed(COUNTY, lag_seconds=lag)), DiskUse(5, minute, 0))
-    found = history.timeline(HISTORY_SAMPLES)
-    line = found.feeds[f"wenshang.example/feed/{COUNTY}/e1"]
+    found = history.timeline(HISTORY_SAMPLES, (COUNTY_FEED,))
+    line = found.feeds[COUNTY_FEED]
     assert len(found.ends) == len(line.lag_seconds_max) == HISTORY_SAMPLES
     assert found.ends[0] == 1e9 + 100 * HISTORY_SECONDS
     assert found.ends[-1] == 1e9 + (HISTORY_SAMPLES + 99) * HISTORY_SECONDS
@@ -148,13 +148,15 @@ def test_points_show_the_worst_that_was_known_and_how_often_nothing_was() -> Non
     lags = [None, 1.0, 9.0, 2.0, None, None, 3.0]
     for minute, lag in enumerate(lags):
         history.add(float(minute), status(feed(COUNTY, lag_seconds=lag)), None)
-    found = history.timeline(3)
+    found = history.timeline(3, (COUNTY_FEED,))
     (line,) = found.feeds.values()
     assert found.samples == (1, 3, 3)
     assert found.ends == (0.0, 3.0, 6.0)
     assert math.isnan(line.lag_seconds_max[0])
     assert line.lag_seconds_max[1:] == (9.0, 3.0)
     assert line.unknown_samples == (1, 0, 2)
+    assert found.worst_lag_seconds_max[1:] == (9.0, 3.0)
+    assert found.unknown_feeds_max == (1, 0, 1)
     assert all(math.isnan(value) for value in found.disk_free)
 
 
@@ -164,12 +166,12 @@ def test_a_feed_that_comes_later_or_goes_is_unknown_where_it_was_not_there() -> 
     history.add(0.0, status(feed(COUNTY)), None)
     history.add(60.0, status(feed(COUNTY), feed(VILLAGE)), None)
     history.add(120.0, status(feed(VILLAGE)), None)
-    found = history.timeline(99)
+    found = history.timeline(99, (COUNTY_FEED, VILLAGE_FEED))
     county, village = found.feeds.values()
     assert county.unknown_samples == (0, 0, 1)
     assert village.unknown_samples == (1, 0, 0)
-    one = history.timeline(99, (f"wenshang.example/feed/{VILLAGE}/e1", "nonsense"))
-    assert list(one.feeds) == [f"wenshang.example/feed/{VILLAGE}/e1"]
+    one = history.timeline(99, (VILLAGE_FEED, "nonsense"))
+    assert list(one.feeds) == [VILLAGE_FEED]
 
 
 def test_the_own_feed_has_no_lag_and_too_many_feeds_are_left_out_and_counted() -> None:
@@ -177,7 +179,8 @@ def test_the_own_feed_has_no_lag_and_too_many_feeds_are_left_out_and_counted() -
     history = History()
     many = [feed(f"37{number:010d}") for number in range(HISTORY_FEEDS_MAX + 5)]
     history.add(0.0, status(feed(TOWN), *many), None)
-    assert len(history.timeline(9).feeds) == HISTORY_FEEDS_MAX
+    origins = [one.origin for one in many]
+    assert len(history.timeline(9, origins).feeds) == HISTORY_FEEDS_MAX
     assert history.feeds_left_out == 5
 
 

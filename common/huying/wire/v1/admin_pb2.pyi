@@ -1638,7 +1638,7 @@ class ShowHistoryRequest(_message.Message):
     points_max: _builtins.int
     @_builtins.property
     def origins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """empty: all"""
+        """of the feeds that are wanted beside what they add up to"""
 
     def __init__(
         self,
@@ -1696,6 +1696,8 @@ class ShowHistoryResponse(_message.Message):
     DISK_FREE_BYTES_FIELD_NUMBER: _builtins.int
     DATABASE_BYTES_FIELD_NUMBER: _builtins.int
     FEEDS_LEFT_OUT_FIELD_NUMBER: _builtins.int
+    WORST_LAG_SECONDS_MAX_FIELD_NUMBER: _builtins.int
+    UNKNOWN_FEEDS_MAX_FIELD_NUMBER: _builtins.int
     interval_seconds: _builtins.float
     """between two samples"""
     feeds_left_out: _builtins.int
@@ -1716,6 +1718,14 @@ class ShowHistoryResponse(_message.Message):
 
     @_builtins.property
     def database_bytes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    @_builtins.property
+    def worst_lag_seconds_max(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """over all feeds; not a number: none was known"""
+
+    @_builtins.property
+    def unknown_feeds_max(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """most feeds whose lag nobody knew at one time"""
+
     def __init__(
         self,
         *,
@@ -1726,10 +1736,12 @@ class ShowHistoryResponse(_message.Message):
         disk_free_bytes: _abc.Iterable[_builtins.float] | None = ...,
         database_bytes: _abc.Iterable[_builtins.float] | None = ...,
         feeds_left_out: _builtins.int = ...,
+        worst_lag_seconds_max: _abc.Iterable[_builtins.float] | None = ...,
+        unknown_feeds_max: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["database_bytes", b"database_bytes", "disk_free_bytes", b"disk_free_bytes", "ends_seconds", b"ends_seconds", "feeds", b"feeds", "feeds_left_out", b"feeds_left_out", "interval_seconds", b"interval_seconds", "samples", b"samples"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["database_bytes", b"database_bytes", "disk_free_bytes", b"disk_free_bytes", "ends_seconds", b"ends_seconds", "feeds", b"feeds", "feeds_left_out", b"feeds_left_out", "interval_seconds", b"interval_seconds", "samples", b"samples", "unknown_feeds_max", b"unknown_feeds_max", "worst_lag_seconds_max", b"worst_lag_seconds_max"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -85,4 +85,6 @@ async def show_history(
         disk_free_bytes=found.disk_free,
         database_bytes=found.database,
         feeds_left_out=node.history.feeds_left_out,
+        worst_lag_seconds_max=found.worst_lag_seconds_max,
+        unknown_feeds_max=found.unknown_feeds_max,
     )

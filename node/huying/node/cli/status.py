@@ -2,51 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from huying.common.errors import Code, HuyingError
 from huying.node.cli import context
 from huying.node.cli.context import JsonOption
+from huying.node.cli.feed_text import REASONS, STATES
 
 if TYPE_CHECKING:
     from huying.node.config import Config
     from huying.wire.v1 import api_pb2
 
 __all__ = ["register"]
-
-_STATES: Final = {
-    "live": "正常",
-    "catching_up": "追赶",
-    "unconfirmed": "未确认",
-    "unwitnessed": "无见证",
-    "unknown": "未知",
-    "replayed": "重放旧头",
-    "withheld": "隐瞒",
-    "tail_cut": "截尾",
-    "recovering": "恢复中",
-    "forked": "分叉",
-    "closed": "已结束",
-    "revoked": "已吊销",
-    "down": "未运行",
-    "draining": "正在退出",
-}
-# What the core says of a feed's state, for the line below it. What is not here stays as it is.
-_REASONS: Final = {
-    "this node's key signed two histories; it writes nothing": "本级密钥签出两份历史,停止写入",
-    "the store is behind its high-water mark": "数据库落后于高水位标记",
-    "the parent has not confirmed this feed since the start": "启动以来上级尚未确认",
-    "the parent says that this node's key is revoked": "上级称本级密钥已吊销",
-    "no witness has cosigned this feed": "尚无见证签名",
-    "the node goes on in a later epoch": "已换新的一期",
-    "the origin signed two histories": "来源签出两份历史",
-    "old heads are shown in place of the newest": "以旧头冒充最新",
-    "asked for, and not given": "索取未得",
-    "no contact on the line to the origin": "通往来源的线路不通",
-    "no fresh pulse of the origin": "来源近期没有脉搏",
-}
-
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -158,9 +127,9 @@ def _link_text(peer: api_pb2.PeerStatus) -> str:
 
 def _state_text(state: str, reason: str = "") -> str:
     """In both languages; the reason on lines of its own, so that the table stays narrow."""
-    text = f"{_STATES.get(state, '')} {state}".strip()
-    if reason in _REASONS:
-        reason = f"{_REASONS[reason]}\n{reason}"
+    text = f"{STATES.get(state, '')} {state}".strip()
+    if reason in REASONS:
+        reason = f"{REASONS[reason]}\n{reason}"
     return f"{text}\n{reason}" if reason else text
 
 
