@@ -37,6 +37,7 @@ def environment(folders: Sequence[Path]) -> Environment:
     )
     made.filters["span"] = _span
     made.filters["hex"] = lambda value: bytes(value).hex()
+    made.filters["twice"] = lambda value: (value, value)  # a choice whose text is its value
     return made
 
 

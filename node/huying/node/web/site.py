@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from huying.node.web import (
+    call_list_pages,
     call_pages,
     call_proof_pages,
     call_provision_pages,
@@ -25,6 +26,7 @@ __all__ = ["NODE_PAGES"]
 
 NODE_PAGES: Final[tuple[Page, ...]] = (
     *home_pages.PAGES,
+    *call_list_pages.PAGES,
     *call_pages.PAGES,
     *call_proof_pages.PAGES,
     *call_provision_pages.PAGES,
