@@ -15,9 +15,12 @@
   const busy = (element) =>
     element.querySelector("form[data-typed]") !== null ||
     (element.contains(document.activeElement) &&
-      /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName));
+      /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName) &&
+      !ticks(document.activeElement));
+  // What is ticked in a list of rows is kept by rows.js, however often they come anew.
+  const ticks = (element) => element.type === "checkbox" && element.closest("[data-rows]");
   document.addEventListener("input", (event) => {
-    if (event.target.form?.method === "post") event.target.form.dataset.typed = "1";
+    if (event.target.form?.method === "post" && !ticks(event.target)) event.target.form.dataset.typed = "1";
   });
 
   const refresh = async () => {
