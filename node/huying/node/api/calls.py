@@ -14,10 +14,11 @@ from huying.common.effects import DraftEntry
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import RECORD_ID_BYTES
 from huying.common.ports import Clock
+from huying.common.records import check_write
 from huying.node.api.call_book import CallBook, KnownCall
 from huying.node.api.call_raising import Raising, check_request
 from huying.node.api.call_steps import companions, complete, step_entry
-from huying.wire.v1 import api_pb2, calls_pb2
+from huying.wire.v1 import api_pb2, calls_pb2, feed_pb2
 
 __all__ = ["Calls"]
 
@@ -53,12 +54,16 @@ class Calls:
     def step(self, step: calls_pb2.CallStep, request_id: bytes) -> tuple[DraftEntry, ...]:
         """The draft of a step, addressed to the parties below this node, and what goes with it.
 
+        A step of no kind is an internal note: it stays with the own office.
+
         Raises HuyingError(NOT_FOUND, WRONG_STAGE, NOT_A_PARTY or INVALID_ARGUMENT).
         """
         check_request(request_id)
         if len(step.call) != RECORD_ID_BYTES:
             raise HuyingError(Code.INVALID_ARGUMENT, f"step.call: {RECORD_ID_BYTES} bytes")
         kind = step.WhichOneof("step")
+        if kind is None and step.internal_note:
+            return (self._internal_note(step, request_id),)
         if kind is None or kind in _NEVER:
             raise HuyingError(
                 Code.INVALID_ARGUMENT, f"step: one that a person takes; {kind or 'none'} is not"
@@ -72,6 +77,19 @@ class Calls:
         complete(self._book, known, message)
         entry = step_entry(self._code, known, message, request_id)
         return entry, *companions(self._book, self._code, known, message)
+
+    def _internal_note(self, step: calls_pb2.CallStep, request_id: bytes) -> DraftEntry:
+        """A note to the own office, at any stage: addressed to nobody, and no proposal."""
+        known = self._book.known_call(step.call)
+        message = calls_pb2.CallStep(
+            call=known.call,
+            caller=known.caller,
+            actor=step.actor,
+            internal_note=step.internal_note,
+        )
+        kind, type_ = feed_pb2.KIND_STEP, feed_pb2.RECORD_TYPE_CALL_STEP
+        check_write(type_, kind, message, self._code)
+        return DraftEntry(kind, type_, message, request_id=request_id)
 
     def explained(self, error: HuyingError, call: bytes) -> HuyingError:
         """The refusal of a step, with who moved the call before and how."""

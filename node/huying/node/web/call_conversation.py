@@ -7,11 +7,12 @@ a proposal is told within the proposal's turn, as the time that it was received.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from huying.common.codes import parse_origin
+from huying.node.web.call_access import INTERNAL_NOTE
 from huying.node.web.call_told import Line, clock_lines, told
 from huying.wire.v1 import api_pb2, calls_pb2
 
@@ -21,7 +22,7 @@ _RAISE: Final = "raise"
 # Small lines: what time does, and what moves nothing by itself.
 _SMALL: Final = frozenset({"timeout", "outage", "took", "resume"})
 _ASIDE: Final = frozenset(
-    {"note", "reply", "urge", "supervise", "card", "party", "outage", "internal_note"}
+    {"note", "reply", "urge", "supervise", "card", "party", "outage", INTERNAL_NOTE}
 )
 _DEPARTMENTS: Final = frozenset(
     {
@@ -66,7 +67,7 @@ class Turn:
     @property
     def is_small(self) -> bool:
         """Whether a line is enough for it."""
-        return self.kind in _SMALL
+        return self.kind in _SMALL or (self.kind == INTERNAL_NOTE and not self.lines)
 
     @property
     def transit_seconds(self) -> float:
@@ -114,7 +115,22 @@ def conversation(view: api_pb2.CallView, signed: Mapping[str, int]) -> tuple[Tur
         else:
             turns.append(_turn(view, proposal, signed, took=step, missing=gap))
     later = sorted(proposals.values(), key=lambda step: (step.origin, step.index))
-    return (*turns, *(_turn(view, step, signed) for step in later))
+    for step in later:
+        turn = _turn(view, step, signed)
+        turns.insert(_place(turns, turn) if turn.kind == INTERNAL_NOTE else len(turns), turn)
+    return tuple(turns)
+
+
+def _place(turns: Sequence[Turn], note: Turn) -> int:
+    """Where another node's note to itself stands: behind what that feed said before it."""
+    own = note.marks[0]
+    before = [
+        at
+        for at, turn in enumerate(turns)
+        if (turn.marks[0].code, turn.marks[0].epoch) == (own.code, own.epoch)
+        and turn.marks[0].index < own.index
+    ]
+    return before[-1] + 1 if before else 0
 
 
 def newest_move(turns: Iterable[Turn]) -> Turn | None:
@@ -132,8 +148,8 @@ def _turn(
     missing: tuple[int, ...] = (),
 ) -> Turn:
     message = step.step
-    kind = message.WhichOneof("step") or ("internal_note" if message.call else _RAISE)
-    content: Any = getattr(message, kind, None) if kind not in (_RAISE, "internal_note") else None
+    kind = message.WhichOneof("step") or (INTERNAL_NOTE if message.call else _RAISE)
+    content: Any = getattr(message, kind, None) if kind not in (_RAISE, INTERNAL_NOTE) else None
     clocks = clock_lines(message) if took is None else clock_lines(took.step)
     entries = [step] if took is None else [step, took]
     return Turn(

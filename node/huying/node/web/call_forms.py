@@ -110,6 +110,13 @@ def _off_list(form: Form, _facts: FormFacts) -> Any:
 
 
 def _dispatch(form: Form, facts: FormFacts) -> Any:
+    if suggested := form.text("suggested", NAME_CHARACTERS_MAX):
+        # One press takes a suggestion: the duty list names lead and helpers.
+        return calls_pb2.Dispatch(
+            duty_item=suggested,
+            deadline_micros=_time(form, "deadline", facts.offset_minutes),
+            urgency=_choose(form, "urgency", policy_pb2.Urgency, required=False),
+        )
     lead = form.text("department", NAME_CHARACTERS_MAX)
     item = form.text("duty_item", NAME_CHARACTERS_MAX)
     if not (lead or item):
@@ -133,14 +140,14 @@ def _time(form: Form, field: str, offset_minutes: int) -> int:
     text = form.text(field, 40)
     if not text:
         return 0
+    zone = timezone(timedelta(minutes=offset_minutes))
     try:
-        local = datetime.strptime(text[:16], "%Y-%m-%dT%H:%M")
+        local = datetime.strptime(text[:16], "%Y-%m-%dT%H:%M").replace(tzinfo=zone)
     except ValueError:
         raise HuyingError(
             Code.INVALID_ARGUMENT, f"{field}: a local time as 2026-10-08T17:00"
         ) from None
-    zone = timezone(timedelta(minutes=offset_minutes))
-    return int(local.replace(tzinfo=zone).timestamp() * 1_000_000)
+    return int(local.timestamp() * 1_000_000)
 
 
 def _ruling(form: Form, _facts: FormFacts) -> Any:

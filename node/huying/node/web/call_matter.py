@@ -100,7 +100,7 @@ class Matter:
 
 
 async def read_matter(ask: Ask, view: api_pb2.CallView) -> Matter:
-    """Blocks nothing; reads the requests of the call and of its event. Raises as `NodeLink.read`."""
+    """Reads the requests for the call and for its event. Raises as `NodeLink.read`."""
     own = ask.node.code
     has_event = view.HasField("event")
 

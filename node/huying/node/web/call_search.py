@@ -20,7 +20,7 @@ _ID_CHARACTERS: Final = 32
 def merge_targets(
     reader: Reader, scope: Scope, view: api_pb2.CallView, words: str
 ) -> list[tuple[CallRow, calls_pb2.Call]]:
-    """Open calls whose title or id has these words; without any, those of the same matter and place.
+    """Open calls whose title or id has these words; without any, those of its category and place.
 
     Blocks.
     """

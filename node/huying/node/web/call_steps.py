@@ -13,7 +13,7 @@ from typing import Final
 from huying.common.call_rules import Role
 from huying.node.web.call_access import INTERNAL_NOTE, Part
 
-__all__ = ["STEP_FORMS", "StepForm", "forms_for"]
+__all__ = ["STEP_FORMS", "StepForm", "forms_for", "leading"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def forms_for(offered: Mapping[str, Part]) -> list[tuple[StepForm, Part]]:
 
 
 def leading(offered: Mapping[str, Part], turn_role: Role | None) -> str:
-    """The step that the call waits for, of those offered; empty where it is somebody else's turn."""
+    """The step that the call waits for, of those offered; empty where others have their turn."""
     for form in _FORMS:
         part = offered.get(form.kind)
         if part is not None and part.role == turn_role and form.tone == "primary":
