@@ -19,7 +19,7 @@ from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE
 # Pages that anybody may have. Another one needs a reason, and this list a reader.
 PUBLIC = {
     *("sign-in", "sign-in-check", "second-factor", "second-factor-check"),
-    *("set-up", "set-up-save", "healthz", "language"),
+    *("set-up", "set-up-save", "healthz", "language", "oidc-start", "oidc-callback"),
 }
 
 

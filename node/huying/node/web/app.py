@@ -7,6 +7,7 @@ node becomes a page that says so; nothing else of an exception is ever shown.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import traceback
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ from huying.common.errors import ADVICE, Code, HuyingError
 from huying.common.limits import MIB
 from huying.common.ports import Clock
 from huying.node import logs
+from huying.node.background import end_task
 from huying.node.config import Config, split_address
 from huying.node.version import own_version
 from huying.node.web.accounts import Accounts
@@ -39,6 +41,7 @@ from huying.node.web.drafts import Drafts
 from huying.node.web.guard import BODY_BYTES_MAX, Guard, TooLargeError
 from huying.node.web.live import LiveHub
 from huying.node.web.node_link import NodeLink
+from huying.node.web.oidc import Flows, open_provider
 from huying.node.web.page import NOT_KEPT, NOTICES, Ask, Page, query_string
 from huying.node.web.render import TEMPLATES, environment
 from huying.node.web.roles import role_names
@@ -46,8 +49,10 @@ from huying.node.web.sessions import Sessions, SignedIn
 from huying.node.web.shelf import Shelf
 from huying.node.web.store import ConsoleStore
 from huying.node.web.throttle import Throttle
+from huying.node.web.upkeep import keep_tidy
 from huying.node.web.uploads import Uploads
 from huying.node.web.views import SavedViews
+from huying.wire.v1 import admin_pb2
 
 __all__ = ["STATIC", "Site", "build", "cookie_name", "error_status", "origin_of"]
 
@@ -133,6 +138,11 @@ class Site:
         self.uploads = Uploads(console)
         self.live = LiveHub(node)
         self.shelf = Shelf(clock)
+        self.last_figures: admin_pb2.ShowFiguresResponse | None = None  # that the node gave
+        self.flows = Flows()
+        self.provider = open_provider(
+            config.oidc, config.path(config.oidc.client_secret_file), self.origin, clock.now
+        )
         self.pages = {page.name: page for page in pages}
         assert len(self.pages) == len(pages), "each page has a name of its own"
         self.templates: Environment = environment((*template_folders, TEMPLATES))
@@ -150,6 +160,12 @@ class Site:
             if place in path:
                 path = path.replace(place, quote(str(rest.pop(key)), safe=""))
         return path + query_string(rest)
+
+    def set_session(self, response: Response, token: str) -> None:
+        """Give the browser its session; for no script, and for no other site's forms."""
+        response.set_cookie(
+            self.cookie, token, path="/", secure=self.is_tls, httponly=True, samesite="lax"
+        )
 
     async def on_thread(self, work: Callable[[], T]) -> T:
         """Something that blocks, on a thread."""
@@ -197,9 +213,11 @@ def build(site: Site, static_folders: Mapping[str, Path] | None = None) -> ASGIA
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         site.live.start()
+        tidying = asyncio.create_task(keep_tidy(site))
         try:
             yield
         finally:
+            await end_task(tidying)
             await site.live.stop()
             await site.node.close()
 

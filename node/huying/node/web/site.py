@@ -15,6 +15,7 @@ from huying.node.web import (
     household_view,
     ledger_pages,
     media_pages,
+    oidc_pages,
     provision_ask_pages,
     provision_pages,
     report_pages,
@@ -40,4 +41,5 @@ NODE_PAGES: Final[tuple[Page, ...]] = (
     *provision_pages.PAGES,
     *report_pages.PAGES,
     *media_pages.PAGES,
+    *oidc_pages.PAGES,
 )
