@@ -66,6 +66,10 @@ NOTICES: Final[dict[str, tuple[str, str]]] = {
         "已发出;应答方收到才算数,收到后此处会显示",
         "Sent; it counts once the answering node has received it, which shows here",
     ),
+    "drafted": (
+        "已送主要负责人审签,审签后才向县里发出",
+        "With the town principal now; it goes to the county once approved",
+    ),
     "dropped": ("草稿已丢弃", "The draft is gone"),
     "asked": ("已提出申请,由保留方决定", "Asked for; whoever keeps it decides"),
     "unchanged": ("没有变化", "Nothing changed"),
