@@ -7,13 +7,12 @@ to be over them. See `workbook_child`.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Final
 
 from huying.common import limits
+from huying.node.confined import confined
 from huying.node.sheets import workbook_child
 from huying.node.sheets.errors import SheetError
 from huying.node.sheets.raw_rows import RawRow, RawTable, raw_row
@@ -75,19 +74,12 @@ def _rows(lines: Iterator[Any]) -> Iterator[RawRow]:
 
 def _lines(path: Path, sheet: str) -> Iterator[Any]:
     """What the child writes, its last word apart. Raises SheetError where that never comes."""
-    # Isolated: neither the folder that it runs in nor the environment chooses what it imports.
-    command = [sys.executable, "-I", workbook_child.__file__, *map(str, LIMITS), sheet]
     with (
         path.open("rb") as file,
-        subprocess.Popen(
-            command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        ) as child,
+        confined(workbook_child.__file__, (*LIMITS, sheet), file) as child,
     ):
         assert child.stdout is not None
-        try:
-            yield from _documents(child.stdout)
-        finally:
-            child.kill()
+        yield from _documents(child.stdout)
 
 
 def _documents(stream: IO[bytes]) -> Iterator[Any]:

@@ -99,6 +99,21 @@ class EvidenceQueries(Queries):
                 counts.update({bytes(row[0]): int(row[1]) for row in connection.execute(query)})
         return counts
 
+    def evidence_stands(self, home: str, digest: bytes) -> bool | None:
+        """Whether `home` holds a picture's bytes as evidence: False where they were erased.
+
+        None where it has no such evidence, or has taken all of it back.
+        """
+        query = select(EVIDENCE.c.subject, EVIDENCE.c.slots).where(
+            EVIDENCE.c.sha256 == digest, EVIDENCE.c.home == home, *_present()
+        )
+        erased: dict[bytes, bool] = {}
+        with self._reading() as connection:
+            for subject, slots in connection.execute(query):
+                gone = _missing(home, slots) is EvidenceState.ERASED
+                erased[subject] = erased.get(subject, False) or gone
+        return not all(erased.values()) if erased else None
+
     def _pictures(self, wanted: Iterable[ColumnElement[bool]]) -> list[EvidenceRow]:
         """Two steps, so that a thousand parts of somebody's making cost no thousand openings."""
         key = (EVIDENCE.c.subject, EVIDENCE.c.home, EVIDENCE.c.sha256)

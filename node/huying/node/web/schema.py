@@ -134,13 +134,12 @@ VIEWS: Final = Table(
 UPLOADS: Final = Table(
     "uploads",
     METADATA,
-    text_column("id", primary_key=True),
-    text_column("sha256"),
-    text_column("media_type"),
-    integer("size_bytes"),
+    text_column("preview", primary_key=True),  # digests in hex: of what travels as evidence,
+    text_column("picture"),  # of the picture that is kept here,
+    text_column("original"),  # and of the file itself, where it is kept on purpose; or empty
+    text_column("media_type"),  # of the file that was handed in
     text_column("account"),
     _seconds("at_seconds"),
-    text_column("state"),
 )
 
 _FIRST: Final = (
@@ -210,9 +209,7 @@ _FIRST: Final = (
         saved_seconds REAL NOT NULL)""",
     "CREATE INDEX ix_views_account ON views (account, page)",
     """CREATE TABLE uploads (
-        id TEXT NOT NULL PRIMARY KEY, sha256 TEXT NOT NULL, media_type TEXT NOT NULL,
-        size_bytes INTEGER NOT NULL, account TEXT NOT NULL, at_seconds REAL NOT NULL,
-        state TEXT NOT NULL)""",
-    "CREATE INDEX ix_uploads_account ON uploads (account, state)",
+        preview TEXT NOT NULL PRIMARY KEY, picture TEXT NOT NULL, original TEXT NOT NULL,
+        media_type TEXT NOT NULL, account TEXT NOT NULL, at_seconds REAL NOT NULL)""",
 )
 VERSIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST,)

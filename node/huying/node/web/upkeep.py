@@ -1,13 +1,24 @@
-"""What the console's store forgets by age: sessions that are over, old drafts, old audit rows."""
+"""What the console forgets: sessions that are over, old drafts and audit rows, erased pictures."""
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from huying.common.errors import HuyingError
+from huying.node import logs
 from huying.node.web.audit import Audit
 from huying.node.web.drafts import Drafts
 from huying.node.web.sessions import Sessions
 from huying.node.web.store import ConsoleStore
 
-__all__ = ["tidy"]
+if TYPE_CHECKING:
+    from huying.node.web.app import Site
+
+__all__ = ["keep_tidy", "tidy", "tidy_pictures"]
+
+_EVERY_SECONDS: Final = 3600.0
 
 
 def tidy(store: ConsoleStore, sessions: Sessions, now: float) -> None:
@@ -17,3 +28,27 @@ def tidy(store: ConsoleStore, sessions: Sessions, now: float) -> None:
     audit = Audit(store)
     if count := audit.prune(now):
         audit.write(now, "-", "audit-prune", detail=f"{count} rows were a year old")
+
+
+async def tidy_pictures(site: Site) -> int:
+    """Remove the pictures that no entry of this node holds any more; how many.
+
+    Raises HuyingError as the stores.
+    """
+    own, now = site.node.code, site.clock.now()
+    return await site.node.read(
+        lambda reader: site.uploads.tidy(now, partial(reader.evidence_stands, own))
+    )
+
+
+async def keep_tidy(site: Site) -> None:
+    """Tidy now, and every hour while the console runs. Ends when it is cancelled."""
+    while True:
+        try:
+            now = site.clock.now()
+            await site.on_thread(partial(tidy, site.console, site.sessions, now))
+            await tidy_pictures(site)
+        except HuyingError as error:
+            # A database that is away, or busy, is tidied an hour later.
+            logs.say("console_untidy", code=error.code.name, detail=error.detail)
+        await asyncio.sleep(_EVERY_SECONDS)

@@ -1,0 +1,132 @@
+"""Pictures and documents, each by its digest, for whoever may see what it is evidence of.
+
+What is answered is never a page: a picture has its type and is put in no frame of ours, a document
+is downloaded, and a browser that would run either is told to run nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.responses import FileResponse, Response
+
+from huying.common.codes import ancestors
+from huying.common.errors import Code, HuyingError
+from huying.common.evidence_parts import JPEG
+from huying.node.store.evidence_queries import EvidenceRow
+from huying.node.store.reader import Reader
+from huying.node.web.call_access import load_call
+from huying.node.web.page import Ask, Page
+from huying.node.web.roles import Permission
+from huying.wire.v1 import feed_pb2
+
+__all__ = ["PAGES", "evidence_may_see"]
+
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_HEADERS: Final = {
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+    # Kept by the browser, and asked for again each time: who signed out sees nothing from it.
+    "Cache-Control": "private, no-cache",
+}
+
+
+async def media(ask: Ask) -> Response:
+    """The bytes of a preview, by its digest.
+
+    `of=picture` is the larger picture, `of=original` the file as it was handed in; both are just
+    where it was handed in.
+    """
+    text = ask.path("sha256")
+    if not _DIGEST.fullmatch(text):
+        raise _nothing()
+    digest, wish = bytes.fromhex(text), ask.query("of")
+    rows = await ask.node.read(lambda reader: reader.evidence_by_digest(digest))
+    seen = await evidence_may_see(ask, rows)
+    row = next((row for row in seen if row.data is not None), None)
+    if row is None or row.data is None:
+        raise _nothing()
+    if wish in ("picture", "original"):
+        return await _kept(ask, row, wish)
+    etag = f'"{text}"'
+    headers = {**_HEADERS, "ETag": etag, "Content-Disposition": _disposition(row)}
+    if ask.request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    return Response(row.data, media_type=row.media_type, headers=headers)
+
+
+async def evidence_may_see(ask: Ask, rows: Sequence[EvidenceRow]) -> list[EvidenceRow]:
+    """Those of these that are of an event or a call that the person may see."""
+    return [row for row in rows if await _may_see(ask, row)]
+
+
+async def _may_see(ask: Ask, row: EvidenceRow) -> bool:
+    try:
+        if row.of_type == feed_pb2.RECORD_TYPE_CALL:
+            if not ask.may(Permission.CALLS_READ):
+                return False
+            await load_call(ask, row.of.hex())
+        else:
+            if not ask.may(Permission.EVENTS_READ):
+                return False
+            own = ask.node.code
+            home, grid = await ask.node.read(lambda reader: _place(reader, row, own))
+            ask.scope.record(home, grid)
+    except HuyingError as error:
+        if error.code is not Code.NOT_FOUND:
+            raise
+        return False
+    return True
+
+
+def _place(reader: Reader, row: EvidenceRow, own: str) -> tuple[str, str]:
+    """Home and grid of the event; of one that is not here, the node that wrote the evidence."""
+    for home in (row.home, *ancestors(row.home), own):
+        if (event := reader.get_event(home, row.of)) is not None:
+            return home, event.event.grid
+    return row.home, ""
+
+
+async def _kept(ask: Ask, row: EvidenceRow, wish: str) -> Response:
+    """A file of this console. That somebody fetched it is written down."""
+    kept = await ask.site.on_thread(lambda: ask.site.uploads.find(row.sha256))
+    path = None if kept is None else kept.picture if wish == "picture" else kept.original
+    # What another node wrote under the same digest was not handed in here.
+    if kept is None or path is None or row.home != ask.node.code:
+        raise _nothing()
+    await ask.audit(f"media-{wish}", row.sha256.hex(), detail=row.of.hex())
+    media_type = row.media_type if wish == "picture" else kept.media_type
+    name = f"{row.name.rpartition('.')[0]}{path.suffix}"
+    # A file as it came may hold anything beside its picture: it is downloaded.
+    attached = wish == "original" or row.media_type != JPEG
+    return FileResponse(
+        path,
+        media_type=media_type,
+        headers=_HEADERS,
+        filename=name,
+        content_disposition_type="attachment" if attached else "inline",
+    )
+
+
+def _disposition(row: EvidenceRow) -> str:
+    """A picture may be shown in a page; anything else is downloaded, under a neutral name."""
+    if row.media_type == JPEG:
+        return "inline"
+    return f'attachment; filename="{row.sha256.hex()[:12]}.pdf"'
+
+
+def _nothing() -> HuyingError:
+    return HuyingError(Code.NOT_FOUND, "there is no such thing here, or it is not yours to see")
+
+
+PAGES: Final[tuple[Page, ...]] = (
+    Page(
+        "/media/{sha256}",
+        "media",
+        media,
+        needs=Permission.EVENTS_READ,
+        also=Permission.CALLS_READ,
+    ),
+)
