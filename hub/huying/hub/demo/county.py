@@ -31,7 +31,7 @@ from huying.wire.v1 import (
     records_pb2,
 )
 
-__all__ = ["CountyCentre"]
+__all__ = ["CountyCentre", "prepare_county"]
 
 _CENTRE: Final = "呼应中心"
 _CLERK: Final = "县-呼应-03"
@@ -69,23 +69,8 @@ class CountyCentre:
         self._tasks: asyncio.TaskGroup | None = None
 
     async def prepare(self) -> None:
-        """Enter the duty list, the departments with their keys, and the county's own policy."""
-        items = example_items()
-        await self._api.ask(
-            DUTY, "ImportDutyList", duty_pb2.ImportDutyListRequest(title=TITLE, items=items)
-        )
-        names = dict.fromkeys(item.lead for item in items if item.lead)
-        for name in names:
-            await self._api.ask(
-                topic("Departments"),
-                "AddDepartment",
-                provision_pb2.AddDepartmentRequest(name=name),
-            )
-        policy = shipped_policy()
-        policy.version = 1
-        policy.title = "演示县的规则:答复先经中心审核"
-        policy.review_required = True
-        await self._api.ask(POLICIES, "SetPolicy", policy_desk_pb2.SetPolicyRequest(policy=policy))
+        """See `prepare_county`."""
+        await prepare_county(self._api)
 
     async def work(self) -> None:
         """For ever: act on what the node, which judges every proposal, has written."""
@@ -299,6 +284,24 @@ class CountyCentre:
 
     def _say(self, event: bytes, who: str, text: str) -> None:
         self._story.say(event, self._api.code, who, text)
+
+
+async def prepare_county(api: NodeApi, *, approval_required: bool = False) -> None:
+    """Enter the duty list, the departments with their keys, and the county's own policy.
+
+    Raises HuyingError as the node refuses.
+    """
+    items = example_items()
+    await api.ask(DUTY, "ImportDutyList", duty_pb2.ImportDutyListRequest(title=TITLE, items=items))
+    for name in dict.fromkeys(item.lead for item in items if item.lead):
+        request = provision_pb2.AddDepartmentRequest(name=name)
+        await api.ask(topic("Departments"), "AddDepartment", request)
+    policy = shipped_policy()
+    policy.version = 1
+    policy.title = "演示县的规则:答复先经中心审核"
+    policy.review_required = True
+    policy.approval_required = approval_required
+    await api.ask(POLICIES, "SetPolicy", policy_desk_pb2.SetPolicyRequest(policy=policy))
 
 
 def _wrong(department: str) -> str:
