@@ -36,7 +36,7 @@ class Seen:
 
     own: str  # division code
     now_micros: int
-    status: NodeStatus
+    status: NodeStatus | None = None  # None: when the home was last heard of is not known
 
 
 class Now:
@@ -88,7 +88,7 @@ def provision_view(found: Provision, seen: Seen) -> wire.ProvisionView:
             actor=each.message.actor,
             used_micros=each.message.used_micros,
         )
-    if found.asker == seen.own:
+    if found.asker == seen.own and seen.status is not None:
         view.home_heard_micros = heard_of(seen.status, found.home)
     return view
 
