@@ -39,7 +39,7 @@ GROUPS: Final = (
     Group("week", "本周到期", "due this week"),
     Group("later", "以后到期", "due later"),
     Group("paused", "计时暂停", "paused"),
-    Group("caller", "等乡镇回访", "with the caller"),
+    Group("caller", "等回访", "with the caller"),
     Group("none", "无时限", "no clock"),
 )
 _BY_LANE: Final = {LANE_PAUSED: "paused", LANE_CALLER: "caller", LANE_NONE: "none"}
