@@ -6,9 +6,11 @@ from typing import Final
 
 from huying.node.web import (
     call_list_pages,
+    call_new_pages,
     call_pages,
     call_proof_pages,
     call_provision_pages,
+    draft_pages,
     event_pages,
     home_pages,
     household_pages,
@@ -27,10 +29,12 @@ __all__ = ["NODE_PAGES"]
 
 NODE_PAGES: Final[tuple[Page, ...]] = (
     *home_pages.PAGES,
+    *call_new_pages.PAGES,
     *call_list_pages.PAGES,
     *call_pages.PAGES,
     *call_proof_pages.PAGES,
     *call_provision_pages.PAGES,
+    *draft_pages.PAGES,
     *event_pages.PAGES,
     *ledger_pages.PAGES,
     *household_view.PAGES,
