@@ -257,3 +257,12 @@ TROUBLE_ROWS_MAX: Final = 1000  # of what is missing, or alarmed, in one answer
 HISTORY_SECONDS: Final = 60.0  # between two samples of lag and disk
 HISTORY_SAMPLES: Final = 1440  # a day of them is remembered
 HISTORY_FEEDS_MAX: Final = 1024  # of which lag is remembered; 6 MB in all
+
+# The ledger's spreadsheets (docs/CONSOLE.md).
+LEDGER_SHEET_BYTES_MAX: Final = 8 * MIB  # a village of 6,000 has half of one
+LEDGER_SHEET_ROWS_MAX: Final = 20_000
+LEDGER_SHEET_ERRORS_MAX: Final = 5000  # kept of one import; the first ROW_ERRORS_MAX are shown
+LEDGER_IMPORT_ENTRIES_MAX: Final = 512  # written at once; an import goes on between two of them
+LEDGER_IMPORT_BYTES_MAX: Final = 1 * MIB  # likewise
+LEDGER_IMPORT_SECONDS: Final = 5.0  # of writing, until the page says how far it is
+LEDGER_IMPORT_KEPT_SECONDS: Final = 86400.0  # then what was uploaded is removed, done or not
