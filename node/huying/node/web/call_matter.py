@@ -13,6 +13,7 @@ from typing import Any, Final
 from huying.common.codes import is_within
 from huying.common.provisions import stage_of
 from huying.node.api.types import message_class
+from huying.node.store.evidence_queries import EvidenceRow, EvidenceState
 from huying.node.store.provision_queries import Provision
 from huying.node.store.reader import Reader
 from huying.node.web.page import Ask
@@ -41,13 +42,9 @@ FIELD_NAMES: Final[_FieldNames] = {
     "description_public": ("公开描述", "description"),
     "source": ("来源", "source"),
     "address": ("地址", "address"),
-    "description_full": ("完整描述", "full description"),
-    "reporter_name": ("反映人姓名", "reporter's name"),
-    "reporter_phone": ("反映人电话", "reporter's phone"),
-    "contact_name": ("联系人", "contact"),
-    "contact_phone": ("联系电话", "contact's phone"),
-    "title": ("标题", "title"),
-    "description": ("事由", "about"),
+    "description_full": ("事件全文", "full text"),
+    "reporter_name": ("报告人", "reported by"),
+    "reporter_phone": ("报告人电话", "reporter's phone"),
 }
 _PERSONAL: Final = ("reporter_name", "reporter_phone", "description_full", "contact_phone")
 _STATES: Final = {
@@ -97,6 +94,13 @@ class Matter:
     event_id: str  # hex
     shown: tuple[tuple[str, Any], ...]  # fields of the event that say something
     not_shown: tuple[NotShown, ...]
+    pictures: tuple[EvidenceRow, ...]  # of the event and of the call
+
+    @property
+    def here(self) -> frozenset[bytes]:
+        """Digests of the pictures whose bytes are here."""
+        whole = EvidenceState.WHOLE
+        return frozenset(one.sha256 for one in self.pictures if one.state is whole)
 
 
 async def read_matter(ask: Ask, view: api_pb2.CallView) -> Matter:
@@ -104,11 +108,12 @@ async def read_matter(ask: Ask, view: api_pb2.CallView) -> Matter:
     own = ask.node.code
     has_event = view.HasField("event")
 
-    def read(reader: Reader) -> dict[bytes, list[Provision]]:
-        records = {view.call, view.event.record} if has_event else {view.call}
-        return {record: reader.provisions_of(record) for record in records if record}
+    def read(reader: Reader) -> tuple[dict[bytes, list[Provision]], list[EvidenceRow]]:
+        records = [view.event.record, view.call] if has_event else [view.call]
+        known = {record: reader.provisions_of(record) for record in records if record}
+        return known, [row for record in known for row in reader.evidence_of(record)]
 
-    known = await ask.node.read(read)
+    known, pictures = await ask.node.read(read)
     now_micros = int(ask.now() * 1e6)
     groups = [("call", view.call, view.caller, view.origin, view.index, view.slots)]
     if has_event:
@@ -142,7 +147,7 @@ async def read_matter(ask: Ask, view: api_pb2.CallView) -> Matter:
                     and not waiting,
                 )
             )
-    return Matter(*_event(view), tuple(not_shown))
+    return Matter(*_event(view), tuple(not_shown), tuple(pictures))
 
 
 def _event(view: api_pb2.CallView) -> tuple[Any, str, str, tuple[tuple[str, Any], ...]]:

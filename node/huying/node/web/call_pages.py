@@ -13,16 +13,20 @@ from typing import TYPE_CHECKING, Final
 from starlette.responses import Response
 
 from huying.common.call_rules import Role
-from huying.common.errors import ADVICE, Code, HuyingError
+from huying.common.codes import is_within
+from huying.common.errors import Code, HuyingError
 from huying.node.web.answer_phrases import ANSWER_PHRASES
 from huying.node.web.app import error_status
 from huying.node.web.call_access import LoadedCall, load_call, offered, part_for
 from huying.node.web.call_choices import read_choices
 from huying.node.web.call_conversation import conversation, newest_move
+from huying.node.web.call_files import BODY_BYTES_MAX, FILES_MAX, attach, send_along, take_files
 from huying.node.web.call_forms import FormFacts, step_of
 from huying.node.web.call_matter import FIELD_NAMES, Matter, holds_personal, read_matter
 from huying.node.web.call_steps import STEP_FORMS, forms_for, leading
 from huying.node.web.page import NOT_KEPT, Ask, Page
+from huying.node.web.provision_ask_pages import askable_departments
+from huying.node.web.provision_words import LASTS, field_word
 from huying.node.web.roles import Permission
 from huying.wire.v1 import api_pb2
 
@@ -108,9 +112,14 @@ async def call_page(
             "others": ask.site.live.others(loaded.hex, ask.person.id),
             "refused": step,
             "refusal": error,
-            "advice": ADVICE[error.code] if error else None,
+            "advice": getattr(error, "advice", None),
             "asking_departments": await _asking_departments(ask, matter),
-            "gallery": None,
+            "lasts": [(hours, ask.t(zh, en)) for hours, zh, en in LASTS],
+            "field_word": lambda name: field_word(name, ask.language),
+            "takes_files": FILES_MAX,
+            "pictures": matter.pictures,
+            "here": matter.here,
+            "may_ask_pictures": lambda home: _may_ask_of(ask, home),
             "first": newest_move(turns) if error and error.code is Code.WRONG_STAGE else None,
             "draft_key": draft_key,
             "rest_clock": _paused_rest(view),
@@ -129,12 +138,16 @@ def _kept(ask: Ask, call_hex: str) -> tuple[dict[str, Draft], dict[str, str]]:
     return drafts, {one.actor: one.name for one in site.accounts.list()}
 
 
+def _may_ask_of(ask: Ask, home: str) -> bool:
+    own = ask.node.code
+    return ask.may(Permission.PROVISIONS_ASK) and home != own and is_within(home, own)
+
+
 async def _asking_departments(ask: Ask, matter: Matter) -> list[tuple[str, str]]:
-    """In whose name somebody without a department asks for what is withheld."""
-    if ask.person.department or not any(each.may_ask for each in matter.not_shown):
+    """In whose name the person may ask for what is withheld: of those whose key is here."""
+    if not any(each.may_ask for each in matter.not_shown):
         return []
-    rows = await ask.node.read(lambda reader: reader.departments(ask.node.code))
-    return [(each.name, each.name) for _, each in rows if not each.closed]
+    return [(name, name) for name in await askable_departments(ask)]
 
 
 def _paused_rest(view: api_pb2.CallView) -> int:
@@ -162,6 +175,8 @@ async def _note_view(ask: Ask, call_hex: str) -> None:
 async def take(ask: Ask) -> Response:
     """One step, as the person's part in the call lets them."""
     loaded = await load_call(ask, ask.path("call"))
+    if ask.request.method != "POST":  # a refused form's address, loaded again
+        return ask.redirect("call", call=loaded.hex)
     kind = ask.path("step")
     part = part_for(loaded, kind)
     form = await ask.form()
@@ -175,7 +190,10 @@ async def take(ask: Ask) -> Response:
             names=await ask.node.names(),
         )
         step = step_of(kind, form, facts)
-        request = api_pb2.TakeCallStepRequest(step=step, request_id=form.id())
+        request_id = form.id()
+        files = await take_files(ask, form, kind)
+        attach(step, kind, files)
+        request = api_pb2.TakeCallStepRequest(step=step, request_id=request_id)
         await ask.node.ask("TakeCallStep", request)
     except HuyingError as error:
         await _keep(ask, loaded.hex, kind, typed)
@@ -187,6 +205,11 @@ async def take(ask: Ask) -> Response:
         )
     await ask.audit(f"call-{kind}", loaded.hex)
     await _drop(ask, loaded.hex, kind)
+    try:
+        await send_along(ask, loaded.view, step, files, request_id)
+    except HuyingError as error:  # the step stands, and says so
+        await ask.audit("call-files", loaded.hex, outcome="failed", detail=error.code.name.lower())
+        return ask.redirect("call", call=loaded.hex, notice="files-lost")
     proposed = part.role is Role.CALLER and step.WhichOneof("step") is not None
     return ask.redirect("call", call=loaded.hex, notice="proposed" if proposed else "sent")
 
@@ -212,7 +235,14 @@ async def discard(ask: Ask) -> Response:
 
 PAGES: Final[tuple[Page, ...]] = (
     Page("/calls/{call}", "call", show, Permission.CALLS_READ),
-    Page("/calls/{call}/steps/{step}", "call-step", take, Permission.CALLS_READ, ("POST",)),
+    Page(
+        "/calls/{call}/steps/{step}",
+        "call-step",
+        take,
+        Permission.CALLS_READ,
+        ("GET", "POST"),
+        body_bytes_max=BODY_BYTES_MAX,
+    ),
     Page(
         "/calls/{call}/drafts/{step}/discard",
         "call-draft-discard",

@@ -68,6 +68,8 @@ async def _may_see(ask: Ask, row: EvidenceRow) -> bool:
             if not ask.may(Permission.CALLS_READ):
                 return False
             await load_call(ask, row.of.hex())
+        elif await _by_its_call(ask, row):
+            return True
         else:
             if not ask.may(Permission.EVENTS_READ):
                 return False
@@ -79,6 +81,18 @@ async def _may_see(ask: Ask, row: EvidenceRow) -> bool:
             raise
         return False
     return True
+
+
+async def _by_its_call(ask: Ask, row: EvidenceRow) -> bool:
+    """Whether `call=` names a call of the person's that refers to that event.
+
+    A department reads no events but those that its calls bring.
+    """
+    call = ask.query("call")
+    if not call or not ask.may(Permission.CALLS_READ):
+        return False
+    event = (await load_call(ask, call)).view.event
+    return (event.home, event.record) == (row.home, row.of)
 
 
 def _place(reader: Reader, row: EvidenceRow, own: str) -> tuple[str, str]:

@@ -58,7 +58,12 @@ class Page:
 
 
 # What of a form is never kept as a draft: its own machinery, and secrets.
-NOT_KEPT: Final = frozenset({"request_id", "draft_key", "draft_page", "password", "code"})
+NOT_KEPT: Final = frozenset(
+    {
+        *("request_id", "draft_key", "draft_page"),
+        *("password", "password_again", "own_password", "code"),
+    }
+)
 NOTICES: Final[dict[str, tuple[str, str]]] = {
     "saved": ("已保存", "Saved"),
     "sent": ("已写入本级数据流", "Written to this node's feed"),
@@ -71,9 +76,27 @@ NOTICES: Final[dict[str, tuple[str, str]]] = {
         "With the town principal now; it goes to the county once approved",
     ),
     "dropped": ("草稿已丢弃", "The draft is gone"),
-    "asked": ("已提出申请,由保留方决定", "Asked for; whoever keeps it decides"),
+    "files-lost": (
+        "这一步已写入,但附件没有存上;请再写一条办理记录或联系运维",
+        "The step is written, but its files were not kept; add a note, or tell operations",
+    ),
     "unchanged": ("没有变化", "Nothing changed"),
     "signed-out": ("已退出", "Signed out"),
+    "signed-out-everywhere": ("已在所有设备上退出", "Signed out on every device"),
+    "password-changed": (
+        "密码已更改,其他设备上的登录都已结束",
+        "The password is changed; every other device is signed out",
+    ),
+    "factor-first": (
+        "你的角色需要第二因素,请先设置",
+        "Your role needs a second factor: set it up first",
+    ),
+    "password-first": (
+        "一次性密码只用一次,请先换成自己的密码",
+        "A one-time password is worth one time: choose your own first",
+    ),
+    "factor-dropped": ("第二因素已去掉,请重新登录", "The factor is gone; sign in again"),
+    "bound": ("已绑定,请重新登录", "Bound; sign in again"),
 }
 
 

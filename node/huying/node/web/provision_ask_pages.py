@@ -28,7 +28,7 @@ from huying.node.web.provision_words import LASTS, field_word, record_word
 from huying.node.web.roles import Permission
 from huying.wire.v1 import calls_pb2, provision_pb2
 
-__all__ = ["PAGES"]
+__all__ = ["PAGES", "askable_departments"]
 
 _PURPOSE_CHARACTERS_MAX: Final = 200
 _FORM_SECONDS_MAX: Final = 86_400.0  # a form that was opened longer ago counts from now on
@@ -118,7 +118,7 @@ async def _send(
     if not wanted or not set(wanted) <= offered:
         raise HuyingError(Code.INVALID_ARGUMENT, "fields: tick what you need")
     department = form.required("department")
-    if department not in await _departments(ask):
+    if department not in await askable_departments(ask):
         raise HuyingError(Code.INVALID_ARGUMENT, "department: choose one of yours")
     if call:
         await load_call(ask, call)
@@ -140,7 +140,7 @@ async def _send(
     return view
 
 
-async def _departments(ask: Ask) -> list[str]:
+async def askable_departments(ask: Ask) -> list[str]:
     """The departments that the person may ask for, of those whose key is here."""
     bound = ask.person.department
     config = ask.site.config
@@ -169,7 +169,7 @@ async def _form(
     if call:
         content = (await load_call(ask, call)).view.content
         title = content.title or content.category
-    names = await _departments(ask)
+    names = await askable_departments(ask)
     groups = [
         (
             ",".join(group),

@@ -30,7 +30,7 @@
     if (!targets.length) return;
     let text;
     try {
-      const answer = await fetch(location.href, { headers: { "X-Live": "1" }, credentials: "same-origin" });
+      const answer = await fetch(document.body.dataset.page || location.href, { headers: { "X-Live": "1" }, credentials: "same-origin" });
       if (answer.redirected || !answer.ok) return;
       text = await answer.text();
     } catch {
