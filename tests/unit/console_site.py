@@ -28,9 +28,13 @@ PASSWORD = "correct-horse-battery-9"
 class ConsoleUnderTest:
     """One node's console. Use it as a context manager, or `close` it."""
 
-    def __init__(self, served: ServedNetwork, code: str) -> None:
+    def __init__(
+        self, served: ServedNetwork, code: str, *, second_factor: str = "optional"
+    ) -> None:
         config = served.configs[code]
-        section = dataclasses.replace(config.console, listen="127.0.0.1:8000")
+        section = dataclasses.replace(
+            config.console, listen="127.0.0.1:8000", second_factor=second_factor
+        )
         self.config = dataclasses.replace(config, console=section)
         self.store = ConsoleStore.open(self.config.console_dir)
         self.clock = served.network.clock

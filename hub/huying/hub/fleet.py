@@ -113,6 +113,8 @@ class Member:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                # A fleet is a demo or a test: nobody there has an authenticator app at hand.
+                env={"HUYING_CONSOLE__SECOND_FACTOR": "optional", **os.environ},
                 start_new_session=True,  # a Ctrl-C at the terminal is the fleet's to handle
             )
 

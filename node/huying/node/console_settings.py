@@ -46,6 +46,12 @@ class ConsoleSection:
         check.minutes, "A session ends when nothing was done for so long.", 30
     )
     session_minutes: int = setting(check.minutes, "A session ends after so long at most.", 720)
+    second_factor: str = setting(
+        check.one_of("optional", "administrators", "everyone"),
+        "Who must have a second factor: optional (nobody), administrators (of accounts or of the"
+        " node), everyone.",
+        "administrators",
+    )
     stay_minutes: int = setting(
         check.minutes, "The console's process ends when nobody asked for so long.", 20
     )

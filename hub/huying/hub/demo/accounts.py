@@ -5,7 +5,6 @@ Their password is drawn for each run and told at the end; it opens generated dat
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from huying.hub.fleet import Fleet
 from huying.node.config import load
 from huying.node.web.accounts import Accounts
 from huying.node.web.app import origin_of
+from huying.node.web.passwords import draw_password
 from huying.node.web.roles import Role, role_names
 from huying.node.web.store import ConsoleStore
 
@@ -59,7 +59,7 @@ class DemoAccounts:
 
 def make_accounts(fleet: Fleet) -> DemoAccounts:
     """Enter the accounts at their nodes. Raises HuyingError as the console's store does."""
-    password = f"demo-{secrets.token_hex(6)}"
+    password = draw_password()
     made = []
     for code, login, name, actor, role in _PEOPLE:
         config = load(fleet[code].config_file)

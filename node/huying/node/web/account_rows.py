@@ -117,6 +117,7 @@ def person_of(row: RowMapping) -> Person:
         disabled=bool(row["disabled"]),
         must_change=bool(row["must_change"]),
         has_second_factor=row["totp_secret"] is not None,
+        has_password=bool(row["password"]),
     )
 
 

@@ -40,9 +40,12 @@ from huying.node.web.audit import Audit
 from huying.node.web.drafts import Drafts
 from huying.node.web.guard import BODY_BYTES_MAX, Guard, TooLargeError
 from huying.node.web.live import LiveHub
+from huying.node.web.local import asked_path, local_path
 from huying.node.web.node_link import NodeLink
 from huying.node.web.oidc import Flows, open_provider
 from huying.node.web.page import NOT_KEPT, NOTICES, Ask, Page, query_string
+from huying.node.web.password_rules import place_words
+from huying.node.web.people import must_have_factor
 from huying.node.web.render import TEMPLATES, environment
 from huying.node.web.roles import role_names
 from huying.node.web.sessions import Sessions, SignedIn
@@ -125,7 +128,7 @@ class Site:
         self.origin = origin_of(config)
         self.is_tls = self.origin.startswith("https://")
         self.cookie = cookie_name(config.node.code, is_tls=self.is_tls)
-        self.accounts = Accounts(console)
+        self.accounts = Accounts(console, words=place_words(config.node))
         self.audit = Audit(console)
         self.drafts = Drafts(console)
         self.views = SavedViews(console)
@@ -291,9 +294,16 @@ async def _refuse(ask: Ask, token: str) -> Response | None:
     if signed_in is None:
         return await _sign_in_first(ask, token)
     if signed_in.pending_factor and page.name not in _BEFORE_FACTOR:
-        return RedirectResponse(ask.url("second-factor"), status_code=303)
+        return RedirectResponse(ask.url("second-factor", next=_back(ask)), status_code=303)
     if signed_in.person.must_change and page.name not in _BEFORE_CHANGE:
-        return RedirectResponse(ask.url("change-password"), status_code=303)
+        return ask.redirect("change-password", notice="password-first", next=_back(ask))
+    policy = ask.site.config.console.second_factor
+    if (
+        must_have_factor(policy, signed_in.person)
+        and not signed_in.person.has_second_factor
+        and page.name not in _BEFORE_FACTOR_IS_SET
+    ):
+        return ask.redirect("factor", notice="factor-first", next=_back(ask))
     if not ask.may_have(page):
         await ask.audit("forbidden", page.name, outcome="refused")
         return await ask.render("forbidden.html", status=403)
@@ -303,13 +313,21 @@ async def _refuse(ask: Ask, token: str) -> Response | None:
 _BEFORE_FACTOR: Final = frozenset({"second-factor", "second-factor-check", "sign-out"})
 _BEFORE_CHANGE: Final = _BEFORE_FACTOR | {"change-password", "change-password-save"}
 
+_BEFORE_FACTOR_IS_SET: Final = _BEFORE_CHANGE | {
+    *("factor", "factor-confirm", "reauthenticate", "reauthenticate-check", "account-language"),
+}
+
+
+def _back(ask: Ask) -> str:
+    """Where to go on afterwards: the page that was asked for, if it is one to be looked at."""
+    return asked_path(ask.request) if ask.request.method == "GET" else "/"
+
 
 async def _sign_in_first(ask: Ask, token: str) -> Response:
     """To the sign-in page, and back afterwards; what was typed is kept as the person's draft."""
     request = ask.request
-    back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     if request.method in ("GET", "HEAD"):
-        return RedirectResponse(ask.url("sign-in", next=back), status_code=303)
+        return RedirectResponse(ask.url("sign-in", next=asked_path(request)), status_code=303)
     kept = False
     form = await ask.form()
     key, back = form.text("draft_key", 200), form.text("draft_page", 500)
@@ -323,8 +341,8 @@ async def _sign_in_first(ask: Ask, token: str) -> Response:
                 lambda: ask.site.drafts.save(who, key, fields, ask.site.clock.now())
             )
             kept = True
-    local = back if back.startswith("/") and not back.startswith("//") else "/"
-    return await ask.render("expired.html", {"kept": kept, "next": local}, status=401)
+    shown = {"kept": kept, "next": local_path(back)}
+    return await ask.render("expired.html", shown, status=401)
 
 
 def _language(request: Request, signed_in: SignedIn | None) -> str:

@@ -1,7 +1,7 @@
-"""What a browser sent: fields and files, bounded before they are kept.
+r"""What a browser sent: fields and files, bounded before they are kept.
 
 A field's value is text of one line or several; control characters are refused, and newlines are
-`\\n` afterwards. Nothing here knows what a field means.
+`\n` afterwards. Nothing here knows what a field means.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ __all__ = ["FIELDS_MAX", "FILES_MAX", "Form", "read_form"]
 
 FIELDS_MAX: Final = 400
 FILES_MAX: Final = 8
+SECRET_CHARACTERS_MAX: Final = 1000
 PART_BYTES_MAX: Final = 64 * 1024  # of one field that is no file
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -46,6 +47,11 @@ class Form:
         if _CONTROL.search(value):
             raise HuyingError(Code.INVALID_ARGUMENT, f"{field}: control characters; type it again")
         return value
+
+    def secret(self, field: str) -> str:
+        """A password or a code exactly as it was typed; what is too long is cut, and so wrong."""
+        value = self._data.get(field, "")
+        return value[:SECRET_CHARACTERS_MAX] if isinstance(value, str) else ""
 
     def required(self, field: str, characters_max: int = TEXT_CHARACTERS_MAX) -> str:
         """As `text`, and not empty."""

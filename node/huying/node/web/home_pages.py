@@ -9,6 +9,7 @@ from sse_starlette import EventSourceResponse
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from huying.node.web.live import TOPICS_MAX, Viewer
+from huying.node.web.local import local_path
 from huying.node.web.page import NOT_KEPT, Ask, Page
 from huying.node.web.roles import Permission
 
@@ -61,8 +62,7 @@ async def language(ask: Ask) -> Response:
     """Chinese or English, kept in a cookie; and back to where the person was."""
     chosen = "en" if ask.query("to") == "en" else "zh"
     came = urlsplit(ask.request.headers.get("referer", ""))
-    back = f"{came.path}?{came.query}" if came.query else came.path or "/"
-    local = back if back.startswith("/") and not back.startswith("//") else "/"
+    local = local_path(f"{came.path}?{came.query}" if came.query else came.path)
     response = RedirectResponse(local, status_code=303)
     response.set_cookie(
         "huying-language",

@@ -12,7 +12,15 @@ from huying.common.errors import Code, HuyingError
 from huying.node.web import roles as roles_of
 from huying.node.web.roles import Permission, Role
 
-__all__ = ["LANGUAGES", "Language", "Person", "check_area", "check_person", "parse_login"]
+__all__ = [
+    "LANGUAGES",
+    "Language",
+    "Person",
+    "check_area",
+    "check_person",
+    "must_have_factor",
+    "parse_login",
+]
 
 Language = Literal["zh", "en"]
 LANGUAGES: Final[tuple[Language, ...]] = ("zh", "en")
@@ -36,11 +44,23 @@ class Person:
     disabled: bool
     must_change: bool  # the password was given by somebody else
     has_second_factor: bool
+    has_password: bool = True  # False: signs in through OpenID alone
 
     @property
     def permissions(self) -> frozenset[Permission]:
         """What the person's roles allow."""
         return roles_of.permissions(self.roles)
+
+
+def must_have_factor(policy: str, person: Person) -> bool:
+    """Whether the setting `console.second_factor` asks a second factor of a person.
+
+    Not of one without a password here: how they sign in is their provider's business.
+    """
+    if not person.has_password or policy == "optional":
+        return False
+    powers = {Permission.PEOPLE, Permission.OPERATIONS}
+    return policy == "everyone" or bool(powers & person.permissions)
 
 
 def parse_login(text: str) -> str:

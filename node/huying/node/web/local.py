@@ -1,0 +1,32 @@
+"""Addresses of our own that came from elsewhere: where to go after signing in, for one."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlsplit
+
+from starlette.requests import Request
+
+__all__ = ["asked_path", "local_path"]
+
+_CHARACTERS_MAX = 1000
+
+
+def local_path(text: str, default: str = "/") -> str:
+    r"""`text` itself, if it is a path on this site, with its query; else `default`.
+
+    Browsers read `//host`, `/\host` and a path with a tab or a newline in it as another site's
+    address, so none of them is a path of ours.
+    """
+    plain = text.isascii() and text.isprintable() and "\\" not in text and " " not in text
+    if not plain or len(text) > _CHARACTERS_MAX or not text.startswith("/"):
+        return default
+    if text.startswith("//"):
+        return default
+    parts = urlsplit(text)
+    return default if parts.scheme or parts.netloc or parts.fragment else text
+
+
+def asked_path(request: Request) -> str:
+    """The path that was asked for, with its query."""
+    query = request.url.query
+    return local_path(quote(request.url.path) + (f"?{query}" if query else ""))
