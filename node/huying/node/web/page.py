@@ -75,6 +75,10 @@ NOTICES: Final[dict[str, tuple[str, str]]] = {
         "已送主要负责人审签,审签后才向县里发出",
         "With the town principal now; it goes to the county once approved",
     ),
+    "masked": (
+        "已写入;文字里的电话或证件号已遮盖",
+        "Written; a phone or ID number in the text was masked",
+    ),
     "dropped": ("草稿已丢弃", "The draft is gone"),
     "files-lost": (
         "这一步已写入,但附件没有存上;请再写一条办理记录或联系运维",
