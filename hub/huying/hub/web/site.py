@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from huying.hub.web import measure_pages, queue_pages
+from huying.hub.web import centre_pages, measure_pages, queue_pages, wall_pages
 from huying.node.web.page import Page
 from huying.node.web.site import NODE_PAGES
 
@@ -20,5 +20,7 @@ STATIC: Final = Path(__file__).with_name("static")
 PAGES: Final[tuple[Page, ...]] = (
     *NODE_PAGES,
     *queue_pages.PAGES,
+    *centre_pages.PAGES,
+    *wall_pages.PAGES,
     *measure_pages.PAGES,
 )
