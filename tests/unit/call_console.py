@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from huying.common.effects import DraftEntry
-from huying.wire.v1 import calls_pb2, feed_pb2, policy_pb2
+from huying.node.desk import topic
+from huying.wire.v1 import calls_pb2, feed_pb2, provision_pb2
 from tests.unit.console_site import ConsoleUnderTest, forms_of, text_of
 from tests.unit.served_network import ServedNetwork
 from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, event, put
@@ -69,11 +69,10 @@ class CallConsoles:
         return receipt.record.hex()
 
     def add_departments(self) -> None:
-        for name in (LEAD, SECOND, HELPER):
-            record = policy_pb2.Department(name=name)
-            self.served.network.append(
-                COUNTY, DraftEntry(feed_pb2.KIND_PUT, feed_pb2.RECORD_TYPE_DEPARTMENT, record)
-            )
+        with self.served.client(COUNTY) as client:
+            for name in (LEAD, SECOND, HELPER):
+                request = provision_pb2.AddDepartmentRequest(name=name)
+                client.ask_desk(topic("Departments"), "AddDepartment", request, 10.0)
 
     @staticmethod
     def page(site: ConsoleUnderTest, call: str) -> Any:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from huying.common.policies import shipped_policy
-from huying.wire.v1 import feed_pb2
+from huying.hub.desk import DUTY
+from huying.wire.v1 import duty_pb2, feed_pb2, policy_pb2
 from tests.unit.call_console import HELPER, LEAD, SECOND, CallConsoles, call_consoles
 from tests.unit.console_site import ConsoleUnderTest, forms_of, text_of
 from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, put
@@ -52,7 +57,12 @@ def test_a_call_goes_through_its_life_by_the_forms_of_both_sides(
         (c.as_centre, "admit", {"note": "情况属实"}, "admitted"),
         (c.as_centre, "dispatch", {"department": SECOND, f"help.{HELPER}": "1"}, "dispatched"),
         (lambda: c.as_department(SECOND), "objection", {"reason": "不属本局"}, "objected"),
-        (c.as_centre, "ruling", {"upheld": "no", "department": LEAD, "reason": "三定"}, "dispatched"),
+        (
+            c.as_centre,
+            "ruling",
+            {"upheld": "no", "department": LEAD, "reason": "三定"},
+            "dispatched",
+        ),
         (c.as_department, "accept", {}, "handling"),
         (c.as_department, "note", {"text": "已派员查看"}, "handling"),
         (c.as_department, "supplement_request", {"text": "请补充位置"}, "handling"),
@@ -109,11 +119,8 @@ def test_an_answer_that_is_reviewed_shows_the_centre_its_text_to_send(
     consoles: CallConsoles,
 ) -> None:
     """The review sends what the centre has read, not what it has to type again."""
-    policy = shipped_policy()
-    policy.review_required = True
-    policy.version = 1
-    consoles.served.network.append(COUNTY, put(feed_pb2.RECORD_TYPE_POLICY, policy))
-    call = handling(consoles, consoles.raise_call("须审核的"))
+    with _reviewing(consoles):
+        call = handling(consoles, consoles.raise_call("须审核的"))
     consoles.step(consoles.as_department(), call, "answer", text="已经抽排完毕")
     assert consoles.stage(consoles.as_centre(), call) == "review"
     assert "已经抽排完毕" not in consoles.page(consoles.as_clerk(), call).text
@@ -122,9 +129,21 @@ def test_an_answer_that_is_reviewed_shows_the_centre_its_text_to_send(
     assert review.fields["text"].strip() == "已经抽排完毕"
     consoles.step(consoles.as_centre(), call, "review", sent="yes", text="已抽排,请回访")
     assert "已抽排,请回访" in consoles.page(consoles.as_clerk(), call).text
-    policy.review_required = False
-    policy.version = 2
-    consoles.served.network.append(COUNTY, put(feed_pb2.RECORD_TYPE_POLICY, policy))
+
+
+_VERSIONS = itertools.count(1)
+
+
+@contextmanager
+def _reviewing(consoles: CallConsoles) -> Iterator[None]:
+    """While it lasts, calls that are received have their answers reviewed."""
+    for required in (True, False):
+        policy = shipped_policy()
+        policy.review_required = required
+        policy.version = next(_VERSIONS)
+        consoles.served.network.append(COUNTY, put(feed_pb2.RECORD_TYPE_POLICY, policy))
+        if required:
+            yield
 
 
 def test_merge_finds_the_call_that_goes_on_and_shows_both(
@@ -172,8 +191,9 @@ def test_another_department_finds_no_such_call_and_can_take_no_step_of_it(
             assert found.status_code == 404, step
         assert site.get(f"/calls/{call}/proof/{TOWN}-e1-0").status_code == 404
         assert consoles.feed_size(COUNTY) == size
-    assert text_of(site.get(f"/calls/{call}").text).split("页面时间")[0] == (
-        text_of(site.get(f"/calls/{'0' * 32}").text).split("页面时间")[0]
+    assert (
+        text_of(site.get(f"/calls/{call}").text).split("页面时间")[0]
+        == (text_of(site.get(f"/calls/{'0' * 32}").text).split("页面时间")[0])
     )
 
 
@@ -255,7 +275,9 @@ def test_of_two_who_answer_one_wins_and_the_other_is_told_who_and_keeps_the_text
     site = consoles.as_department(login="second")
     second_form = _form(site, consoles.page(site, call), "answer")
     consoles.as_department(login="first")
-    assert first.post(first_form.action, {**first_form.fields, "text": "甲的答复"}).status_code == 303
+    assert (
+        first.post(first_form.action, {**first_form.fields, "text": "甲的答复"}).status_code == 303
+    )
     site = consoles.as_department(login="second")
     refused = site.post(second_form.action, {**second_form.fields, "text": "乙写了很久的答复"})
     assert refused.status_code == 409
@@ -341,7 +363,9 @@ def test_markup_in_every_text_is_text(consoles: CallConsoles) -> None:
     assert refused.status_code == 400
     pages = [refused, consoles.page(site, call), consoles.page(consoles.as_centre(), call)]
     pages.append(site.get(f"/calls/{call}?merge={HOSTILE}"))
-    pages += [site.get(link) for link in re.findall(r'href="(/calls/[^"]*/proof/[^"]*)"', pages[1].text)]
+    pages += [
+        site.get(link) for link in re.findall(r'href="(/calls/[^"]*/proof/[^"]*)"', pages[1].text)
+    ]
     for page in pages:
         assert page.status_code in (200, 400)
         assert "<script>alert" not in page.text
@@ -363,7 +387,7 @@ def test_each_turn_leads_to_what_was_verified_of_it(consoles: CallConsoles, call
     file = site.get(links[0] + "?file=1")
     assert file.content.startswith(b"c2sp.org/tlog-proof")
     assert "attachment" in file.headers["content-disposition"]
-    assert "13800001111".encode() not in file.content
+    assert b"13800001111" not in file.content
     assert site.get(f"/calls/{call}/proof/{COUNTY}-e1-0").status_code == 404  # of no call
 
 
@@ -404,6 +428,137 @@ def _english(site: ConsoleUnderTest) -> str:
     jar = site._client.cookies
     held = "; ".join(f"{name}={value}" for name, value in jar.items())
     return f"{held}; huying-language=en"
+
+
+# --- files, and what is withheld -----------------------------------------------------------------
+
+
+def _photo(colour: str) -> bytes:
+    made = io.BytesIO()
+    Image.new("RGB", (320, 240), colour).save(made, "JPEG")
+    return made.getvalue()
+
+
+def _answer_with_photo(consoles: CallConsoles, call: str, photo: bytes) -> ConsoleUnderTest:
+    site = consoles.as_department()
+    form = _form(site, consoles.page(site, call), "answer")
+    files = {"attachment": ("现场.jpg", photo, "image/jpeg")}
+    sent = site.post(form.action, {**form.fields, "text": "照片见附件"}, files=files)
+    assert sent.status_code == 303, text_of(sent.text)[:600]
+    assert "files-lost" not in sent.headers["location"]
+    return site
+
+
+def test_a_photo_goes_with_the_answer_to_the_town(consoles: CallConsoles, call: str) -> None:
+    """Whoever confirms wants to see what was done."""
+    handling(consoles, call)
+    _answer_with_photo(consoles, call, _photo("red"))
+    page = consoles.page(consoles.as_clerk(), call).text
+    (source,) = set(re.findall(r'<img src="(/media/[^"]+)"', page.split('id="matter"')[1]))
+    picture = consoles.town.get(source)
+    assert picture.headers["content-type"] == "image/jpeg"
+    digest = source.split("/media/")[1].split("?")[0]
+    assert f"/media/{digest}" in page.split('id="conversation"')[1]  # named by the answer, too
+    stranger = consoles.as_department("交通局")
+    assert stranger.get(source).status_code == 404
+
+
+def test_a_photo_under_review_waits_for_the_review(consoles: CallConsoles) -> None:
+    """An answer that is returned must have shown the town nothing, pictures neither."""
+    with _reviewing(consoles):
+        call = handling(consoles, consoles.raise_call("带图审核"))
+        _answer_with_photo(consoles, call, _photo("blue"))
+        assert '<img src="/media/' not in consoles.page(consoles.as_clerk(), call).text
+        assert '<img src="/media/' in consoles.page(consoles.as_centre(), call).text
+        consoles.step(consoles.as_centre(), call, "review", sent="yes")
+        page = consoles.page(consoles.as_clerk(), call).text
+        (source,) = set(re.findall(r'<img src="(/media/[^"]+)"', page))
+        assert consoles.town.get(source).status_code == 200
+
+
+def test_a_step_that_is_refused_hands_out_no_file(consoles: CallConsoles, call: str) -> None:
+    """Who comes second must not leave a picture in a call that another one answered."""
+    handling(consoles, call)
+    site = consoles.as_department()
+    form = _form(site, consoles.page(site, call), "answer")
+    consoles.step(site, call, "answer", text="先答了")
+    size = consoles.feed_size(COUNTY)
+    files = {"attachment": ("x.jpg", _photo("green"), "image/jpeg")}
+    refused = site.post(form.action, {**form.fields, "text": "后答"}, files=files)
+    assert refused.status_code == 409
+    assert consoles.feed_size(COUNTY) == size
+
+
+def test_a_file_that_is_no_picture_is_refused_with_the_text_kept(
+    consoles: CallConsoles, call: str
+) -> None:
+    """A refused file is chosen again; a refused answer is not typed again."""
+    handling(consoles, call)
+    site = consoles.as_department()
+    form = _form(site, consoles.page(site, call), "answer")
+    files = {"attachment": ("x.jpg", b"<html>no picture</html>", "image/jpeg")}
+    refused = site.post(form.action, {**form.fields, "text": "写好的"}, files=files)
+    assert refused.status_code == 400
+    assert _form(site, refused, "answer").fields["text"].strip() == "写好的"
+    consoles.step(site, call, "answer", text="写好的")
+
+
+def test_what_is_withheld_is_asked_for_from_the_call_and_looked_at_once(
+    consoles: CallConsoles, call: str
+) -> None:
+    """A responder who can't reach the reporter asks the village, not the telephone book."""
+    handling(consoles, call)
+    site = consoles.as_department()
+    page = consoles.page(site, call)
+    assert "保留在" in page.text
+    assert "13800000000" not in page.text
+    forms = [form for form in forms_of(page.text) if form.action == "/provisions/ask"]
+    form = next(one for one in forms if one.fields["fields"] == "reporter_phone")
+    sent = site.post(form.action, {**form.fields, "purpose": "联系现场核实"})
+    assert sent.status_code == 303, text_of(sent.text)[:500]
+    record = sent.headers["location"].split("/")[2].split("?")[0]
+    consoles.served.settle()
+    waiting = consoles.page(site, call)
+    assert "待决定" in waiting.text
+    consoles.village.sign_in("village_clerk")
+    decide = consoles.village.get(f"/provisions/{record}/approve")
+    assert consoles.village.fill(decide, "/approve").status_code == 303
+    consoles.served.settle()
+    site = consoles.as_department()
+    given = consoles.page(site, call)
+    assert "已同意" in given.text
+    assert "13800000000" not in given.text
+    shown = site.fill(given, f"/provisions/{record}/open")
+    assert "13800000000" in shown.text
+    assert shown.headers["cache-control"] == "no-store"
+    assert "13800000000" not in consoles.page(site, call).text
+    helper = consoles.as_department(HELPER)
+    assert f"/provisions/{record}/open" not in consoles.page(helper, call).text
+
+
+def test_one_press_takes_the_duty_lists_suggestion(consoles: CallConsoles, call: str) -> None:
+    """Why an item is suggested is said beside it, and lead and helpers follow from the list."""
+    item = policy_pb2.DutyItem(
+        kind=2,
+        number="17",
+        title="道路积水",
+        categories=["道路"],
+        lead=SECOND,
+        co_handlers=[HELPER],
+    )
+    request = duty_pb2.ImportDutyListRequest(title="清单", items=[item])
+    with consoles.served.client(COUNTY) as client:
+        client.ask_desk(DUTY, "ImportDutyList", request, 10.0)
+    site = consoles.as_centre()
+    page = consoles.page(site, call)
+    text = text_of(page.text)
+    assert "职责清单建议" in text
+    assert "“道路” +100" in text
+    sent = site.fill(page, "/steps/dispatch", suggested="17")
+    assert sent.status_code == 303
+    assert set(re.findall(SECOND, text_of(consoles.page(site, call).text)))
+    assert consoles.page(consoles.as_department(SECOND), call)
+    assert consoles.page(consoles.as_department(HELPER), call)
 
 
 # --- the node away: last, since it does not come back --------------------------------------------
