@@ -9,7 +9,7 @@ from tests.unit.served_network import ServedNetwork
 from tests.unit.tiny_network import VILLAGE
 
 FIRST, SECOND = VILLAGE + "001", VILLAGE + "002"
-ID_NUMBER = "370830195001011236"
+ID_NUMBER = "370830195001011237"
 PHONE = "13900004321"
 HEALTH = "KANARI-HEALTH"
 

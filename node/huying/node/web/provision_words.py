@@ -1,4 +1,4 @@
-"""Disclosure on request in the words of a village clerk: which field, of what, and what became of it.
+"""Disclosure on request in the words of a village clerk.
 
 The Chinese of a field is that of the command line, where it has one.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["FIELDS", "LASTS", "RECORDS", "REASONS", "field_word", "record_word", "subject_word"]
+__all__ = ["FIELDS", "LASTS", "REASONS", "RECORDS", "field_word", "record_word", "subject_word"]
 
 FIELDS: Final[Mapping[str, tuple[str, str]]] = {
     "reporter_phone": ("报告人电话", "the reporter's phone"),

@@ -1,0 +1,166 @@
+"""The columns of the ledger's spreadsheet: one row a person, with the household beside them.
+
+What offices write differs: dates with dots or without, a grid by its name, a number that the
+spreadsheet turned into one with an exponent. What is certain is read; what is not is said, with
+what to do, and never repeated: it may be a person's.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Final
+
+from huying.common.limits import HOUSEHOLD_RESIDENTS_MAX
+
+__all__ = [
+    "COLUMNS",
+    "HOUSEHOLD_COLUMNS",
+    "NUMBER_COLUMNS",
+    "REQUIRED",
+    "RESIDENT_COLUMNS",
+    "SAMPLE",
+    "CellError",
+    "read_count",
+    "read_date",
+    "read_grid",
+    "read_id_number",
+    "read_phone",
+    "read_sex",
+]
+
+# Key -> the names a column goes by, the usual one first. The order is that of the template.
+COLUMNS: Final[Mapping[str, Sequence[str]]] = {
+    "grid": ("网格", "所属网格", "网格名称", "网格编码"),
+    "number": ("户号", "户编号", "家庭编号"),
+    "head_name": ("户主", "户主姓名"),
+    "address": ("住址", "地址", "家庭住址", "详细地址"),
+    "household_phone": ("户电话", "家庭电话"),
+    "resident_count": ("户人数", "家庭人数", "人口数"),
+    "name": ("姓名", "成员姓名"),
+    "sex": ("性别",),
+    "birth_date": ("出生日期", "出生年月日", "生日"),
+    "id_number": ("身份证号", "身份证", "身份证号码", "公民身份号码", "证件号码"),
+    "phone": ("电话", "手机", "手机号", "联系电话", "本人电话"),
+    "key_population": ("重点人群", "人群类别", "人员类别"),
+    "health": ("健康状况", "健康"),
+}
+HOUSEHOLD_COLUMNS: Final = (
+    *("grid", "number", "head_name", "address", "household_phone", "resident_count"),
+)
+RESIDENT_COLUMNS: Final = (
+    *("name", "sex", "birth_date", "id_number", "phone", "key_population", "health"),
+)
+NUMBER_COLUMNS: Final = ("household_phone", "id_number", "phone")
+REQUIRED: Final = ("number",)
+SAMPLE: Final = "样例"  # a household number that begins so is the template's own row
+
+_DATE: Final = re.compile(r"(\d{4})[-./年](\d{1,2})[-./月](\d{1,2})日?(?: 00:00:00)?")
+_COMPACT_DATE: Final = re.compile(r"(\d{4})(\d{2})(\d{2})")
+_SEXES: Final = {"男": "男", "男性": "男", "m": "男", "女": "女", "女性": "女", "f": "女"}
+_EXPONENT: Final = re.compile(r"\d(?:\.\d+)?[eE]\+?\d+")
+_ID_18: Final = re.compile(r"\d{17}[\dX]")
+_WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)  # GB 11643-1999
+_CHECKS: Final = "10X98765432"
+_PHONE_DIGITS: Final = re.compile(r"[0-9+*#() \-转]+")
+
+
+class CellError(Exception):
+    """What is wrong with a cell and what to do: "中文 · English"."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+def _folded(text: str) -> str:
+    """Full-width digits and letters as plain ones, without blanks around."""
+    return unicodedata.normalize("NFKC", text).strip()
+
+
+def read_date(text: str) -> str:
+    """ISO 8601 of a date as people write it. Raises CellError."""
+    plain = _folded(text)
+    found = _DATE.fullmatch(plain) or _COMPACT_DATE.fullmatch(plain)
+    try:
+        return date(*(int(part) for part in found.groups())).isoformat() if found else _no_date()
+    except ValueError:
+        return _no_date()
+
+
+def _no_date() -> str:
+    raise CellError("不是日期,请写成 1950-01-31 · not a date: write it as 1950-01-31")
+
+
+def read_sex(text: str) -> str:
+    """男 or 女. Raises CellError."""
+    found = _SEXES.get(_folded(text).lower())
+    if found is None:
+        raise CellError("只能填 男 或 女 · must be 男 or 女")
+    return found
+
+
+def read_id_number(text: str) -> str:
+    """An ID number; one of 18 must be right by its last character. Raises CellError."""
+    plain = _refuse_mangled(text).upper().replace(" ", "")
+    if _ID_18.fullmatch(plain):
+        total = sum(int(digit) * weight for digit, weight in zip(plain, _WEIGHTS, strict=False))
+        if _CHECKS[total % 11] != plain[-1]:
+            raise CellError(
+                "身份证号末位校验不符,请核对 · the last character does not fit: compare the card"
+            )
+    elif plain.isdigit() and len(plain) != 15:
+        raise CellError("身份证号应为 18 位,请核对 · an ID number has 18 characters: compare it")
+    return plain
+
+
+def read_phone(text: str) -> str:
+    """A phone number. Raises CellError."""
+    plain = _refuse_mangled(text)
+    if not _PHONE_DIGITS.fullmatch(plain) or not any(map(str.isdigit, plain)):
+        raise CellError("不是电话号码,一格只填一个号码 · not a phone number: one number a cell")
+    return plain
+
+
+def _refuse_mangled(text: str) -> str:
+    plain = _folded(text)
+    if _EXPONENT.fullmatch(plain):
+        raise CellError(
+            "表格软件把号码变成了数值,请把这一列设为“文本”后重填"
+            " · turned into a number: format the column as text and type it again"
+        )
+    if "**" in plain:
+        raise CellError("号码被遮蔽,请填全号或留空 · masked: give the whole number or none")
+    return plain
+
+
+def read_count(text: str) -> int:
+    """How many live there. Raises CellError."""
+    plain = _folded(text)
+    if not (plain.isascii() and plain.isdigit()) or int(plain[:9]) > HOUSEHOLD_RESIDENTS_MAX:
+        most = HOUSEHOLD_RESIDENTS_MAX
+        raise CellError(f"应为 0 到 {most} 的整数 · a whole number from 0 to {most}")
+    return int(plain)
+
+
+def read_grid(text: str, grids: Mapping[str, str]) -> str:
+    """The code of a grid of the person's (code -> name), by its code, name or last three digits.
+
+    Empty stands for the only one there is. Raises CellError.
+    """
+    plain = _folded(text)
+    if not plain and len(grids) == 1:
+        return next(iter(grids))
+    found = [
+        code
+        for code, name in grids.items()
+        if plain and plain in (code, _folded(name), code[-3:], code[-3:].lstrip("0"))
+    ]
+    if len(found) != 1:
+        raise CellError(
+            "没有这个网格,或不归你管;请填网格名称或 15 位编码"
+            " · no such grid of yours: give its name or its 15 digits"
+        )
+    return found[0]

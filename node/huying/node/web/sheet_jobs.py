@@ -1,0 +1,174 @@
+"""Imports under way: the file that was uploaded, what became of it, and how far the writing is.
+
+    imports/salt              32 random bytes, made once
+    imports/JOB/job.json      whose it is, what was found, how far it is
+    imports/JOB/table.xlsx    what was uploaded, until it is written
+    imports/JOB/plan.bin      the records to write, an AppendRequest, while they are written
+
+An import that was cut is gone on with: the plan stays until all of it is written, and the node
+writes no request twice. Everything is its owner's alone, and gone after a day.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import secrets
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from huying.common.errors import Code, HuyingError
+from huying.common.limits import LEDGER_IMPORT_KEPT_SECONDS
+from huying.node.folders import sync_folder
+from huying.node.sheets import RowError
+from huying.wire.v1 import api_pb2
+
+__all__ = ["CHECKED", "DONE", "WRITING", "Job", "Jobs"]
+
+CHECKED, WRITING, DONE = "checked", "writing", "done"
+_JOB: Final = re.compile(r"[0-9a-f]{32}")
+_SALT_BYTES: Final = 32
+_MODE: Final = 0o600
+_JOBS_MAX: Final = 20  # kept at once; another one waits until some are dropped
+
+
+@dataclass(slots=True)
+class Job:
+    """One import."""
+
+    id: str  # 32 hex digits
+    person: str  # id of who uploaded it
+    name: str  # of the file, as the browser said it
+    ending: str  # ".xlsx"
+    sha256: str
+    made_seconds: float
+    stage: str = CHECKED
+    rows: int = 0  # accepted
+    rejected: int = 0
+    new_households: int = 0
+    new_residents: int = 0
+    changed: int = 0
+    there: int = 0
+    total: int = 0  # entries to write
+    written: int = 0
+    is_update: bool = False
+    errors: list[tuple[int, str, str]] = field(default_factory=list)  # row, column, what
+
+    def row_errors(self) -> list[RowError]:
+        """What is wrong, row by row."""
+        return [RowError(*each) for each in self.errors]
+
+
+class Jobs:
+    """The imports of one console. Methods block: call them on a thread."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder`: the console's own."""
+        self._folder = folder / "imports"
+
+    def salt(self) -> bytes:
+        """What ids of imported records are made under; made where there is none."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._folder / "salt"
+        with contextlib.suppress(FileExistsError):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(secrets.token_bytes(_SALT_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+            sync_folder(self._folder)
+        salt = path.read_bytes()
+        if len(salt) != _SALT_BYTES:
+            raise HuyingError(Code.CORRUPT, "imports/salt: not 32 bytes; delete it")
+        return salt
+
+    def begin(self, person: str, name: str, ending: str, now: float) -> Job:
+        """A new import and its folder. Raises HuyingError(BUSY) past JOBS_MAX of them."""
+        self.forget_old(now)
+        if len(list(self._folder.glob("*/"))) >= _JOBS_MAX:
+            raise HuyingError(Code.BUSY, f"{_JOBS_MAX} imports are under way; drop one of them")
+        job = Job(secrets.token_hex(16), person, name, ending, "", now)
+        (self._folder / job.id).mkdir(mode=0o700, parents=True)
+        return job
+
+    def table(self, job: Job) -> Path:
+        """Where the file that was uploaded lies."""
+        return self._folder / job.id / f"table{job.ending}"
+
+    def save(self, job: Job) -> None:
+        """Write down how far it is."""
+        document = json.dumps(dataclasses.asdict(job), ensure_ascii=True)
+        self._write(self._folder / job.id / "job.json", document.encode())
+
+    def find(self, job_id: str, person: str) -> Job:
+        """The person's import of that id. Raises HuyingError(NOT_FOUND)."""
+        nothing = HuyingError(Code.NOT_FOUND, "there is no such import, or it was a day ago")
+        if not _JOB.fullmatch(job_id):
+            raise nothing
+        try:
+            document = json.loads((self._folder / job_id / "job.json").read_bytes())
+            job = Job(**document)
+        except (OSError, ValueError, TypeError):
+            raise nothing from None
+        if job.person != person:
+            raise nothing
+        return job
+
+    def list(self, person: str) -> list[Job]:
+        """The person's imports, the newest first."""
+        found = []
+        for path in self._folder.glob("*/job.json"):
+            with contextlib.suppress(HuyingError):
+                found.append(self.find(path.parent.name, person))
+        return sorted(found, key=lambda job: -job.made_seconds)
+
+    def keep_plan(self, job: Job, drafts: list[api_pb2.Draft]) -> None:
+        """Keep what is to be written."""
+        data = api_pb2.AppendRequest(drafts=drafts).SerializeToString()
+        self._write(self._folder / job.id / "plan.bin", data)
+
+    def plan(self, job: Job) -> list[api_pb2.Draft]:
+        """What is to be written, all of it. Raises HuyingError(NOT_FOUND) where it is gone."""
+        try:
+            data = (self._folder / job.id / "plan.bin").read_bytes()
+        except OSError:
+            raise HuyingError(
+                Code.NOT_FOUND, "the plan of this import is gone; upload again"
+            ) from (None)
+        return list(api_pb2.AppendRequest.FromString(data).drafts)
+
+    def finish(self, job: Job) -> None:
+        """All is written: what was uploaded goes, the counts stay for a day."""
+        job.stage = DONE
+        self.save(job)
+        for path in (self.table(job), self._folder / job.id / "plan.bin"):
+            path.unlink(missing_ok=True)
+
+    def drop(self, job: Job) -> None:
+        """Remove an import; what was written stays written."""
+        shutil.rmtree(self._folder / job.id, ignore_errors=True)
+
+    def forget_old(self, now: float) -> None:
+        """Remove what is older than a day."""
+        for path in self._folder.glob("*/"):
+            try:
+                made = json.loads((path / "job.json").read_bytes())["made_seconds"]
+            except (OSError, ValueError, KeyError, TypeError):
+                made = path.stat().st_mtime if path.exists() else 0.0
+            if now - made > LEDGER_IMPORT_KEPT_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        new = path.with_suffix(".new")
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+        sync_folder(path.parent)
