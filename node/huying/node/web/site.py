@@ -20,6 +20,7 @@ from huying.node.web import (
     provision_ask_pages,
     provision_pages,
     report_pages,
+    sheet_pages,
     visit_pages,
 )
 from huying.node.web.page import Page
@@ -38,6 +39,7 @@ NODE_PAGES: Final[tuple[Page, ...]] = (
     *household_view.PAGES,
     *household_pages.PAGES,
     *visit_pages.PAGES,
+    *sheet_pages.PAGES,
     # Before the pages that take an id where this has a word.
     *provision_ask_pages.PAGES,
     *provision_pages.PAGES,
