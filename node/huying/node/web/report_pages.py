@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from huying.common.codes import Level
 from huying.common.errors import ADVICE, Code, HuyingError
-from huying.common.limits import MIB
+from huying.common.limits import MIB, PHOTO_BYTES_MAX
 from huying.node.store.reader import Reader
 from huying.node.web.page import Ask, Nav, Page
 from huying.node.web.report_choices import Grid, Matter, grids_of, matters_of
@@ -33,7 +33,7 @@ from huying.wire.v1 import api_pb2, feed_pb2
 
 __all__ = ["PAGES", "REPORT_BYTES_MAX"]
 
-REPORT_BYTES_MAX: Final = 40 * MIB  # three photos as a handset takes them, not made smaller
+REPORT_BYTES_MAX: Final = PHOTOS_MAX * PHOTO_BYTES_MAX + MIB  # photos as the camera took them
 _DRAFT: Final = "report"
 _DEED: Final = "report-event"
 _MINE_MAX: Final = 50
@@ -131,12 +131,17 @@ async def _form(ask: Ask, typed: dict[str, str], error: HuyingError | None = Non
             "typed": {name: typed.get(name, "") for name in FIELDS},
             "photos_max": PHOTOS_MAX,
             "text_max": TEXT_CHARACTERS_MAX,
-            "error": {"advice": ADVICE[error.code], "detail": error.detail} if error else None,
+            "error": _told(error) if error else None,
             "is_village": ask.node.level is Level.VILLAGE,
             "shell": False,
         },
         status=400 if error else 200,
     )
+
+
+def _told(error: HuyingError) -> dict[str, Any]:
+    """What a page shows of a refusal; a file that is not taken has words of its own."""
+    return {"advice": getattr(error, "advice", ADVICE[error.code]), "detail": error.detail}
 
 
 def _refused(error: HuyingError) -> Response:
@@ -145,7 +150,7 @@ def _refused(error: HuyingError) -> Response:
     status = 503 if again else 409 if error.code is Code.WRONG_STAGE else 400
     if error.code is Code.NOT_FOUND:
         status = 404
-    advice = ADVICE[error.code]
+    advice = _told(error)["advice"]
     text = {"code": error.code.name, "zh": advice.zh, "en": advice.en, "detail": error.detail}
     return JSONResponse(text, status_code=status)
 

@@ -189,9 +189,10 @@ const huyingOutbox = (() => {
     const entries = await all();
     const own = entries.filter((entry) => entry.person === me);
     box.hidden = !entries.length;
-    $("outbox-count").textContent = own.length ? `${own.length} ${words.count}` : words.none;
-    const waits = own.filter((entry) => entry.state === "waiting");
-    $("outbox-said").textContent = busy ? words.sending : own.some((e) => e.state === "sign-in") ? words.signedOut : waits.length ? `${words.waiting} · ${own.length} ${words.count}` : "";
+    const waits = own.some((entry) => entry.state === "waiting");
+    const count = `${own.length} ${words.count}`;
+    $("outbox-count").textContent = !own.length ? words.none : waits ? `${words.waiting} · ${count}` : count;
+    $("outbox-said").textContent = busy ? words.sending : own.some((e) => e.state === "sign-in") ? words.signedOut : "";
     $("outbox-send").hidden = !own.some((entry) => entry.state !== "refused");
     $("outbox-send").disabled = Boolean(busy);
     $("outbox-sign-in").hidden = !own.some((entry) => entry.state === "sign-in");

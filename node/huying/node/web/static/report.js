@@ -242,6 +242,7 @@
     who = { person: found.person, name: found.name };
     form.elements.request_id.value = drawId();
     $("matter-tiles").prepend(...found.matters.map(tile));
+    document.querySelector("label[for=m-other]").className = `matter span-${3 - found.matters.length % 3}`;
     place(found.grids);
     $("whose").textContent = found.name;
     $("whose-line").hidden = false;
