@@ -47,7 +47,7 @@ class Turn:
     """One step."""
 
     kind: str  # as the wire names it; raise, internal_note
-    side: str  # centre, department, caller or time
+    side: str  # centre, department, caller, time, or office for a note to itself
     home: str  # division code of who wrote it
     department: str
     actor: str
@@ -178,6 +178,8 @@ def _turn(
 def _side(view: api_pb2.CallView, step: api_pb2.CallStepView, kind: str, content: Any) -> str:
     if step.home != view.sequencer:
         return "caller"
+    if kind == INTERNAL_NOTE:
+        return "office"
     if kind in ("timeout", "outage", "took"):
         return "time"
     if kind in _DEPARTMENTS or (kind == "note" and content.department):
@@ -191,7 +193,6 @@ def _department(content: Any) -> str:
 
 def _raise_lines(call: calls_pb2.Call) -> list[Line]:
     lines = [
-        Line("", "", call.description, "text"),
         Line("请求的紧急程度", "urgency asked for", call.urgency, "word:urgency"),
         Line("审签", "approved by", call.approved_by),
     ]

@@ -73,16 +73,16 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class NotShown:
-    """Fields of one compartment that are not shown here, and who has them."""
+    """What of one entry is not shown here, for one reason, and who has it."""
 
     of: str  # "call" or "event"
     state: str  # withheld, erased or lost
     home: str
     origin: str
     index: int
-    fields: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...]  # the fields of each compartment
     given: tuple[Given, ...]
-    may_ask: bool
+    askable: tuple[tuple[str, ...], ...]  # of the groups, those to be asked for now
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,32 +121,17 @@ async def read_matter(ask: Ask, view: api_pb2.CallView) -> Matter:
         groups.append(("event", event.record, event.home, event.origin, event.index, event.slots))
     not_shown: list[NotShown] = []
     for of, record, home, origin, index, slots in groups:
-        for slot in slots:
-            if not slot.fields or slot.state not in _STATES:
+        given = tuple(_given(ask, own, known.get(record, ()), home, now_micros))
+        for state, name in _STATES.items():
+            fields = tuple(tuple(s.fields) for s in slots if s.fields and s.state == state)
+            if not fields:
                 continue
-            fields = tuple(slot.fields)
-            given = tuple(_given(ask, own, known.get(record, ()), home, fields, now_micros))
-            waiting = any(
-                one.stage in (wire.PROVISION_STAGE_WAITING, wire.PROVISION_STAGE_APPROVED)
-                and one.department == (ask.person.department or one.department)
-                for one in given
-            )
-            not_shown.append(
-                NotShown(
-                    of=of,
-                    state=_STATES[slot.state],
-                    home=home,
-                    origin=origin,
-                    index=index,
-                    fields=fields,
-                    given=given,
-                    may_ask=slot.state == api_pb2.SLOT_STATE_WITHHELD
-                    and ask.may(Permission.PROVISIONS_ASK)
-                    and home != own
-                    and is_within(home, own)
-                    and not waiting,
-                )
-            )
+            withheld = state == api_pb2.SLOT_STATE_WITHHELD
+            may_ask = withheld and _may_ask(ask, home)
+            asked = _asked(ask, given)
+            askable = tuple(group for group in fields if may_ask and not asked & set(group))
+            told = given if withheld else ()
+            not_shown.append(NotShown(of, name, home, origin, index, fields, told, askable))
     return Matter(*_event(view), tuple(not_shown), tuple(pictures))
 
 
@@ -159,17 +144,34 @@ def _event(view: api_pb2.CallView) -> tuple[Any, str, str, tuple[tuple[str, Any]
     return event, view.event.home, view.event.record.hex(), shown
 
 
+def _may_ask(ask: Ask, home: str) -> bool:
+    own = ask.node.code
+    return ask.may(Permission.PROVISIONS_ASK) and home != own and is_within(home, own)
+
+
+def _asked(ask: Ask, given: Iterable[Given]) -> set[str]:
+    """The fields that need not be asked for again, by the person's department or by anybody."""
+    going_on = (wire.PROVISION_STAGE_WAITING, wire.PROVISION_STAGE_APPROVED)
+    department = ask.person.department
+    return {
+        name
+        for one in given
+        if one.stage in going_on and department in ("", one.department)
+        for name in one.fields
+    }
+
+
 def _given(
     ask: Ask,
     own: str,
     known: Iterable[Provision],
     home: str,
-    fields: tuple[str, ...],
     now_micros: int,
 ) -> Iterator[Given]:
-    """The requests of this node for any of these fields, the newest first."""
+    """The requests of this node that the person may see, the newest first."""
+    bound = ask.scope.department
     for one in sorted(known, key=lambda each: -each.time_micros):
-        if one.asker != own or one.home != home or not set(one.request.fields) & set(fields):
+        if one.asker != own or one.home != home or bound not in ("", one.request.department):
             continue
         decision = None if one.decision is None else one.decision.message
         stage = stage_of(decision, one.request.expires_micros, now_micros)

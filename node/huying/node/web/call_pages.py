@@ -145,7 +145,7 @@ def _may_ask_of(ask: Ask, home: str) -> bool:
 
 async def _asking_departments(ask: Ask, matter: Matter) -> list[tuple[str, str]]:
     """In whose name the person may ask for what is withheld: of those whose key is here."""
-    if not any(each.may_ask for each in matter.not_shown):
+    if not any(each.askable for each in matter.not_shown):
         return []
     return [(name, name) for name in await askable_departments(ask)]
 
