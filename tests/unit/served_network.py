@@ -7,7 +7,9 @@ test talks to them through a client, as a person does.
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +25,7 @@ from huying.common.effects import (
     Operated,
     Operation,
 )
+from huying.common.errors import Code
 from huying.common.status import NodeStatus
 from huying.hub.desk import HUB_TOPICS
 from huying.node import config as node_config
@@ -35,6 +38,9 @@ from huying.node.api.reads import StoreReads
 from huying.node.api.server import ApiServer
 from huying.node.api.service import NodeService
 from huying.node.config import Config
+from huying.node.disk_use import disk_use
+from huying.node.figures import Observed
+from huying.node.history import History
 from huying.node.store.database import sqlite_url
 from huying.node.store.reader import FileReader
 from tests.enrolled import make_node
@@ -72,6 +78,7 @@ class TinyRuntime:
         self._engine = served.network.engines[code]
         self.state = ""
         self.append_error: Exception | None = None
+        self.alarms: Counter[tuple[Code, str, str]] = Counter()
 
     def status(self) -> NodeStatus:
         import dataclasses
@@ -135,6 +142,7 @@ class ServedNetwork:
         self._readers: list[FileReader] = []
         self.readers: dict[str, FileReader] = {}
         self.servers: dict[str, ApiServer] = {}
+        self.histories = {code: History() for code in self.configs}
         self.thread.run(self._start())
 
     def _identity(self, code: str) -> Any:
@@ -173,10 +181,35 @@ class ServedNetwork:
                 runtime=self.runtimes[code],
                 service=service,
                 # Nobody joins here, so nothing asks for the enrolment.
-                admin=AdminNode(config, self.runtimes[code], reader, None),  # type: ignore[arg-type]
+                admin=AdminNode(
+                    config,
+                    self.runtimes[code],  # type: ignore[arg-type]
+                    reader,
+                    None,  # type: ignore[arg-type]
+                    functools.partial(self.observe, code),
+                    self.histories[code],
+                ),
                 topics=HUB_TOPICS,
             )
             await self.servers[code].start()
+
+    def observe(self, code: str) -> Observed:
+        """One look at a node, as its own process takes it."""
+        now = self.network.clock.now()
+        return Observed(
+            self.runtimes[code].status(),
+            {COUNTY: 1_700_000_100.0} if code == TOWN else {},
+            {code: now + 40 * 86_400.0},
+            disk=disk_use(self.configs[code]),
+            last_backup=None,
+            at=now,
+        )
+
+    def remember(self, code: str) -> None:
+        """Take a sample of a node's lag and disk, as its process does each minute."""
+        now = self.network.clock.now()
+        status = self.runtimes[code].status()
+        self.histories[code].add(now, status, disk_use(self.configs[code]))
 
     def token(self, code: str) -> str:
         return keys.load_token(self.configs[code].token_file)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,26 +23,11 @@ from huying.node.store.quarantine_queries import QuarantineCount
 from huying.node.store.store import SqlStore
 from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2
 from tests.unit.handmade import HandmadeFeed, Host
+from tests.unit.older_program import an_older_program
 from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, TinyNetwork, event, put, raise_call
 
 TOWN_SLOTS = bytes((0, 3, 4))
 VILLAGE_FEED = "wenshang.example/feed/370830108201/e1"
-
-
-@contextmanager
-def an_older_program(unknown: Callable[[Any], bool]) -> Iterator[None]:
-    """Entries whose record is `unknown` to it are received, and not understood."""
-    known = intake.decode
-
-    def decode(head: feed_pb2.Head, home: str, body: bytes) -> Any:
-        message = known(head, home, body)
-        if unknown(message):
-            raise HuyingError(Code.UNKNOWN_TYPE, f"record type {head.type}")
-        return message
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intake, "decode", decode)
-        yield
 
 
 def poisoned(kind: str) -> HandmadeFeed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from huying.node.cli import call_text
+from huying.node.cli import call_text, feed_text
 from huying.wire.v1 import api_pb2, calls_pb2, hotline_pb2, policy_pb2, provision_pb2, records_pb2
 
 __all__ = ["WORDS", "key_of", "word"]
@@ -65,6 +65,7 @@ _ENUMS: Final[Mapping[str, tuple[Any, str, Mapping[str, str]]]] = {
 # What is no enum of the wire: the steps of a call, by their field names.
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "step": call_text.STEPS,
+    "feed": feed_text.STATES,
     **{name: words for name, (_, _, words) in _ENUMS.items()},
 }
 
