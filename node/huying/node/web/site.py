@@ -26,6 +26,7 @@ from huying.node.web import (
     report_pages,
     sheet_pages,
     trouble_pages,
+    task_pages,
     visit_pages,
 )
 from huying.node.web.page import Page
@@ -49,6 +50,7 @@ NODE_PAGES: Final[tuple[Page, ...]] = (
     *provision_ask_pages.PAGES,
     *provision_pages.PAGES,
     *report_pages.PAGES,
+    *task_pages.PAGES,
     *media_pages.PAGES,
     *oidc_pages.PAGES,
     *operations_pages.PAGES,
