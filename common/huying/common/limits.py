@@ -207,6 +207,8 @@ TEMPLATE_NAME_CHARACTERS_MAX: Final = 64
 # Hotline orders (docs/HOTLINE.md).
 MAPPING_BYTES_MAX: Final = 256 * KIB  # a mapping file; most of it is a table of values
 ORDER_BATCH_BYTES_MAX: Final = 4 * MIB  # of orders in one request
+ORDER_IMPORTS_MAX: Final = 8  # files of orders that a console keeps between check and import
+ORDER_IMPORT_SECONDS: Final = 3600.0  # that such a file, which holds contacts, waits for a word
 ORDER_NEAR_SECONDS: Final = 259_200.0  # three days between two tellings of one matter
 ORDER_COMPARISONS_MAX: Final = 16  # earlier orders of one caller, and of one place
 ORDER_CANDIDATES_MAX: Final = 4096  # earlier orders read again for one batch
@@ -246,7 +248,7 @@ DRAFTS_MAX: Final = 50  # of one person; the oldest goes first
 DRAFT_SECONDS: Final = 2_592_000.0  # 30 days
 SAVED_VIEWS_MAX: Final = 50  # of one person
 CALL_SCAN_ROWS_MAX: Final = 3000  # calls whose text is read for one page of a search
-CALL_SCAN_SECONDS_MAX: Final = 0.15  # likewise
+CALL_SCAN_SECONDS_MAX: Final = 0.12  # likewise
 URGED_CALLS_MAX: Final = 100  # by one form
 CALL_CHOICES_MAX: Final = 200  # categories, or departments, that a filter offers
 VIEW_QUERY_CHARACTERS_MAX: Final = 2000

@@ -9,7 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from huying.hub.web import centre_pages, measure_pages, queue_pages, wall_pages
+from huying.hub.web import (
+    centre_pages,
+    measure_pages,
+    order_assign_pages,
+    order_import_pages,
+    queue_pages,
+    wall_pages,
+)
 from huying.node.web.page import Page
 from huying.node.web.site import NODE_PAGES
 
@@ -18,7 +25,10 @@ __all__ = ["PAGES", "STATIC", "TEMPLATES"]
 TEMPLATES: Final = Path(__file__).with_name("templates")
 STATIC: Final = Path(__file__).with_name("static")
 PAGES: Final[tuple[Page, ...]] = (
+    # Before the node's pages that take an id where this has a word.
+    *order_import_pages.PAGES,
     *NODE_PAGES,
+    *order_assign_pages.PAGES,
     *queue_pages.PAGES,
     *centre_pages.PAGES,
     *wall_pages.PAGES,

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, se
 from huying.common.errors import Code, HuyingError
 from huying.node.store.content import message_bytes
 from huying.node.store.desk_schema import ORDER_RESULTS, ORDERS
+from huying.node.store.event_queries import within
 from huying.node.store.queries import Page, Queries, pack_token, page_limit, unpack_token
 from huying.node.store.schema import ENTRIES, FEEDS, stands_at
 from huying.wire.v1 import api_pb2, feed_pb2, hotline_pb2
@@ -62,6 +63,7 @@ class OrderWish:
     """Which orders are listed; what is empty or 0 does not narrow."""
 
     handler: str = ""
+    area: str = ""  # a division: of the handlers
     source: str = ""
     status: int = 0  # hotline_pb2.OrderStatus
     filter: int = 0  # hotline_pb2.OrderFilter
@@ -172,6 +174,7 @@ def _conditions(wish: OrderWish) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if wish.handler:
         found.append(ORDERS.c.handler == wish.handler)
+    found += within(ORDERS.c.handler, wish.area)
     if wish.source:
         found.append(ORDERS.c.source == wish.source)
     if wish.status:
