@@ -73,9 +73,7 @@ def _in_group(wanted: CallFilter, group: str, ends: DayEnds) -> CallFilter:
     lanes = {"paused": LANE_PAUSED, "caller": LANE_CALLER, "none": LANE_NONE}
     if group in spans:
         since, until = spans[group]
-        return replace(
-            wanted, lanes=(LANE_OURS,), due_since_micros=since, due_until_micros=until
-        )
+        return replace(wanted, lanes=(LANE_OURS,), due_since_micros=since, due_until_micros=until)
     return replace(wanted, lanes=(lanes[group],)) if group in lanes else wanted
 
 

@@ -1,4 +1,4 @@
-"""The answer desk: the queue of open calls by the clock that matters, for a department or the centre.
+"""The answer desk: the queue of open calls by the clock that matters, for a department or for all.
 
 A department's responder has the calls that the department leads, and beside them those it helps
 with; the centre has all. The tiles on top count, and filter; the numbers are of all calls in scope,
@@ -29,7 +29,6 @@ __all__ = ["PAGES"]
 
 _LOOK_SECONDS: Final = 15 * 60  # within it, coming back to the queue is the same look
 _COOKIE_SECONDS: Final = 30 * 86_400
-_OWN: Final = ("notice", "after")  # parts of the address that choose nothing
 
 
 async def show_queue(ask: Ask) -> Response:
@@ -104,7 +103,7 @@ async def show_queue(ask: Ask) -> Response:
 
 def _query(ask: Ask, views: OwnViews) -> tuple[Mapping[str, str], str]:
     """The filter that the address asks for, and the id of the view that it is."""
-    given = {k: v for k, v in ask.request.query_params.items() if k not in ("notice",)}
+    given = {k: v for k, v in ask.request.query_params.items() if k != "notice"}
     view_id = given.pop("view", "")
     if not given and not view_id:
         view_id = views.first
@@ -135,7 +134,7 @@ def _look(ask: Ask) -> tuple[int, str]:
     """
     now = int(ask.now())
     since, _, last = ask.request.cookies.get(_cookie_name(ask), "").partition("-")
-    if not (since.isdigit() and last.isdigit() and len(since) < 12 and len(last) < 12):  # noqa: PLR2004
+    if not (since.isdigit() and last.isdigit() and len(since) < 12 and len(last) < 12):
         return 0, f"{now}-{now}"
     if ask.request.headers.get("x-live"):
         return int(since) * 10**6, f"{since}-{last}"

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
+from starlette.responses import Response
+
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import NAME_CHARACTERS_MAX
 from huying.hub.web.queue_filters import kept_query
 from huying.node.web.page import Ask
 from huying.node.web.views import SavedView
-from starlette.responses import Response
 
 __all__ = ["OwnViews", "change_views", "own_views", "params_of"]
 
@@ -64,9 +65,7 @@ async def change_views(ask: Ask) -> Response:
     if what == "save":
         name = form.required("name", NAME_CHARACTERS_MAX)
         query = kept_query(form.text("query"))
-        view = await ask.site.on_thread(
-            lambda: ask.site.views.save(person, PAGE, name, query, now)
-        )
+        view = await ask.site.on_thread(lambda: ask.site.views.save(person, PAGE, name, query, now))
         return ask.redirect("queue", notice="saved", view=view.id)
     views = await own_views(ask)
     if what == "unset":

@@ -48,9 +48,9 @@ async def urge(ask: Ask) -> Response:
         request_id = form.id()
     except HuyingError as error:
         return await _confirm(ask, items, form.text("reason"), error)
-    results = []
-    for item in items:
-        results.append(_Urged(item, await _urge_one(ask, item.view.call, reason, request_id)))
+    results = [
+        _Urged(item, await _urge_one(ask, item.view.call, reason, request_id)) for item in items
+    ]
     done = sum(1 for one in results if one.error is None)
     await ask.audit("urge", f"{done} of {len(results)} calls")
     return await ask.render(

@@ -23,7 +23,7 @@ from huying.node.web.roles import Permission
 
 __all__ = ["PAGES", "Bar", "by_department", "by_stage"]
 
-DEPARTMENTS_SHOWN: Final = 10
+DEPARTMENTS_SHOWN: Final = 9
 SPELT_OUT_MAX: Final = 40  # nodes below: so many have their names beside them
 _HOURS: Final = 24
 _DAY_MICROS: Final = 86_400 * 10**6

@@ -50,16 +50,34 @@ def _of_stage(stage: CallStage) -> CallFilter:
 
 WORKLISTS: Final = (
     Worklist(
-        *("admit", "待受理", "To admit", "受理,或按清单不予受理", "admit, or decline with a reason"),
+        *(
+            "admit",
+            "待受理",
+            "To admit",
+            "受理,或按清单不予受理",
+            "admit, or decline with a reason",
+        ),
         *(_of_stage(CallStage.RECEIVED), "oldest", (("stage", "received"),)),
         can_admit=True,
     ),
     Worklist(
-        *("dispatch", "待派单", "To dispatch", "按职责清单定主办、协办", "choose who leads and helps"),
+        *(
+            "dispatch",
+            "待派单",
+            "To dispatch",
+            "按职责清单定主办、协办",
+            "choose who leads and helps",
+        ),
         *(_of_stage(CallStage.ADMITTED), "oldest", (("stage", "admitted"),)),
     ),
     Worklist(
-        *("objected", "异议待裁决", "Objections to rule", "首接负责,裁决后不得再退", "uphold or assign"),
+        *(
+            "objected",
+            "异议待裁决",
+            "Objections to rule",
+            "首接负责,裁决后不得再退",
+            "uphold or assign",
+        ),
         *(_of_stage(CallStage.OBJECTED), "oldest", (("stage", "objected"),)),
     ),
     Worklist(
@@ -67,20 +85,44 @@ WORKLISTS: Final = (
         *(CallFilter(asks=ASKS_EXTENSION), "oldest", (("mark", "extension"),)),
     ),
     Worklist(
-        *("review", "答复待审核", "Answers to review", "发给乡镇,或退回重办", "send, or return for rework"),
+        *(
+            "review",
+            "答复待审核",
+            "Answers to review",
+            "发给乡镇,或退回重办",
+            "send, or return for rework",
+        ),
         *(_of_stage(CallStage.REVIEW), "oldest", (("stage", "review"),)),
     ),
     Worklist(
-        *("unresolved", "回访未解决", "Unresolved", "乡镇说没解决,部门要再办", "the town says so; back to work"),
+        *(
+            "unresolved",
+            "回访未解决",
+            "Unresolved",
+            "乡镇说没解决,部门要再办",
+            "the town says so; back to work",
+        ),
         *(_of_stage(CallStage.UNRESOLVED), "oldest", (("stage", "unresolved"),)),
     ),
     Worklist(
-        *("supervise", "超期待督办", "Overdue, not supervised", "超期最久的在前", "longest overdue first"),
+        *(
+            "supervise",
+            "超期待督办",
+            "Overdue, not supervised",
+            "超期最久的在前",
+            "longest overdue first",
+        ),
         CallFilter(is_open=True, lanes=(LANE_OURS,), is_overdue=True, is_supervised=False),
         *("lane", (("group", "overdue"),)),
     ),
     Worklist(
-        *("supplement", "等乡镇补充", "Supplements awaited", "先到期的在前", "soonest to run out first"),
+        *(
+            "supplement",
+            "等乡镇补充",
+            "Supplements awaited",
+            "先到期的在前",
+            "soonest to run out first",
+        ),
         *(CallFilter(is_open=True, asks=ASKS_SUPPLEMENT), "lane", (("mark", "supplement"),)),
     ),
 )

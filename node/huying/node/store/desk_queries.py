@@ -38,7 +38,7 @@ __all__ = ["DeskQueries", "FoundCalls", "QueueCounts"]
 _HEX: Final = frozenset("0123456789abcdef")
 _ID_DIGITS_MIN: Final = 4  # of a call's id, to look it up by
 _ID_DIGITS: Final = 32
-_CHUNK: Final = 400
+_CHUNK: Final = 200
 _ID_ROWS_MAX: Final = 20
 _C: Final = CALLS.c
 # Says of a row whether the person may see it: the query narrows, this decides.
@@ -54,6 +54,7 @@ class FoundCalls:
     looked_count: int  # of a search: calls whose text was read for this page
     looked_micros: int  # and when the last of them was raised; 0 where all were read
     is_searched: bool = False
+    is_among_open: bool = False  # the search ended among the open calls; the others come after
 
     @property
     def is_cut(self) -> bool:
@@ -97,7 +98,7 @@ class DeskQueries(Queries):
         by_id = tuple(row for row in self._by_id(wanted) if sees(row))
         known = {(row.call, row.caller) for row in by_id}
         rows = (*by_id, *(row for row in found.rows if (row.call, row.caller) not in known))
-        return FoundCalls(rows, found.next_token, found.looked_count, found.looked_micros, True)
+        return replace(found, rows=rows)
 
     def count_calls(self, wanted: CallFilter) -> int:
         """How many calls there are; for filters that an index holds, without words."""
@@ -221,16 +222,17 @@ class DeskQueries(Queries):
         phases = _phases(wanted, order)
         phase, after = _unpack_phase(token, order, len(phases)) if token else (0, None)
         rows: list[CallRow] = []
-        looked = micros = 0
+        read = looked = micros = 0
         began = time.perf_counter()
         with self._reading() as connection:
             while phase < len(phases):
                 query = page_of(_texts(), phases[phase], order, after, _CHUNK)
                 found = connection.execute(query).fetchall()
                 for raw in found:
-                    after, micros, looked = key_of(raw, order), raw.time_micros, looked + 1
+                    after, micros, read = key_of(raw, order), raw.time_micros, read + 1
                     if phase and raw.open:
                         continue  # the phase before had it
+                    looked += 1
                     if _says(raw.openings, words):
                         rows += self._seen(connection, raw, words, sees)
                         if len(rows) == most:
@@ -241,11 +243,12 @@ class DeskQueries(Queries):
                 spent = time.perf_counter() - began
                 if (
                     len(rows) == most
-                    or looked >= CALL_SCAN_ROWS_MAX
+                    or read >= CALL_SCAN_ROWS_MAX
                     or spent >= CALL_SCAN_SECONDS_MAX
                 ):
                     next_token = f"{phase}.{pack(after, order)}"
-                    return FoundCalls(tuple(rows), next_token, looked, micros, True)
+                    among_open = len(phases) > phase + 1
+                    return FoundCalls(tuple(rows), next_token, looked, micros, True, among_open)
         return FoundCalls(tuple(rows), "", looked, 0, True)
 
     def _seen(

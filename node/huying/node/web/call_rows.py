@@ -118,7 +118,7 @@ def _badges(row: CallRow) -> list[tuple[str, str, str]]:
         zh, en = words[min(row.supervision, len(words)) - 1]
         found.append((zh, en, "warn"))
     if row.card:
-        red = row.card >= 2  # noqa: PLR2004  # calls_pb2.CARD_COLOUR_RED
+        red = row.card >= 2  # calls_pb2.CARD_COLOUR_RED
         found.append(("红牌", "red card", "bad") if red else ("黄牌", "yellow card", "warn"))
     if row.reopens:
         found.append(("重办", "reopened", "warn"))
