@@ -13,7 +13,7 @@ from huying.node.web.local import local_path
 from huying.node.web.page import NOT_KEPT, Ask, Page
 from huying.node.web.roles import Permission
 
-__all__ = ["PAGES"]
+__all__ = ["PAGES", "keep_language"]
 
 _PING_SECONDS: Final = 20
 _LANGUAGE_SECONDS: Final = 365 * 86_400
@@ -64,6 +64,12 @@ async def language(ask: Ask) -> Response:
     came = urlsplit(ask.request.headers.get("referer", ""))
     local = local_path(f"{came.path}?{came.query}" if came.query else came.path)
     response = RedirectResponse(local, status_code=303)
+    keep_language(ask, response, chosen)
+    return response
+
+
+def keep_language(ask: Ask, response: Response, chosen: str) -> None:
+    """Let the browser remember the language, for a year."""
     response.set_cookie(
         "huying-language",
         chosen,
@@ -72,7 +78,6 @@ async def language(ask: Ask) -> Response:
         samesite="lax",
         secure=ask.site.is_tls,
     )
-    return response
 
 
 PAGES: Final = (

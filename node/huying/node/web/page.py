@@ -86,6 +86,7 @@ NOTICES: Final[dict[str, tuple[str, str]]] = {
     ),
     "unchanged": ("没有变化", "Nothing changed"),
     "signed-out": ("已退出", "Signed out"),
+    "again": ("时间已过,请重新登录", "Too late: sign in again"),
     "signed-out-everywhere": ("已在所有设备上退出", "Signed out on every device"),
     "password-changed": (
         "密码已更改,其他设备上的登录都已结束",

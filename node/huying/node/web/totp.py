@@ -7,6 +7,7 @@ somebody's shoulder is worthless after its owner used it. A recovery code is wor
 
 from __future__ import annotations
 
+import base64
 import hmac
 import io
 import secrets
@@ -23,7 +24,7 @@ from huying.node.web.passwords import Hashing
 from huying.node.web.schema import ACCOUNTS, RECOVERY_CODES
 from huying.node.web.store import ConsoleStore
 
-__all__ = ["FactorOffer", "SecondFactors", "matching_step", "qr_svg"]
+__all__ = ["FactorOffer", "SecondFactors", "matching_step", "qr_data_uri", "qr_svg"]
 
 STEP_SECONDS: Final = 30
 _STEPS_BESIDE: Final = 1
@@ -204,6 +205,11 @@ def qr_svg(uri: str) -> bytes:
         out, kind="svg", xmldecl=False, scale=5, border=4, dark="#000", light="#fff", nl=False
     )
     return out.getvalue()
+
+
+def qr_data_uri(uri: str) -> str:
+    """The same as the address of a picture."""
+    return "data:image/svg+xml;base64," + base64.b64encode(qr_svg(uri)).decode("ascii")
 
 
 def _draw_codes() -> tuple[str, ...]:

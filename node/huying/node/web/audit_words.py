@@ -1,0 +1,68 @@
+"""What was done, in words: the actions that pages and commands write to the audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from huying.node.web.page import Ask
+
+__all__ = ["ACTIONS", "action_word", "outcome_word"]
+
+# Whoever writes another action gives it its words here; without them the screen shows the action.
+ACTIONS: Final[Mapping[str, tuple[str, str]]] = {
+    "sign-in": ("登录", "sign-in"),
+    "sign-out": ("退出", "sign-out"),
+    "sign-out-everywhere": ("在所有设备上退出", "signed out everywhere"),
+    "second-factor": ("第二因素", "second factor"),
+    "session-end": ("结束一处登录", "ended one session"),
+    "password-ask": ("再次验证密码", "password asked again"),
+    "password-change": ("更改密码", "changed the password"),
+    "factor-set": ("启用第二因素", "set a second factor"),
+    "factor-codes": ("重新生成恢复码", "made new recovery codes"),
+    "factor-drop": ("去掉第二因素", "took the second factor away"),
+    "oidc-sign-in": ("经统一认证登录", "sign-in by the provider"),
+    "oidc-bind": ("绑定统一认证", "bound to the provider"),
+    "oidc-unbind": ("解除统一认证", "unbound from the provider"),
+    "account-add": ("新增账号", "added an account"),
+    "account-change": ("修改账号", "changed an account"),
+    "account-reset": ("重置密码", "reset a password"),
+    "account-disable": ("停用账号", "disabled an account"),
+    "account-enable": ("恢复账号", "enabled an account"),
+    "account-sign-out": ("结束他人的登录", "ended somebody's sessions"),
+    "audit-verify": ("复核审计记录", "verified the trail"),
+    "audit-prune": ("清理过期审计记录", "removed old rows of the trail"),
+    "forbidden": ("越权访问", "page without permission"),
+    "call-view": ("查看呼叫", "looked at a call"),
+    "household-view": ("查看户", "looked at a household"),
+    "household-end": ("注销户", "ended a household"),
+    "resident-view": ("查看居民", "looked at a resident"),
+    "resident-end": ("注销居民", "ended a resident"),
+    "event-settled": ("办结事件", "settled an event"),
+    "provision-ask": ("申请查看保留内容", "asked for what is withheld"),
+    "provision-look": ("查看所提供内容", "looked at what was given"),
+    "provision-open": ("打开所提供内容", "opened what was given"),
+    "provision-view": ("查看申请", "looked at a request"),
+    "provision-approve": ("同意提供", "approved a request"),
+    "provision-deny": ("不同意提供", "denied a request"),
+    "provision-withdraw": ("收回提供", "withdrew what was given"),
+    "measures-export": ("导出指标", "exported measures"),
+}
+_OUTCOMES: Final[Mapping[str, tuple[str, str]]] = {
+    "done": ("完成", "done"),
+    "refused": ("被拒", "refused"),
+    "failed": ("未通过", "failed"),
+}
+
+
+def action_word(ask: Ask, action: str) -> str:
+    """What was done, in the person's language."""
+    found = ACTIONS.get(action)
+    return ask.t(*found) if found else action
+
+
+def outcome_word(ask: Ask, outcome: str) -> str:
+    """How it ended."""
+    found = _OUTCOMES.get(outcome)
+    return ask.t(*found) if found else outcome
