@@ -125,4 +125,3 @@ def due_households(ask: Ask, book: Book, now: float) -> tuple[Sequence[Household
     # Those without a visit at all are the longest ago.
     due.sort(key=lambda line: (not line.populations, line.visited_micros, line.number))
     return due[:_HOUSEHOLDS_SHOWN], len(due)
-

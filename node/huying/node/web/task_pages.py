@@ -60,7 +60,10 @@ async def _settle_page(ask: Ask, done: str = "", error: HuyingError | None = Non
             "done": done,
             "done_max": DONE_CHARACTERS_MAX,
             "photos_max": PHOTOS_MAX,
-            "error": {"advice": getattr(error, "advice", ADVICE[error.code]), "detail": error.detail}
+            "error": {
+                "advice": getattr(error, "advice", ADVICE[error.code]),
+                "detail": error.detail,
+            }
             if error
             else None,
         },
