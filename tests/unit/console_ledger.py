@@ -8,13 +8,14 @@ from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
 from tests.unit.served_network import ServedNetwork
 from tests.unit.tiny_network import VILLAGE
 
+Record = tuple[feed_pb2.RecordType.ValueType, Any]
 FIRST, SECOND = VILLAGE + "001", VILLAGE + "002"
 ID_NUMBER = "370830195001011237"
 PHONE = "13900004321"
 HEALTH = "KANARI-HEALTH"
 
 
-def append(served: ServedNetwork, *messages: tuple[int, Any]) -> list[bytes]:
+def append(served: ServedNetwork, *messages: Record) -> list[bytes]:
     """Write records at the village; their ids."""
     drafts = [
         api_pb2.Draft(kind=feed_pb2.KIND_PUT, type=type_, message=message.SerializeToString())
@@ -24,7 +25,7 @@ def append(served: ServedNetwork, *messages: tuple[int, Any]) -> list[bytes]:
     return [receipt.record for receipt in receipts]
 
 
-def household(number: str, grid: str = FIRST, **more: Any) -> tuple[int, Any]:
+def household(number: str, grid: str = FIRST, **more: Any) -> Record:
     values: dict[str, Any] = {
         "grid": grid,
         "number": number,
@@ -36,7 +37,7 @@ def household(number: str, grid: str = FIRST, **more: Any) -> tuple[int, Any]:
     return feed_pb2.RECORD_TYPE_HOUSEHOLD, records_pb2.Household(**{**values, **more})
 
 
-def resident(household_record: bytes, name: str, grid: str = FIRST, **more: Any) -> tuple[int, Any]:
+def resident(household_record: bytes, name: str, grid: str = FIRST, **more: Any) -> Record:
     values: dict[str, Any] = {
         "grid": grid,
         "household": household_record,
@@ -69,7 +70,7 @@ def stored(served: ServedNetwork, type_: int, record: bytes) -> Any:
     """The record as it stands at the village."""
     row = served.readers[VILLAGE].get_record(type_, VILLAGE, record)
     assert row is not None
-    known = {
+    known: dict[int, Any] = {
         feed_pb2.RECORD_TYPE_HOUSEHOLD: records_pb2.Household,
         feed_pb2.RECORD_TYPE_RESIDENT: records_pb2.Resident,
         feed_pb2.RECORD_TYPE_VISIT: records_pb2.Visit,

@@ -130,7 +130,7 @@ async def _household_form(
         "household_form.html",
         {
             "record": found.record.hex() if found else "",
-            "version": found.version if found else 0,
+            "entry": found.version if found else 0,
             "values": values,
             "grids": [(code, book.grid_names.get(code, code)) for code in codes],
             "phone": masked(found.message.phone) if found else "",
@@ -234,7 +234,7 @@ async def _resident_form(
         {
             "record": found.record.hex() if found else "",
             "household": home.record.hex() if home else one.household.hex(),
-            "version": found.version if found else 0,
+            "entry": found.version if found else 0,
             "values": values,
             "offered": POPULATIONS,
             "id_number": masked(one.id_number),

@@ -80,7 +80,7 @@ def export_rows(
 
 def _cell(key: str, house: Any, person: Any, book: Book, *, whole: bool) -> Cell:
     if key == "grid":
-        return book.grid_names.get(house.grid, house.grid)
+        return str(book.grid_names.get(house.grid, house.grid))
     if key == "household_phone":
         return str(house.phone if whole else masked(house.phone))
     if key == "resident_count":

@@ -119,7 +119,7 @@ class Jobs:
             raise nothing
         return job
 
-    def list(self, person: str) -> list[Job]:
+    def of(self, person: str) -> list[Job]:
         """The person's imports, the newest first."""
         found = []
         for path in self._folder.glob("*/job.json"):

@@ -67,7 +67,7 @@ async def _sheets_page(
     village_only(ask)
     jobs = _jobs(ask)
     await ask.site.on_thread(lambda: jobs.forget_old(ask.now()))
-    mine = await ask.site.on_thread(lambda: jobs.list(ask.person.id))
+    mine = await ask.site.on_thread(lambda: jobs.of(ask.person.id))
     book = await open_book(ask.node)
     return await ask.render(
         "sheets.html",
@@ -76,7 +76,7 @@ async def _sheets_page(
             "columns": [(key, names[0]) for key, names in COLUMNS.items()],
             "grids": [(one, book.grid_names.get(one, one)) for one in seen_grids(ask, book)],
             "typed": typed or {"columns": _USUAL},
-            "size_max": LEDGER_SHEET_BYTES_MAX,
+            "size_max": LEDGER_SHEET_BYTES_MAX // MIB,
             "error": error,
             "row_errors": list(error.errors) if isinstance(error, SheetError) else [],
         },
