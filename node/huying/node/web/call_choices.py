@@ -44,6 +44,7 @@ class Choices:
     suggestions: Sequence[duty_pb2.DutySuggestion]
     list_in_force: bool
     merge_targets: Sequence[tuple[Any, calls_pb2.Call]]
+    is_merge_searched: bool
     under_review: str  # the answer's text, where it is
 
     @property
@@ -86,9 +87,12 @@ class Choices:
 
 
 async def read_choices(
-    ask: Ask, loaded: LoadedCall, steps: Collection[str], merge_words: str
+    ask: Ask, loaded: LoadedCall, steps: Collection[str], merge_words: str | None
 ) -> Choices:
-    """For these steps. What the node does not answer is left out. Raises as `NodeLink.read`."""
+    """For these steps. What the node does not answer is left out. Raises as `NodeLink.read`.
+
+    `merge_words` looks for a call to merge into, by these words or like it; None does not.
+    """
     view = loaded.view
     handlers = [name for name in (view.department, *view.co_handlers) if name]
 
@@ -98,11 +102,13 @@ async def read_choices(
             rows = reader.departments(ask.node.code)
             named = [each.name for _, each in rows if not each.closed]
         targets = []
-        if "merge" in steps:
+        if merge_words is not None:
             targets = merge_targets(reader, ask.scope, view, merge_words)
         return named, targets
 
-    wanted = bool(_NAMING & set(steps)) or "merge" in steps
+    if "merge" not in steps:
+        merge_words = None
+    wanted = bool(_NAMING & set(steps)) or merge_words is not None
     departments, targets = await ask.node.read(read) if wanted else ([], [])
     suggested = duty_pb2.SuggestDutyResponse()
     if "dispatch" in steps and (await ask.node.state()).is_up:
@@ -114,6 +120,7 @@ async def read_choices(
         suggestions=suggested.suggestions,
         list_in_force=suggested.list.version > 0,
         merge_targets=targets,
+        is_merge_searched=merge_words is not None,
         under_review=_under_review(loaded) if "review" in steps else "",
     )
 

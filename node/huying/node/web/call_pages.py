@@ -87,6 +87,7 @@ async def call_page(
     said = {kind: Said(draft.fields) for kind, draft in drafts.items()}
     if typed is not None:
         said[step] = Said(typed)
+    searched = "merge" in ask.request.query_params
     merge_words = ask.query("merge")
     return await ask.render(
         "call.html",
@@ -105,7 +106,7 @@ async def call_page(
                 for kind in said
                 if kind in STEP_FORMS and kind not in may
             ],
-            "desk": await read_choices(ask, loaded, may, merge_words),
+            "desk": await read_choices(ask, loaded, may, merge_words if searched else None),
             "merge_words": merge_words,
             "phrases": ANSWER_PHRASES,
             "people": people,

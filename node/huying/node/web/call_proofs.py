@@ -15,10 +15,12 @@ from huying.common.leaf import ADDRESSED, unpack_openings
 from huying.common.merkle import leaf_hash
 from huying.common.note import VerifierKey
 from huying.common.tlog_proof import parse_proof, unpack_extra, verify_proof
+from huying.node import pins
 from huying.node.api.entries import check_openings
 from huying.node.cli.offline import feed_key
 from huying.node.cli.prove import find_feed, make_proof, read_entry
 from huying.node.config import Config
+from huying.node.enrol import own_pin
 from huying.node.store.reader import Reader
 
 __all__ = ["EntryProof", "prove"]
@@ -54,7 +56,7 @@ def prove(reader: Reader, config: Config, origin: str, index: int) -> EntryProof
         key = feed_key(config, any_reader, origin)
         proof = parse_proof(data)
         leaf, openings = unpack_extra(proof.extra)
-        witnesses = [VerifierKey.parse(each.witness_key) for each in reader.members()]
+        witnesses = _witnesses(reader, config)
         verified = verify_proof(proof, leaf_hash(leaf), VerifierKey.parse(key), witnesses)
         check_openings(origin, leaf, openings)
     except HuyingError as error:
@@ -70,3 +72,10 @@ def prove(reader: Reader, config: Config, origin: str, index: int) -> EntryProof
         witnesses=tuple(verified.cosignatures),
         file=data,
     )
+
+
+def _witnesses(reader: Reader, config: Config) -> list[VerifierKey]:
+    """The witness keys that are known here, one for each name. Raises HuyingError(KEY)."""
+    known = [*reader.members(), *pins.load_folder(config.pins_dir), own_pin(config)]
+    keys = [VerifierKey.parse(each.witness_key) for each in known if each.witness_key]
+    return list({key.name: key for key in keys}.values())
