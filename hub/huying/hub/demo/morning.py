@@ -167,7 +167,7 @@ def _report(worker: Client, village: str) -> list[bytes]:
 def _raise(clerk: Client, village: str, number: int) -> bytes:
     matter = _MATTERS[number % len(_MATTERS)]
     urgencies = (policy_pb2.URGENCY_ROUTINE, policy_pb2.URGENCY_URGENT)
-    call = calls_pb2.Call(
+    draft = calls_pb2.CallDraft(
         sequencer=COUNTY,
         category=matter.category,
         title=matter.title if number < len(_MATTERS) else f"再报:{matter.title}",
@@ -179,7 +179,14 @@ def _raise(clerk: Client, village: str, number: int) -> bytes:
         contact_name="生成乙",
         contact_phone="13800000000",
     )
-    return clerk.raise_call(api_pb2.RaiseCallRequest(call=call, request_id=_id())).call
+    # Approved, as a county may ask it.
+    drafted = clerk.draft_call(api_pb2.DraftCallRequest(draft=draft, request_id=_id())).call
+    clerk.decide_draft(
+        api_pb2.DecideDraftRequest(
+            draft=drafted, approved=True, decided_by="镇-主要-01", request_id=_id()
+        )
+    )
+    return drafted
 
 
 def _bring(county: Client, clerk: Client, call: bytes, number: int) -> None:
