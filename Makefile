@@ -10,6 +10,7 @@ ARGS ?=
 SEEDS ?= 5000
 TEST_WORKERS ?= 2
 STEP ?= 1
+FOLDER ?= shots
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -48,6 +49,11 @@ sim: $(VENV)/.test ## the simulator for long: SEEDS=5000 ARGS="--first-seed 200"
 .PHONY: thin-link
 thin-link: $(VENV)/.test ## 10,000 entries over 64 kbit/s that is cut every 5 s: some 18 minutes
 	@HUYING_THIN_LINK=full $(BIN)/python -m pytest tests/integration/test_thin_link.py $(ARGS)
+
+.PHONY: shots
+shots: $(VENV)/.test ## a picture of every page, at a desk and on a handset: FOLDER=shots
+	@.ci/deps chromium fonts-noto-cjk
+	@$(BIN)/python -m tests.browser.shots $(FOLDER)
 
 .PHONY: bits
 bits: $(VENV)/.test ## a bit of every byte flipped, for hours: STEP=16 for a part of them
