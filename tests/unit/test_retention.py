@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from huying.common.evidence_parts import JPEG, Picture, parts_of
 from huying.common.late_requests import EraseSpans
 from huying.common.limits import LATE_SPAN_ENTRIES_MAX
 from huying.common.spans import Span
@@ -68,6 +69,18 @@ class EngineRuntime:
 
     async def operate(self, operation: Any) -> Any:
         return self._network.operate(VILLAGE, operation)
+
+
+def test_a_picture_is_kept_as_long_as_what_it_is_evidence_of(network: LateNetwork) -> None:
+    """Neither may a photo outlive its event, nor an event that is kept lose its photo."""
+    of = network.append(VILLAGE, put(EVENT, event(1)))[0].record
+    (part,) = network.append(VILLAGE, *parts_of(Picture(of, EVENT, "a.jpg", JPEG), b"a photo"))
+    network.clock.seconds += 10 * DAY_SECONDS
+    both = [Span(ORIGIN, part.index - 1, part.index + 1, b"")]
+    assert found(network, {EVENT: 9}) == both
+    assert found(network, {feed_pb2.RECORD_TYPE_CALL: 9, RESIDENT: 9}) == []
+    network.append(VILLAGE, put(EVENT, event(1), of))
+    assert found(network, {EVENT: 9}) == []
 
 
 def test_the_job_erases_at_every_holder_once(network: LateNetwork, monkeypatch) -> None:

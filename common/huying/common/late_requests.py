@@ -91,11 +91,15 @@ def chosen_slots(record_type: int, home: str, fields: Sequence[str]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class EraseRecord:
-    """Delete a record of this node, in all its versions: whole, or just some of its fields."""
+    """Delete a record of this node, in all its versions: whole, or just some of its fields.
+
+    `also`: entries that go along where they are held, as pictures of it do.
+    """
 
     record: bytes
     fields: tuple[str, ...] = ()
     reason: str = ""
+    also: tuple[Span, ...] = ()
 
     def run(self, engine: Engine) -> Erased:
         """Raises HuyingError: NOT_FOUND; as `chosen_slots`; INVALID_ARGUMENT for what stands."""
@@ -116,6 +120,7 @@ class EraseRecord:
                 targets.append(_Target(origin, index, mine, held, tuple(head.to)))
         if not targets:
             raise HuyingError(Code.NOT_FOUND, f"nothing is held of record {self.record.hex()}")
+        targets += _in_spans(engine, self.also)
         return _erase(engine, targets, self.reason)
 
 
@@ -129,26 +134,30 @@ class EraseSpans:
     def run(self, engine: Engine) -> Erased:
         """Raises HuyingError(NOT_FOUND) where nothing of it is held, or as `check_may_write`."""
         check_may_write(engine)
-        replica = engine.replica
-        replica.flush()
-        targets = []
-        for span in self.spans:
-            feed = replica.feeds.get(span.origin)
-            if feed is None or parse_origin(span.origin).code != engine.identity.code:
-                raise HuyingError(Code.NOT_FOUND, f"no feed {span.origin} of this node")
-            stored = replica.store.entries(feed.feed_id, span.start, min(span.stop, feed.size))
-            for index, entry in enumerate(stored, span.start):
-                head = _head(entry)
-                if head is None or entry.leaf is None:
-                    continue
-                mine = erasable(head.type, leaf_slots(entry.leaf))
-                mine = bytes(slot for slot in mine if slot in (span.slots or mine))
-                held = sum(o[0] in mine for o in unpack_openings(entry.openings))
-                if held:
-                    targets.append(_Target(span.origin, index, mine, held, tuple(head.to)))
+        engine.replica.flush()
+        targets = list(_in_spans(engine, self.spans))
         if not targets:
             raise HuyingError(Code.NOT_FOUND, "nothing is held of these entries")
         return _erase(engine, targets, self.reason)
+
+
+def _in_spans(engine: Engine, spans: Iterable[Span]) -> Iterator[_Target]:
+    """What is held of these entries. Raises HuyingError(NOT_FOUND) for another node's feed."""
+    replica = engine.replica
+    for span in spans:
+        feed = replica.feeds.get(span.origin)
+        if feed is None or parse_origin(span.origin).code != engine.identity.code:
+            raise HuyingError(Code.NOT_FOUND, f"no feed {span.origin} of this node")
+        stored = replica.store.entries(feed.feed_id, span.start, min(span.stop, feed.size))
+        for index, entry in enumerate(stored, span.start):
+            head = _head(entry)
+            if head is None or entry.leaf is None:
+                continue
+            mine = erasable(head.type, leaf_slots(entry.leaf))
+            mine = bytes(slot for slot in mine if slot in (span.slots or mine))
+            held = sum(o[0] in mine for o in unpack_openings(entry.openings))
+            if held:
+                yield _Target(span.origin, index, mine, held, tuple(head.to))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The nightly job that erases what is past its retention.
 
 A record is as old as its newest version; when that is past the days kept for its type, all its
-versions are erased, by the same signed statements as `huying erase` writes. The feed is read on a
-thread of its own; the erasures go through the engine in batches.
+versions are erased, by the same signed statements as `huying erase` writes. Evidence goes with what
+it is of. The feed is read on a thread of its own; the erasures go through the engine in batches.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from google.protobuf.message import DecodeError
 from sqlalchemy import Table, select
 
 from huying.common.codes import parse_origin
@@ -24,10 +25,10 @@ from huying.common.state import FeedState, StoredEntry
 from huying.node import logs
 from huying.node.background import end_task
 from huying.node.settings import RetentionSection
-from huying.node.store.content import peek_head
+from huying.node.store.content import message_bytes, peek_head
 from huying.node.store.reader import Reader
 from huying.node.store.schema import CALLS, RECORDS
-from huying.wire.v1 import feed_pb2
+from huying.wire.v1 import evidence_pb2, feed_pb2
 
 if TYPE_CHECKING:
     from huying.node.services import Node
@@ -39,6 +40,15 @@ PAGE_ENTRIES: Final = 500
 SLEEP_SECONDS_MAX: Final = 600.0  # a clock that is set is noticed by then
 _TABLES: Final[dict[int, Table]] = {**RECORDS, feed_pb2.RECORD_TYPE_CALL: CALLS}
 _REASON: Final = "retention"
+_EVIDENCE: Final = int(feed_pb2.RECORD_TYPE_EVIDENCE)
+
+
+class _Aged(NamedTuple):
+    """By which record's age an entry goes, and when the entry itself was written."""
+
+    type: int
+    record: bytes
+    written_micros: int
 
 
 def days_by_type(section: RetentionSection) -> dict[int, int]:
@@ -48,6 +58,7 @@ def days_by_type(section: RetentionSection) -> dict[int, int]:
         feed_pb2.RECORD_TYPE_HOUSEHOLD: section.household_days,
         feed_pb2.RECORD_TYPE_RESIDENT: section.resident_days,
         feed_pb2.RECORD_TYPE_GRID_WORKER: section.grid_worker_days,
+        feed_pb2.RECORD_TYPE_VISIT: section.visit_days,
         feed_pb2.RECORD_TYPE_CALL: section.call_days,
         feed_pb2.RECORD_TYPE_CALL_STEP: section.call_days,
         feed_pb2.RECORD_TYPE_PROVISION_REQUEST: section.provision_days,
@@ -88,16 +99,29 @@ def _overdue_entries(
 ) -> Iterator[int]:
     for start in range(0, feed.size, PAGE_ENTRIES):
         stop = min(start + PAGE_ENTRIES, feed.size)
-        page: dict[int, tuple[feed_pb2.Head, int]] = {}
+        page: dict[int, _Aged] = {}
         for index, entry in enumerate(reader.entries(feed.feed_id, start, stop), start):
             head = peek_head(entry.openings)
-            if head.type in days and _holds_erasable(head.type, entry):
-                page[index] = head, head.time_micros
+            if head.type == _EVIDENCE:
+                aged = _evidence(head, entry)
+            else:
+                aged = _Aged(head.type, head.record, head.time_micros)
+            if aged.type in days and _holds_erasable(head.type, entry):
+                page[index] = aged
         newest = _newest(reader, code, page)
-        for index, (head, own) in page.items():
-            written = max(own, newest.get((head.type, head.record), 0))
-            if written / 1e6 + days[head.type] * DAY_SECONDS < now:
+        for index, aged in page.items():
+            written = max(aged.written_micros, newest.get((aged.type, aged.record), 0))
+            if written / 1e6 + days[aged.type] * DAY_SECONDS < now:
                 yield index
+
+
+def _evidence(head: feed_pb2.Head, entry: StoredEntry) -> _Aged:
+    """A picture is kept as long as what it is evidence of."""
+    try:
+        message = evidence_pb2.Evidence.FromString(message_bytes(entry.openings))
+    except DecodeError:
+        message = evidence_pb2.Evidence()
+    return _Aged(message.of_type, message.of, head.time_micros)
 
 
 def _holds_erasable(record_type: int, entry: StoredEntry) -> bool:
@@ -107,20 +131,18 @@ def _holds_erasable(record_type: int, entry: StoredEntry) -> bool:
     return any(opening[0] in mine for opening in unpack_openings(entry.openings))
 
 
-def _newest(
-    reader: Reader, code: str, page: Mapping[int, tuple[feed_pb2.Head, int]]
-) -> dict[tuple[int, bytes], int]:
+def _newest(reader: Reader, code: str, page: Mapping[int, _Aged]) -> dict[tuple[int, bytes], int]:
     """When the newest version of each of these records was written, by type and record."""
     by_type: dict[int, set[bytes]] = {}
-    for head, _ in page.values():
-        by_type.setdefault(head.type, set()).add(head.record)
+    for aged in page.values():
+        by_type.setdefault(aged.type, set()).add(aged.record)
     found: dict[tuple[int, bytes], int] = {}
     for kind, records in by_type.items():
         table = _TABLES.get(kind)
         if table is not None:
-            query = select(table.c.record, table.c.time_micros).where(
-                table.c.home == code, table.c.record.in_(records)
-            )
+            query = select(table.c.record, table.c.time_micros).where(table.c.record.in_(records))
+            if table is not CALLS:  # a picture may be of another node's call
+                query = query.where(table.c.home == code)
             rows = reader.select(query)
             found.update({(kind, row.record): row.time_micros for row in rows})
     return found

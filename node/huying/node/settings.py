@@ -205,12 +205,15 @@ class RetentionSection:
     """How long this node's own records are kept; a nightly job erases what is older."""
 
     hour: int = setting(check.hour, "Hour of the day, local time, at which the job runs.", 3)
-    event_days: int = setting(check.days, "Days that events are kept; 0: for ever.", 0)
+    event_days: int = setting(
+        check.days, "Days that events and their pictures are kept; 0: for ever.", 0
+    )
     household_days: int = setting(check.days, "Days that households are kept; 0: for ever.", 0)
     resident_days: int = setting(check.days, "Days that residents are kept; 0: for ever.", 0)
     grid_worker_days: int = setting(check.days, "Days that grid workers are kept; 0: for ever.", 0)
+    visit_days: int = setting(check.days, "Days that visits are kept; 0: for ever.", 0)
     call_days: int = setting(
-        check.days, "Days that the contacts and notes of calls are kept; 0: for ever.", 0
+        check.days, "Days that the contacts, notes and pictures of calls are kept; 0: for ever.", 0
     )
     provision_days: int = setting(
         check.provision_days,

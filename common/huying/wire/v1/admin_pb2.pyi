@@ -779,6 +779,7 @@ class ShowSubjectResponse(_message.Message):
     ENTRIES_FIELD_NUMBER: _builtins.int
     DECISIONS_FIELD_NUMBER: _builtins.int
     RECEIPTS_PENDING_FIELD_NUMBER: _builtins.int
+    RELATED_FIELD_NUMBER: _builtins.int
     home: _builtins.str
     type: _builtins.int
     record: _builtins.bytes
@@ -790,6 +791,10 @@ class ShowSubjectResponse(_message.Message):
     def receipts_pending(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """codes that have not confirmed an erasure"""
 
+    @_builtins.property
+    def related(self) -> _containers.RepeatedCompositeFieldContainer[Global___RelatedRecord]:
+        """What belongs to it: residents and visits of a household, pictures of an event or a call."""
+
     def __init__(
         self,
         *,
@@ -799,14 +804,43 @@ class ShowSubjectResponse(_message.Message):
         entries: _abc.Iterable[Global___SubjectEntry] | None = ...,
         decisions: _abc.Iterable[Global___SubjectDecision] | None = ...,
         receipts_pending: _abc.Iterable[_builtins.str] | None = ...,
+        related: _abc.Iterable[Global___RelatedRecord] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decisions", b"decisions", "entries", b"entries", "home", b"home", "receipts_pending", b"receipts_pending", "record", b"record", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decisions", b"decisions", "entries", b"entries", "home", b"home", "receipts_pending", b"receipts_pending", "record", b"record", "related", b"related", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ShowSubjectResponse: _TypeAlias = ShowSubjectResponse  # noqa: Y015
+
+@_typing.final
+class RelatedRecord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    HOME_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    TIME_MICROS_FIELD_NUMBER: _builtins.int
+    type: _builtins.int
+    home: _builtins.str
+    record: _builtins.bytes
+    time_micros: _builtins.int
+    def __init__(
+        self,
+        *,
+        type: _builtins.int = ...,
+        home: _builtins.str = ...,
+        record: _builtins.bytes = ...,
+        time_micros: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["home", b"home", "record", b"record", "time_micros", b"time_micros", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelatedRecord: _TypeAlias = RelatedRecord  # noqa: Y015
 
 @_typing.final
 class ExportBundleRequest(_message.Message):

@@ -19,6 +19,7 @@ from huying.common.provisions import stage_of
 from huying.common.spans import NO_SPANS, Span, erasable
 from huying.common.state import StoredEntry
 from huying.node.admin import AdminNode
+from huying.node.admin.related import related
 from huying.node.api.entries import slot_fields
 from huying.node.store.content import message_bytes, peek_head
 from huying.node.store.provision_queries import Provision
@@ -117,6 +118,7 @@ def _collect(reader: Reader, known: _Known, record: bytes) -> admin_pb2.ShowSubj
                 response.type = peek_head(entry.openings).type
                 response.entries.append(shown)
         provisions = snapshot.provisions_of(record)
+        response.related.extend(related(snapshot, response.type, record))
     if not response.entries:
         raise HuyingError(Code.NOT_FOUND, f"nothing is known of record {record.hex()}")
     _add_decisions(response, said, places, known)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PIPE_COLUMNS: Final = 200
 _GAP_COLUMNS: Final = 2  # between two columns of a table: its padding and its box
+_BYTES: Final = frozenset({"data", "data_home"})  # fields that hold a file, as hex digits
 _OF_INPUT: Final = frozenset({Code.INVALID_ARGUMENT, Code.CONFIG, Code.ENTRY_TOO_LARGE})
 # What a detail begins with: an option, with what it was given or without; an argument; a field.
 _NAMED: Final = re.compile(r"(--[a-z][a-z-]*(?=[: ])|[A-Za-z_][A-Za-z0-9_.]*(?=: ))")
@@ -238,10 +239,12 @@ def when(micros: int) -> str:
 
 
 def readable(fields: Iterable[tuple[str, Any]]) -> list[tuple[str, object]]:
-    """Fields as people read them: a time in Unix microseconds becomes a time of day."""
+    """Fields as people read them: a time becomes a time of day, a picture's bytes their number."""
     return [
         (name.removesuffix("_micros"), when(value))
         if name.endswith("_micros") and isinstance(value, int)
+        else (name, f"{len(value) // 2} 字节 bytes")
+        if name in _BYTES and isinstance(value, str)
         else (name, str(value).lower() if isinstance(value, bool) else value)
         for name, value in fields
     ]

@@ -23,7 +23,7 @@ _TypeArgument = Annotated[
     str,
     typer.Argument(
         metavar="TYPE",
-        help="类型 · division, grid, grid_worker, household, resident, event, call, member.",
+        help="类型 · division, grid, grid_worker, household, resident, visit, event, …",
     ),
 ]
 _HomeOption = Annotated[

@@ -90,6 +90,15 @@ def _document(found: Any) -> dict[str, Any]:
             for one in found.decisions
         ],
         "receipts_pending": list(found.receipts_pending),
+        "related": [
+            {
+                "type": type_name(one.type),
+                "home": one.home,
+                "record": one.record.hex(),
+                "time_micros": one.time_micros,
+            }
+            for one in found.related
+        ],
     }
 
 
@@ -122,6 +131,14 @@ def _print(document: dict[str, Any]) -> None:
                     " ".join(one["disclosed"]) or "—",
                 )
                 for one in entry["fields"]
+            ],
+        )
+    if document["related"]:
+        print_table(
+            ("相关记录 · related", "类型 · type", "属于 · home", "时间 · time"),
+            [
+                (one["record"], one["type"], one["home"], when(one["time_micros"]))
+                for one in document["related"]
             ],
         )
     if document["decisions"]:

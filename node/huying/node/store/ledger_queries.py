@@ -7,11 +7,10 @@ them, with a token that goes on there, however few it found.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Select, Table, func, select, tuple_
-from sqlalchemy import text as sql_text
+from sqlalchemy import ColumnElement, Select, Table, and_, func, literal_column, select, tuple_
 
 from huying.common.codes import grid_village, parse_grid
 from huying.common.errors import Code, HuyingError
@@ -31,7 +30,9 @@ _RESIDENT: Final = int(feed_pb2.RECORD_TYPE_RESIDENT)
 _VISIT: Final = int(feed_pb2.RECORD_TYPE_VISIT)
 _SCAN_AT_ONCE: Final = 200
 # As the index's own condition says it: otherwise it would not be used.
-_FILLED: Final = sql_text(OF_HOUSEHOLD)
+_FILLED: Final[ColumnElement[bool]] = literal_column(OF_HOUSEHOLD)
+# Not "has no end": the index goes by what is equal. Visits are put and deleted, and no more.
+_MADE: Final[ColumnElement[bool]] = VISITS.c.kind == feed_pb2.KIND_PUT
 
 # Says of a record's visible fields whether it is wanted.
 _Wanted = Callable[[Any], bool]
@@ -99,7 +100,7 @@ class LedgerQueries(Queries):
         self, household: bytes, *, limit: int = 0, page_token: bytes = b""
     ) -> Page[RecordRow]:
         """The visits to a household, newest first. Raises as `list_visits`."""
-        narrowed = _rows(VISITS).where(VISITS.c.household == household, _FILLED)
+        narrowed = [VISITS.c.household == household, _FILLED]
         return self._visits(narrowed, limit, page_token)
 
     def list_visits(
@@ -116,39 +117,46 @@ class LedgerQueries(Queries):
         `area`: a division, of the villages that made them; `since_micros`: unix. Raises
         HuyingError(INVALID_ARGUMENT) for a malformed code, or a token that is not ours.
         """
-        query = _rows(VISITS).where(*within(VISITS.c.home, area))
+        narrowed = within(VISITS.c.home, area)
         if grid:
-            query = query.where(VISITS.c.home == grid_village(grid), VISITS.c.grid == grid)
+            narrowed += [VISITS.c.home == grid_village(grid), VISITS.c.grid == grid]
         if since_micros:
-            query = query.where(VISITS.c.visited_micros >= since_micros)
-        return self._visits(query, limit, page_token)
+            narrowed.append(VISITS.c.visited_micros >= since_micros)
+        return self._visits(narrowed, limit, page_token)
 
     def visit_counts(self, *, area: str = "", since_micros: int = 0) -> dict[tuple[str, int], int]:
         """How many visits of each kind each village made, by its code and records_pb2.VisitKind."""
         key = VISITS.c.home, VISITS.c.visit_kind
         query = select(*key, func.count()).where(
-            *within(VISITS.c.home, area),
-            VISITS.c.kind != feed_pb2.KIND_DELETE,
-            VISITS.c.visited_micros >= since_micros,
+            *within(VISITS.c.home, area), _MADE, VISITS.c.visited_micros >= since_micros
         )
         with self._reading() as connection:
             rows = connection.execute(query.group_by(*key))
             return {(home, int(kind)): int(count) for home, kind, count in rows}
 
-    def _visits(self, query: Select[Any], limit: int, page_token: bytes) -> Page[RecordRow]:
+    def _visits(
+        self, narrowed: Sequence[ColumnElement[bool]], limit: int, page_token: bytes
+    ) -> Page[RecordRow]:
         wanted = page_limit(limit)
         key = (VISITS.c.visited_micros, VISITS.c.home, VISITS.c.record)
-        query = query.add_columns(VISITS.c.visited_micros)
+        query = select(*key).where(_MADE, *narrowed)
         query = query.order_by(*(column.desc() for column in key)).limit(wanted + 1)
         if page_token:
             query = query.where(tuple_(*key) < tuple_(*unpack_token(page_token)))
+        # By an index alone, and the rows just of those that are on the page.
+        chosen = query.subquery("chosen")
+        rows = _rows(VISITS).join(
+            chosen, and_(VISITS.c.home == chosen.c.home, VISITS.c.record == chosen.c.record)
+        )
+        rows = rows.add_columns(VISITS.c.visited_micros)
+        rows = rows.order_by(*(chosen.c[column.name].desc() for column in key))
         with self._reading() as connection:
-            found = connection.execute(query).fetchall()
-        rows = tuple(_record_row(_VISIT, row) for row in found[:wanted])
+            found = connection.execute(rows).fetchall()
+        shown = tuple(_record_row(_VISIT, row) for row in found[:wanted])
         if len(found) <= wanted:
-            return Page(rows, b"")
+            return Page(shown, b"")
         last = found[wanted - 1]
-        return Page(rows, pack_token(last.visited_micros, last.home, last.record))
+        return Page(shown, pack_token(last.visited_micros, last.home, last.record))
 
     def _scan(
         self,

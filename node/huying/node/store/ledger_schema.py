@@ -41,7 +41,7 @@ VISITS: Final = record_table(
     integer("visit_kind", Integer),
     integer("visited_micros"),
     blob("household"),
-    Index(None, "visited_micros", "visit_kind"),
+    Index("ix_visits_newest", "kind", "visited_micros", "visit_kind", "grid"),  # as of events
     Index("ix_visits_household", "household", "visited_micros", **_OF_HOUSEHOLD),
 )
 EVIDENCE: Final = record_table(

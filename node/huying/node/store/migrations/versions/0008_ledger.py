@@ -87,7 +87,8 @@ def upgrade() -> None:
         _number("visited_micros"),
         _blob("household"),
     )
-    _index("visits", "visited_micros", "visit_kind")
+    newest = ["kind", "visited_micros", "visit_kind", "grid"]
+    op.create_index(op.f("ix_visits_newest"), "visits", newest)
     _by_household("visits", "visited_micros")
     _record_table(
         "evidence",
