@@ -16,7 +16,7 @@ from playwright.sync_api import Page as BrowserPage
 
 from huying.hub.web.site import PAGES
 
-__all__ = ["Found", "LINKED_PAGES", "crawl", "name_of", "sign_in"]
+__all__ = ["LINKED_PAGES", "Found", "crawl", "name_of", "sign_in"]
 
 # No page of HTML: files, streams, and what a browser asks for by itself.
 NOT_HTML: Final = frozenset(

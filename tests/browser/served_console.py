@@ -51,7 +51,9 @@ class ServedConsole:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         config = served.configs[code]
-        section = dataclasses.replace(config.console, listen=f"127.0.0.1:{self.port}")
+        section = dataclasses.replace(
+            config.console, listen=f"127.0.0.1:{self.port}", second_factor="optional"
+        )
         self.config = dataclasses.replace(config, console=section)
         self.store = ConsoleStore.open(self.config.console_dir)
         self.clock = served.network.clock
