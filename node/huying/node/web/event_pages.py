@@ -168,15 +168,15 @@ def _offers(ask: Ask, loaded: LoadedEvent) -> dict[str, Any]:
     withheld = [
         name for part in absent_parts(row) if part.state == "withheld" for name in part.fields
     ]
+    asks = ask.may(Permission.PROVISIONS_ASK) and "provision-ask" in ask.site.pages
     return {
         "may_settle": is_ours and is_open and ask.may(Permission.EVENTS_REPORT),
         "may_call": ask.node.level is Level.TOWN
         and ask.may(Permission.CALLS_CALLER)
         and "call-new" in ask.site.pages,
         "withheld": withheld,
-        "may_ask": bool(withheld)
-        and ask.may(Permission.PROVISIONS_ASK)
-        and "provision-ask" in ask.site.pages,
+        "may_ask": bool(withheld) and asks,
+        "may_ask_pictures": asks and not is_ours,
     }
 
 

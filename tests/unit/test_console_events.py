@@ -1,0 +1,292 @@
+"""The events' pages: what each tier sees, what stays at home, and who may settle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from huying.common.evidence_parts import JPEG, Picture, parts_of
+from huying.wire.v1 import feed_pb2, records_pb2
+from tests.unit.console_site import forms_of, text_of
+from tests.unit.console_town import HOSTILE, OTHER_VILLAGE, REPORTER, Town, open_town
+from tests.unit.tiny_network import COUNTY, GRID, TOWN, VILLAGE, put, raise_call, step
+
+JPEG_BYTES = b"\xff\xd8\xff\xe0" + bytes(300) + b"\xff\xd9"
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    with open_town(tmp_path_factory.mktemp("events")) as opened:
+        yield opened
+
+
+def page_of(town: Town, code: str, event: bytes, home: str = VILLAGE, status: int = 200) -> str:
+    answer = town.consoles[code].get(f"/events/{home}/{event.hex()}")
+    assert answer.status_code == status
+    text: str = answer.text
+    return text
+
+
+def stored(town: Town, event: bytes, code: str = VILLAGE) -> records_pb2.Event:
+    row = town.served.readers[code].get_event(VILLAGE, event)
+    assert row is not None
+    return row.event
+
+
+def test_a_town_sees_what_travels_and_is_told_what_stays_in_the_village(town: Town) -> None:
+    """A withheld field is named with its keeper; nothing of its value is in the page at all."""
+    event = town.event()
+    town.town.sign_in("clerk")
+    page = page_of(town, TOWN, event)
+    assert "村口路灯不亮" in page
+    assert "村口" in page  # the place goes to the town
+    for hidden in (REPORTER, "张生成"):
+        assert hidden not in page
+    told = text_of(page)
+    assert "反映人电话 留在" in told
+    assert "详细情况 反映人 留在" in told
+
+
+def test_the_county_reads_events_and_does_nothing_with_them(town: Town) -> None:
+    """An event is the village's and the town's to deal with; the place of it stays below."""
+    event = town.event()
+    town.county.sign_in("centre")
+    page = page_of(town, COUNTY, event)
+    assert "地点 留在" in text_of(page)
+    assert [form.action for form in forms_of(page) if "/events/" in form.action] == []
+    assert "/calls/new" not in page
+    refused = town.county.post(
+        f"/events/{VILLAGE}/{event.hex()}/settle", {"request_id": "ab" * 16, "version": ""}
+    )
+    assert refused.status_code == 403
+
+
+def test_the_village_sees_all_of_its_event(town: Town) -> None:
+    """What stays in the village is there for the village's own people."""
+    event = town.event()
+    town.village.sign_in("worker")
+    page = page_of(town, VILLAGE, event)
+    assert REPORTER in page
+    assert "张生成家门口的路灯不亮" in page
+    assert "留在" not in text_of(page)
+
+
+def test_settling_keeps_every_other_field_and_reaches_the_town(town: Town) -> None:
+    """Settling writes the event's next version: a field left out would be gone everywhere."""
+    event = town.event()
+    before = stored(town, event)
+    town.village.sign_in("worker")
+    page = town.village.get(f"/events/{VILLAGE}/{event.hex()}")
+    answer = town.village.fill(page, "/settle")
+    assert answer.status_code == 303
+    after = stored(town, event)
+    assert after.status == records_pb2.EVENT_STATUS_SETTLED
+    assert after.settled_micros > 0
+    before.status, before.settled_micros = after.status, after.settled_micros
+    assert after == before
+    assert stored(town, event, TOWN).status == records_pb2.EVENT_STATUS_SETTLED
+    assert (event.hex(), "done") in town.audited(VILLAGE, "event-settled")
+
+
+def test_settling_twice_by_one_form_writes_once(town: Town) -> None:
+    """A double click is one deed, in the feed and in the trail."""
+    event = town.event()
+    town.village.sign_in("worker")
+    page = town.village.get(f"/events/{VILLAGE}/{event.hex()}")
+    assert town.village.fill(page, "/settle").status_code == 303
+    size = town.feed_size(VILLAGE)
+    assert town.village.fill(page, "/settle").status_code == 303
+    assert town.feed_size(VILLAGE) == size
+    assert [one for one, _ in town.audited(VILLAGE, "event-settled")].count(event.hex()) == 1
+
+
+def test_settling_what_somebody_changed_meanwhile_is_refused(town: Town) -> None:
+    """The page's version would silently undo what the other one wrote."""
+    event = town.event()
+    town.village.sign_in("worker")
+    page = town.village.get(f"/events/{VILLAGE}/{event.hex()}")
+    changed = stored(town, event)
+    changed.address = "村东"
+    town.append(VILLAGE, put(feed_pb2.RECORD_TYPE_EVENT, changed, event))
+    answer = town.village.fill(page, "/settle")
+    assert answer.status_code == 409
+    assert 'role="alert"' in answer.text
+    assert stored(town, event).address == "村东"
+    assert stored(town, event).status == records_pb2.EVENT_STATUS_REPORTED
+
+
+def test_a_town_never_writes_an_event_of_which_it_sees_a_part(town: Town) -> None:
+    """By hand-made request: writing it back would lose what the town does not see."""
+    event = town.event()
+    town.town.sign_in("clerk")
+    page = page_of(town, TOWN, event)
+    assert "/settle" not in page
+    row = town.served.readers[TOWN].get_event(VILLAGE, event)
+    assert row is not None
+    fields = {"request_id": "cd" * 16, "version": f"{row.origin}:{row.index}"}
+    size = town.feed_size(TOWN)
+    answer = town.town.post(f"/events/{VILLAGE}/{event.hex()}/settle", fields)
+    assert answer.status_code == 400
+    assert town.feed_size(TOWN) == size
+    assert stored(town, event) == stored(town, event, VILLAGE)
+
+
+def test_a_person_of_another_village_finds_no_event(town: Town) -> None:
+    """Forced browsing: the refusal is that of an event that is not there."""
+    event = town.event()
+    town.town.sign_in("clerk", login="elsewhere", area=OTHER_VILLAGE)
+    refused = page_of(town, TOWN, event, status=404)
+    assert "村口路灯不亮" not in refused
+    absent = page_of(town, TOWN, bytes(16), status=404)
+    clock = "页面时间"
+    assert text_of(refused).partition(clock)[0] == text_of(absent).partition(clock)[0]
+    listed = town.town.get("/events")
+    assert listed.status_code == 200
+    assert event.hex() not in listed.text
+    assert town.town.get(f"/events?village={VILLAGE}").status_code == 404
+    assert town.town.get(f"/events?grid={GRID}").status_code == 404
+
+
+def test_a_worker_of_one_grid_sees_that_grid(town: Town) -> None:
+    """A grid's worker is bound to it in the list and at the address."""
+    own = town.event()
+    other = town.event(grid=VILLAGE + "002")
+    town.village.sign_in("worker", login="grid-worker", area=GRID)
+    listed = town.village.get("/events").text
+    assert own.hex() in listed
+    assert other.hex() not in listed
+    page_of(town, VILLAGE, own)
+    page_of(town, VILLAGE, other, status=404)
+    assert town.village.get(f"/events?grid={VILLAGE}002").status_code == 404
+
+
+def test_the_list_is_narrowed_by_what_its_filters_say(town: Town) -> None:
+    """Status, category, grid and time each leave out what does not fit."""
+    settled = town.event(status=records_pb2.EVENT_STATUS_SETTLED, category="井盖")
+    old = town.event(reported_micros=1, category="井盖")
+    open_ = town.event(category="井盖")
+    town.town.sign_in("clerk")
+
+    def shown(query: str) -> set[bytes]:
+        text = town.town.get(f"/events?category=井盖&{query}").text
+        return {one for one in (settled, old, open_) if one.hex() in text}
+
+    assert shown("") == {settled, old, open_}
+    assert shown("status=reported") == {old, open_}
+    assert shown("days=30") == {settled, open_}
+    assert shown(f"grid={VILLAGE}002") == set()
+    for wrong in ("status=x", "days=2", "grid=1", "village=1", "page=zz"):
+        assert town.town.get(f"/events?{wrong}").status_code == 400
+
+
+def test_hostile_text_is_shown_as_text(town: Town) -> None:
+    """Whatever a village's node wrote is text on the town's screen, never markup."""
+    event = town.event(
+        category=HOSTILE, descriptor=HOSTILE, description_public=HOSTILE, address=HOSTILE,
+        source=HOSTILE,
+    )  # fmt: skip
+    for code, role in ((TOWN, "clerk"), (COUNTY, "centre"), (VILLAGE, "worker")):
+        town.consoles[code].sign_in(role)
+        for text in (page_of(town, code, event), town.consoles[code].get("/events").text):
+            assert "<script>alert" not in text
+            assert "<img src=x" not in text
+            assert "&lt;script&gt;alert(1)" in text
+            assert "{{7*7}}" in text
+
+
+def test_the_call_that_came_of_an_event_stands_beside_it(town: Town) -> None:
+    """Whoever opens the event sees that somebody called already, before calling again."""
+    event = town.event()
+    town.town.sign_in("clerk")
+    assert "还没有就此呼叫" in page_of(town, TOWN, event)
+    form = town.town.get(f"/calls/new?event={event.hex()}")
+    sent = town.town.fill(form, "/calls/new")
+    assert sent.status_code == 303
+    call = sent.headers["location"].split("?")[0].rpartition("/")[2]
+    for code, role in ((TOWN, "clerk"), (VILLAGE, "worker"), (COUNTY, "centre")):
+        town.consoles[code].sign_in(role)
+        assert f"/calls/{call}" in page_of(town, code, event)
+    town.town.sign_in("clerk")
+    assert "再次呼叫" in page_of(town, TOWN, event)
+    assert f"/calls/{call}" in town.town.get("/events").text
+
+
+def test_pictures_are_shown_where_they_are_and_named_where_they_are_not(town: Town) -> None:
+    """A picture that stays in the village is told of in the town, without its bytes."""
+    event = town.event()
+    picture = Picture(event, feed_pb2.RECORD_TYPE_EVENT, "灯杆.jpg", JPEG)
+    town.append(VILLAGE, *parts_of(picture, JPEG_BYTES))
+    kept = Picture(event, feed_pb2.RECORD_TYPE_EVENT, "门牌.jpg", JPEG)
+    town.append(VILLAGE, *parts_of(kept, JPEG_BYTES + b"2", stays_home=True))
+    town.town.sign_in("clerk")
+    page = page_of(town, TOWN, event)
+    assert page.count("<img src=\"/media/") == 1
+    assert "门牌.jpg · 留在" in text_of(page)
+    town.village.sign_in("worker")
+    assert page_of(town, VILLAGE, event).count("<img src=\"/media/") == 2
+
+
+def test_pages_go_on_while_the_node_is_away_and_settling_does_not_pretend(
+    tmp_path: Path,
+) -> None:
+    """The database is still there to read; a write that can't be made is told as such."""
+    with open_town(tmp_path) as alone:
+        event = alone.event()
+        alone.village.sign_in("worker")
+        page = alone.village.get(f"/events/{VILLAGE}/{event.hex()}")
+        alone.served.stop_servers()
+        assert alone.village.get("/events").status_code == 200
+        again = alone.village.get(f"/events/{VILLAGE}/{event.hex()}")
+        assert again.status_code == 200
+        answer = alone.village.fill(page, "/settle")
+        assert answer.status_code >= 400
+        assert 'role="alert"' in answer.text
+        assert stored(alone, event).status == records_pb2.EVENT_STATUS_REPORTED
+
+
+def test_the_strip_of_today_counts_what_waits(town: Town) -> None:
+    """The town's first page says what to do, and each number leads to it."""
+    before = strip(town)
+    town.event()
+    call = raise_here(town)
+    assert strip(town)["status=reported"] == before["status=reported"] + 1
+    assert strip(town)["turn=caller"] == before["turn=caller"]
+    answer(town, call)
+    assert strip(town)["turn=caller"] == before["turn=caller"] + 1
+    assert town.town.get("/events?status=reported").status_code == 200
+
+
+def strip(town: Town) -> dict[str, int]:
+    """The numbers of the strip by the query of their links."""
+    import re
+
+    town.town.sign_in("clerk")
+    text = town.town.get("/events").text
+    found = re.findall(r'<a href="/[a-z-]+(?:\?([^"]*))?"[^>]*><strong>([0-9]+)', text)
+    return {query: int(number) for query, number in found}
+
+
+def raise_here(town: Town) -> bytes:
+    async def go() -> bytes:
+        return raise_call(town.served.network)
+
+    return town.served.thread.run(go())
+
+
+def answer(town: Town, call: bytes) -> None:
+    """The county goes through with a call, until it is the caller's turn."""
+    from huying.wire.v1 import calls_pb2
+
+    for kind in (
+        {"admit": calls_pb2.Admit()},
+        {"dispatch": calls_pb2.Dispatch(department="城管局")},
+        {"accept": calls_pb2.Accept(department="城管局")},
+        {"answer": calls_pb2.Answer(department="城管局", text="已换灯泡")},
+    ):
+        message = step(call, **kind).message
+        from huying.wire.v1 import api_pb2
+
+        with town.served.client(COUNTY) as client:
+            client.take_call_step(api_pb2.TakeCallStepRequest(step=message))
