@@ -544,7 +544,7 @@ def test_what_is_withheld_is_asked_for_from_the_call_and_looked_at_once(
 def test_one_press_takes_the_duty_lists_suggestion(consoles: CallConsoles, call: str) -> None:
     """Why an item is suggested is said beside it, and lead and helpers follow from the list."""
     item = policy_pb2.DutyItem(
-        kind=2,
+        kind=policy_pb2.DUTY_KIND_SHARED,
         number="17",
         title="道路积水",
         categories=["道路"],

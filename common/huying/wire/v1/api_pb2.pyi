@@ -607,7 +607,9 @@ class TakeCallStepRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.bytes
     @_builtins.property
-    def step(self) -> _calls_pb2.CallStep: ...
+    def step(self) -> _calls_pb2.CallStep:
+        """of no kind, with an internal_note alone: a note to the own office"""
+
     def __init__(
         self,
         *,

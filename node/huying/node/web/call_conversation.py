@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from huying.common.codes import parse_origin
 from huying.node.web.call_access import INTERNAL_NOTE
@@ -32,7 +32,8 @@ _DEPARTMENTS: Final = frozenset(
 )
 
 
-class Mark(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Mark:
     """An entry that proves what a turn says."""
 
     key: str  # names it in an address
