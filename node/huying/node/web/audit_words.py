@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from huying.node.cli.call_text import STEPS
+
 if TYPE_CHECKING:
     from huying.node.web.page import Ask
 
@@ -35,10 +37,21 @@ ACTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "audit-prune": ("清理过期审计记录", "removed old rows of the trail"),
     "forbidden": ("越权访问", "page without permission"),
     "call-view": ("查看呼叫", "looked at a call"),
+    "call-files": ("呼叫附件", "files of a call"),
+    # `call-STEP`, each step that was taken or refused, by the step's own name.
+    **{
+        f"call-{step}": (f"呼叫:{zh}", f"call: {step.replace('_', ' ')}")
+        for step, zh in STEPS.items()
+    },
     "household-view": ("查看户", "looked at a household"),
     "household-end": ("注销户", "ended a household"),
     "resident-view": ("查看居民", "looked at a resident"),
     "resident-end": ("注销居民", "ended a resident"),
+    "show-numbers": ("显示号码", "showed ID and phone numbers"),
+    "show-health": ("显示健康状况", "showed somebody's health"),
+    "ledger-upload": ("上传台账表格", "uploaded a sheet of the ledger"),
+    "ledger-import": ("导入台账表格", "imported a sheet of the ledger"),
+    "ledger-export": ("导出台账", "exported the ledger"),
     "event-settled": ("办结事件", "settled an event"),
     "provision-ask": ("申请查看保留内容", "asked for what is withheld"),
     "provision-look": ("查看所提供内容", "looked at what was given"),
