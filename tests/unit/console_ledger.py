@@ -70,9 +70,9 @@ def stored(served: ServedNetwork, type_: int, record: bytes) -> Any:
     """The record as it stands at the village."""
     row = served.readers[VILLAGE].get_record(type_, VILLAGE, record)
     assert row is not None
-    known: dict[int, Any] = {
+    classes: dict[int, Any] = {
         feed_pb2.RECORD_TYPE_HOUSEHOLD: records_pb2.Household,
         feed_pb2.RECORD_TYPE_RESIDENT: records_pb2.Resident,
         feed_pb2.RECORD_TYPE_VISIT: records_pb2.Visit,
-    }[type_]
-    return known.FromString(row.message)
+    }
+    return classes[type_].FromString(row.message)
