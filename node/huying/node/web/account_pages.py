@@ -65,7 +65,7 @@ async def save_password(ask: Ask) -> Response:
         response = ask.redirect("account", notice="password-changed")
     else:
         response = RedirectResponse(back, status_code=303)
-    await begin_session(ask, response, person)
+    await begin_session(ask, response, person, noted=False)
     return response
 
 

@@ -180,6 +180,9 @@ class Site:
         menu = [page for page in self._menu if ask.may_have(page)]
         zh, en = _TIERS[self.node.level]
         notice = NOTICES.get(ask.query("notice"))
+        # Whoever has given half of what proves them is nobody yet.
+        known = ask.signed_in is not None and not ask.signed_in.pending_factor
+        person = ask.person if known else None
         return {
             "ask": ask,
             "t": ask.t,
@@ -188,14 +191,12 @@ class Site:
             "now": self.clock.now(),
             "offset_minutes": await self.node.offset_minutes(),
             "names": await self.node.names(),
-            "person": ask.signed_in.person if ask.signed_in else None,
-            "roles": [ask.t(*role_names(role)) for role in ask.person.roles]
-            if ask.signed_in
-            else [],
+            "person": person,
+            "roles": [ask.t(*role_names(role)) for role in person.roles] if person else [],
             "node": self.node,
             "tier": ask.t(zh, en),
             "freshness": freshness,
-            "menu": menu if ask.signed_in and not ask.signed_in.pending_factor else [],
+            "menu": [] if person is None or person.must_change else menu,
             "here": ask.page.name,
             "notice": ask.t(*notice) if notice else "",
             "request_id": ask.draw_id,
@@ -311,7 +312,7 @@ async def _refuse(ask: Ask, token: str) -> Response | None:
 
 
 _BEFORE_FACTOR: Final = frozenset({"second-factor", "second-factor-check", "sign-out"})
-_BEFORE_CHANGE: Final = _BEFORE_FACTOR | {"change-password", "change-password-save"}
+_BEFORE_CHANGE: Final = _BEFORE_FACTOR | {"change-password", "change-password-save", "live"}
 
 _BEFORE_FACTOR_IS_SET: Final = _BEFORE_CHANGE | {
     *("factor", "factor-confirm", "reauthenticate", "reauthenticate-check", "account-language"),

@@ -56,7 +56,7 @@ async def confirm(ask: Ask) -> Response:
         return await _shown(ask, back, seconds_left(ask, found) if found > 0 else wrong)
     await ask.audit("factor-set", f"account:{person.login}")
     response = await ask.render("factor_codes.html", codes=found, back=back, is_new=True)
-    await begin_session(ask, response, person)
+    await begin_session(ask, response, person, noted=False)
     return response
 
 

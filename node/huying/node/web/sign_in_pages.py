@@ -112,14 +112,17 @@ def _note_failure(site: Site, login: str, now: float) -> None:
 
 
 async def begin_session(
-    ask: Ask, response: Response, person: Person, *, pending: bool = False
+    ask: Ask, response: Response, person: Person, *, pending: bool = False, noted: bool = True
 ) -> None:
-    """Sign a person in: write it down, end what this browser had, and hand it a new token."""
+    """Sign a person in: write it down, end what this browser had, and hand it a new token.
+
+    `noted=False`: they were signed in, and what they did is in the trail already.
+    """
     site, now, old = ask.site, ask.now(), ask.request.cookies.get(ask.site.cookie, "")
     agent = ask.request.headers.get("user-agent", "")
 
     def begin() -> str:
-        if not pending:
+        if noted and not pending:
             site.audit.write(now, person.login, "sign-in", f"account:{person.login}")
         if old:
             site.sessions.end(old)
