@@ -73,7 +73,7 @@ class Town:
         version = self.served.readers[COUNTY].policy(COUNTY).version
         policy.version = version + 1
         policy.approval_required = approval
-        self.append(COUNTY, put(feed_pb2.RECORD_TYPE_POLICY, policy, to=("*",)))
+        self.append(COUNTY, put(feed_pb2.RECORD_TYPE_POLICY, policy, to=(f"{COUNTY}/*",)))
 
     def order(self, number: int, handler: str = VILLAGE, **fields: Any) -> bytes:
         """An order that the county imported; its id."""

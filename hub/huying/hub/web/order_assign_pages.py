@@ -7,9 +7,10 @@ from typing import Final
 from starlette.responses import Response
 
 from huying.common.codes import parse_code
-from huying.common.errors import Code, HuyingError
+from huying.common.errors import HuyingError
 from huying.common.limits import NAME_CHARACTERS_MAX
 from huying.hub.web.order_runs import HOTLINE_DESK
+from huying.node.web.app import error_status
 from huying.node.web.order_pages import LoadedOrder, load_order
 from huying.node.web.page import Ask, Page
 from huying.node.web.roles import Permission
@@ -65,7 +66,7 @@ async def assign(ask: Ask) -> Response:
         response = await ask.node.desk(HOTLINE_DESK, "AssignOrder", request)
     except HuyingError as error:
         await ask.audit("order-assign", loaded.hex, outcome="refused", detail=error.code.name)
-        status = 403 if error.code is Code.NOT_A_PARTY else 400
+        status = error_status(error.code)
         return await _assign_page(ask, loaded, error=error, status=status)
     if not response.unchanged:
         await ask.audit("order-assign", loaded.hex, detail=handler)

@@ -17,6 +17,7 @@ from huying.common.errors import Code, HuyingError
 from huying.common.limits import MAPPING_BYTES_MAX, SHEET_BYTES_MAX
 from huying.hub.web.order_jobs import ENDINGS, Job, JobState, shown_name
 from huying.hub.web.order_runs import ImportRuns, runs_of
+from huying.node.web.app import error_status
 from huying.node.web.event_pages import record_id
 from huying.node.web.forms import Form
 from huying.node.web.page import Ask, Page
@@ -65,7 +66,7 @@ async def upload(ask: Ask) -> Response:
             await ask.audit("orders-import-check", job.id, detail=job.mapping)
             runs.start(job, dry_run=True)
     except HuyingError as error:
-        return await _form_page(ask, error, 400)
+        return await _form_page(ask, error, error_status(error.code))
     return ask.redirect("order-import-file", job=job.id)
 
 

@@ -18,6 +18,7 @@ from huying.common.errors import Code, HuyingError
 from huying.node.api.reads import StoreReads
 from huying.node.desk import Topic
 from huying.node.store.reader import Reader
+from huying.node.web.app import error_status
 from huying.node.web.calling_reads import draft as read_draft
 from huying.node.web.draft_form import (
     FIELDS,
@@ -88,7 +89,7 @@ async def send_call(ask: Ask) -> Response:
         method, request = _request(draft, request_id, approval=approval)
         response = await ask.node.ask(method, request)
     except HuyingError as error:
-        return await _form_page(ask, basis, words, error=error, status=400)
+        return await _form_page(ask, basis, words, error=error, status=error_status(error.code))
     call, person = response.call.hex(), ask.person.id
     await ask.site.on_thread(lambda: ask.site.drafts.drop(person, basis.key))
     await ask.audit("call-drafted" if approval else "call-raised", call)

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import TEXT_CHARACTERS_MAX
+from huying.node.web.app import error_status
 from huying.node.web.calling_reads import DRAFTS_SHOWN_MAX, DraftRow, drafts
 from huying.node.web.calling_reads import draft as read_draft
 from huying.node.web.event_pages import record_id
@@ -93,7 +94,7 @@ async def decide_draft(ask: Ask) -> Response:
         await ask.node.ask("DecideDraft", request)
     except HuyingError as error:
         await ask.audit(deed, row.record.hex(), outcome="refused", detail=error.code.name)
-        status = {Code.NOT_A_PARTY: 403, Code.WRONG_STAGE: 409}.get(error.code, 400)
+        status = error_status(error.code)
         return await _draft_page(ask, await _load(ask), error=error, reason=reason, status=status)
     await ask.audit(deed, row.record.hex())
     person, key = ask.person.id, _reason_key(row)

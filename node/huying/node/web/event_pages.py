@@ -20,6 +20,7 @@ from huying.node.store.event_queries import EventRow
 from huying.node.store.evidence_queries import EvidenceRow
 from huying.node.store.reader import Page as Rows
 from huying.node.store.reader import Reader
+from huying.node.web.app import error_status
 from huying.node.web.calling_reads import DraftRow, EventCall, calls_of_events, drafts_of_event
 from huying.node.web.event_parts import absent_parts, is_whole
 from huying.node.web.event_wish import EventWish, event_wish
@@ -196,7 +197,7 @@ async def settle_event(ask: Ask) -> Response:
             await ask.node.ask("Append", api_pb2.AppendRequest(drafts=[draft]))
             await ask.audit("event-settled", record.hex())
     except HuyingError as error:
-        return await _event_page(ask, error, 409 if error.code is Code.WRONG_STAGE else 400)
+        return await _event_page(ask, error, error_status(error.code))
     return ask.redirect("event", home=home, event=record.hex(), notice="sent")
 
 

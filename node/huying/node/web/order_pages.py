@@ -21,6 +21,7 @@ from huying.node.desk.hotline import find_order, order_view
 from huying.node.store.event_queries import EventRow
 from huying.node.store.order_queries import OrderWish
 from huying.node.store.reader import Reader
+from huying.node.web.app import error_status
 from huying.node.web.event_pages import record_id
 from huying.node.web.event_wish import page_token
 from huying.node.web.page import Ask, Nav, Page
@@ -67,7 +68,6 @@ _CONTACT: Final[Mapping[int, tuple[str, str]]] = {
         "the node is down, so nothing would say who looked",
     ),
 }
-_STATUS_OF: Final = {Code.WRONG_STAGE: 409, Code.NOT_A_PARTY: 403}
 
 
 # --- the list ---------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ async def show_contact(ask: Ask) -> Response:
     try:
         response = await ask.node.desk(_HOTLINE, "ShowOrder", request)
     except HuyingError as error:
-        return await _order_page(ask, loaded, error=error, status=503)
+        return await _order_page(ask, loaded, error=error, status=error_status(error.code))
     if response.contact_state == hotline_pb2.CONTACT_STATE_SHOWN:
         return await _order_page(ask, loaded, contact=response.contact)
     told = ask.t(*_CONTACT.get(response.contact_state, ("不能显示", "not shown")))
@@ -238,7 +238,7 @@ async def take_step(ask: Ask) -> Response:
         response = await ask.node.desk(_HOTLINE, _STEPS[step], request)
     except HuyingError as error:
         await ask.audit(f"order-{step}", loaded.hex, outcome="refused", detail=error.code.name)
-        status = _STATUS_OF.get(error.code, 400)
+        status = error_status(error.code)
         return await _order_page(ask, loaded, error=error, typed=typed, status=status)
     person, key = ask.person.id, _draft_key(loaded)
     for form_key in _form_keys(key):
