@@ -78,7 +78,7 @@ def by_department(loads: Sequence[CallLoad], most: int = DEPARTMENTS_SHOWN) -> l
 
 async def show_wall(ask: Ask) -> Response:
     """The wall. It shows the whole node, so it is not for who is bound to a part of it."""
-    if ask.scope.area:
+    if not ask.scope.sees_record(ask.node.code):
         raise HuyingError(Code.NOT_FOUND, "the wall shows the whole node; yours is a part of it")
     offset = await ask.node.offset_minutes()
     ends = day_ends(ask.now(), offset)

@@ -43,7 +43,8 @@ GROUPS: Final = (
     Group("none", "无时限", "no clock"),
 )
 _BY_LANE: Final = {LANE_PAUSED: "paused", LANE_CALLER: "caller", LANE_NONE: "none"}
-_OUTAGE_SECONDS: Final = 90  # of transit, from which on it is worth a word
+_TRANSIT_SECONDS_MIN: Final = 90  # from which on it is worth a word
+_SHORT_DIGITS: Final = 12  # of a call's id: when it was drawn, to the millisecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,11 @@ class ListedCall:
         return self.view.call.hex()
 
     @property
+    def short(self) -> str:
+        """The beginning of the id, which people say on the phone and a search finds it by."""
+        return self.hex[:_SHORT_DIGITS]
+
+    @property
     def title(self) -> str:
         """What to call it; empty where nothing of it is visible."""
         return self.view.content.title or self.view.content.category
@@ -78,7 +84,7 @@ class ListedCall:
         if not self.view.received_micros or not self.view.raised_micros:
             return 0
         seconds = (self.view.received_micros - self.view.raised_micros) // 10**6
-        return seconds if seconds >= _OUTAGE_SECONDS else 0
+        return seconds if seconds >= _TRANSIT_SECONDS_MIN else 0
 
 
 def group_of(row: CallRow, ends: DayEnds) -> str:
