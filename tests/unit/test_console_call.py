@@ -334,6 +334,19 @@ def test_a_refused_field_is_named_and_all_that_was_typed_stays(
     site.post(_form(site, refused, "dispatch").action.replace("steps", "drafts") + "/discard")
 
 
+def test_what_is_too_long_for_a_draft_still_stands_on_the_refused_page(
+    consoles: CallConsoles, call: str
+) -> None:
+    """The longest text is the one that nobody wants to type again."""
+    site = consoles.as_centre()
+    form = _form(site, consoles.page(site, call), "decline")
+    text = "路" * 4000
+    long = {**form.fields, "reason": "", "text": text, "internal_note": text, "more": text}
+    refused = site.post(form.action, long)
+    assert refused.status_code == 400
+    assert _form(site, refused, "decline").fields["text"].strip() == text
+
+
 # --- what is shown -----------------------------------------------------------------------------
 
 

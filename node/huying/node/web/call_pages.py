@@ -6,6 +6,7 @@ everything that was typed; that is also kept as a draft. What the node took drop
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
@@ -216,9 +217,14 @@ async def take(ask: Ask) -> Response:
 
 
 async def _keep(ask: Ask, call_hex: str, step: str, typed: Mapping[str, str]) -> None:
-    """As a draft, so that nothing typed is lost, whatever becomes of the page."""
+    """As a draft, so that nothing typed is lost, whatever becomes of the page.
+
+    What is too long for one, or where the disk is full, still stands on the page itself.
+    """
     person, now, key = ask.person.id, ask.now(), draft_key(call_hex, step)
-    if any(value.strip() for value in typed.values()):
+    if not any(value.strip() for value in typed.values()):
+        return
+    with contextlib.suppress(HuyingError):
         await ask.site.on_thread(lambda: ask.site.drafts.save(person, key, typed, now))
 
 
