@@ -114,7 +114,7 @@ def test_the_tiles_count_what_they_filter(desk: QueueDesk) -> None:
         assert len(titles(site.get(f"/queue?group={key}"))) == found[label], key
     groups = ("overdue", "today", "week", "later", "paused", "caller", "none")
     each = [titles(site.get(f"/queue?group={key}")) for key in groups]
-    assert sorted(sum(each, [])) == sorted(titles(page))
+    assert sorted(title for some in each for title in some) == sorted(titles(page))
 
 
 def test_pages_follow_one_another_without_gap_or_repeat(
@@ -214,7 +214,7 @@ def test_a_title_is_text_wherever_it_stands(desk: QueueDesk) -> None:
         page = site.get(path)
         assert page.status_code == 200
         assert "<script>alert" not in page.text
-        assert "<img" not in page.text.replace("<img src=\"/static", "")
+        assert "<img" not in page.text.replace('<img src="/static', "")
         assert "&lt;script&gt;alert(1)" in page.text, path
         assert "{{7*7}}" in page.text
 
@@ -222,9 +222,7 @@ def test_a_title_is_text_wherever_it_stands(desk: QueueDesk) -> None:
 # --- search -----------------------------------------------------------------------------------
 
 
-def test_a_call_is_found_by_the_beginning_of_its_id(
-    desk: QueueDesk, calls: dict[str, str]
-) -> None:
+def test_a_call_is_found_by_the_beginning_of_its_id(desk: QueueDesk, calls: dict[str, str]) -> None:
     """What a row shows is said on the phone; capitals count as small letters."""
     assert calls["paused"][:12] in centre(desk).get("/queue").text
     for digits in (12, 13, 32):
