@@ -14,6 +14,7 @@ import pytest
 
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
+from huying.node.web.passwords import Cost, Hashing
 from huying.node.web.people import Person
 from huying.node.web.sessions import Sessions
 from huying.node.web.store import FILE_NAME, ConsoleStore
@@ -148,6 +149,15 @@ def test_a_recovery_code_is_worth_one_time(
     renewed = factors.renew_codes(person.id)
     assert not factors.check(person.id, codes[4], NOW)
     assert factors.check(person.id, renewed[4], NOW)
+
+
+def test_recovery_codes_stay_good_when_the_cost_is_raised(
+    store: ConsoleStore, factors: SecondFactors, person: Person
+) -> None:
+    """They lie in a drawer for years; an update must not make them worthless in silence."""
+    _, codes = confirmed(factors, person)
+    dearer = SecondFactors(store, "汶上县", Hashing(Cost(memory_kib=16, passes=2)))
+    assert dearer.check(person.id, codes[0], NOW)
 
 
 def test_codes_of_one_person_are_nothing_to_another(

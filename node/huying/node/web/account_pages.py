@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from huying.common.errors import HuyingError
 from huying.node.web.account_words import device, explain
 from huying.node.web.home_pages import keep_language
-from huying.node.web.local import local_path
+from huying.node.web.local import local_path, next_path
 from huying.node.web.page import Ask, Page
 from huying.node.web.people import must_have_factor
 from huying.node.web.proof import check_own_password
@@ -43,7 +43,7 @@ async def account(ask: Ask) -> Response:
 
 async def change_password(ask: Ask) -> Response:
     """The page where another password is chosen."""
-    return await _password_form(ask, local_path(ask.query("next")), "")
+    return await _password_form(ask, next_path(ask.request), "")
 
 
 async def save_password(ask: Ask) -> Response:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from huying.common.errors import Code, HuyingError
 from huying.node.web.account_words import seconds_left
-from huying.node.web.local import local_path
+from huying.node.web.local import local_path, next_path
 from huying.node.web.page import Ask, Page
 from huying.node.web.people import must_have_factor
 from huying.node.web.proof import must_prove
@@ -23,7 +23,7 @@ _GROUP: Final = 4  # characters of the secret that stand together, to be typed
 
 async def factor(ask: Ask) -> Response:
     """The factor that there is; or the one that is offered."""
-    back = local_path(ask.query("next"), ask.url("account"))
+    back = next_path(ask.request, ask.url("account"))
     refused = await must_prove(ask, ask.url("factor", next=back))
     return refused or await _shown(ask, back, "")
 

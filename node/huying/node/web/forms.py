@@ -20,7 +20,7 @@ __all__ = ["FIELDS_MAX", "FILES_MAX", "Form", "read_form"]
 
 FIELDS_MAX: Final = 400
 FILES_MAX: Final = 8
-SECRET_CHARACTERS_MAX: Final = 1000
+SECRET_CHARACTERS_MAX: Final = 2000
 PART_BYTES_MAX: Final = 64 * 1024  # of one field that is no file
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 

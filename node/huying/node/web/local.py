@@ -6,7 +6,7 @@ from urllib.parse import quote, urlsplit
 
 from starlette.requests import Request
 
-__all__ = ["asked_path", "local_path"]
+__all__ = ["asked_path", "local_path", "next_path"]
 
 _CHARACTERS_MAX = 1000
 
@@ -24,6 +24,11 @@ def local_path(text: str, default: str = "/") -> str:
         return default
     parts = urlsplit(text)
     return default if parts.scheme or parts.netloc or parts.fragment else text
+
+
+def next_path(request: Request, default: str = "/") -> str:
+    """Where to go on afterwards, as the address says: its `next`, if that is a path of ours."""
+    return local_path(request.query_params.get("next", ""), default)
 
 
 def asked_path(request: Request) -> str:

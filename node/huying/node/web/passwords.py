@@ -37,6 +37,18 @@ class Cost:
     passes: int
     lanes: int = 1
 
+    def __str__(self) -> str:
+        return f"{self.memory_kib},{self.passes},{self.lanes}"
+
+    @classmethod
+    def parse(cls, text: str) -> Cost:
+        """What `str` made of one. Raises HuyingError(CORRUPT)."""
+        try:
+            memory_kib, passes, lanes = map(int, text.split(","))
+        except ValueError:
+            raise HuyingError(Code.CORRUPT, "console.db: a hash without its cost") from None
+        return cls(memory_kib, passes, lanes)
+
 
 # OWASP's Password Storage Cheat Sheet asks for 19 MiB and two passes or more; a village's machine
 # has no more memory to give, so it makes one pass more.
@@ -49,7 +61,7 @@ class Hashing:
     """Argon2id at one cost."""
 
     def __init__(self, cost: Cost = COST) -> None:
-        self._cost = cost
+        self.cost = cost
         self._hasher = PasswordHasher(
             time_cost=cost.passes,
             memory_cost=cost.memory_kib,
@@ -85,15 +97,15 @@ class Hashing:
         """Whether a hash was made at another cost."""
         return self._hasher.check_needs_rehash(encoded)
 
-    def raw(self, secret: str, salt: bytes) -> bytes:
+    def raw(self, secret: str, salt: bytes, cost: Cost) -> bytes:
         """32 bytes of argon2id, where many secrets share a salt. Raises HuyingError(BUSY)."""
         with _Place():
             return hash_secret_raw(
                 _bytes(secret),
                 salt,
-                time_cost=self._cost.passes,
-                memory_cost=self._cost.memory_kib,
-                parallelism=self._cost.lanes,
+                time_cost=cost.passes,
+                memory_cost=cost.memory_kib,
+                parallelism=cost.lanes,
                 hash_len=_HASH_BYTES,
                 type=Type.ID,
             )

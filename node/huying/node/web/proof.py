@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from huying.common.errors import Code, HuyingError
 from huying.node.web.account_words import seconds_left
-from huying.node.web.local import local_path
+from huying.node.web.local import local_path, next_path
 from huying.node.web.page import NOT_KEPT, Ask, Page
 from huying.node.web.roles import Permission
 
@@ -72,7 +72,7 @@ async def renew_session(ask: Ask, response: Response) -> None:
 
 async def reauthenticate(ask: Ask) -> Response:
     """The page that asks for the password again."""
-    return await _shown(ask, local_path(ask.query("next")), "")
+    return await _shown(ask, next_path(ask.request), "")
 
 
 async def check_reauthenticate(ask: Ask) -> Response:

@@ -68,6 +68,7 @@ RECOVERY_CODES: Final = Table(
     text_column("account", primary_key=True),
     Column("hash", LargeBinary, primary_key=True, nullable=False),
     blob("salt"),  # one for all the codes of a person, so that a try costs one hash
+    text_column("cost"),  # that they were made at: KiB, passes, lanes
 )
 SESSIONS: Final = Table(
     "sessions",
@@ -154,7 +155,7 @@ _FIRST: Final = (
         last_login_seconds REAL NOT NULL, UNIQUE (oidc_issuer, oidc_subject))""",
     """CREATE TABLE recovery_codes (
         account TEXT NOT NULL REFERENCES accounts (id), hash BLOB NOT NULL, salt BLOB NOT NULL,
-        PRIMARY KEY (account, hash))""",
+        cost TEXT NOT NULL, PRIMARY KEY (account, hash))""",
     """CREATE TABLE sessions (
         id TEXT NOT NULL PRIMARY KEY, token_sha256 BLOB NOT NULL UNIQUE,
         account TEXT NOT NULL REFERENCES accounts (id), began_seconds REAL NOT NULL,

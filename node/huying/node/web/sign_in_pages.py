@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from huying.common.errors import HuyingError
 from huying.node.web.account_words import explain, seconds_left
 from huying.node.web.app import Site
-from huying.node.web.local import local_path
+from huying.node.web.local import local_path, next_path
 from huying.node.web.page import Ask, Page
 from huying.node.web.password_rules import place_words
 from huying.node.web.people import Person
@@ -39,7 +39,7 @@ _UNKNOWN_SECONDS: Final = 60.0
 
 async def sign_in(ask: Ask) -> Response:
     """The way in; whoever is in already goes on."""
-    back = local_path(ask.query("next"))
+    back = next_path(ask.request)
     if ask.signed_in is not None:
         name = "second-factor" if ask.signed_in.pending_factor else ""
         return ask.redirect(name, next=back) if name else RedirectResponse(back, status_code=303)
@@ -138,7 +138,7 @@ async def begin_session(
 
 async def second_factor(ask: Ask) -> Response:
     """The page that asks for the code."""
-    back = local_path(ask.query("next"))
+    back = next_path(ask.request)
     if ask.signed_in is None:
         return ask.redirect("sign-in", next=back)
     if not ask.signed_in.pending_factor:

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
 from huying.node.web.account_rows import end_sessions
-from huying.node.web.passwords import Hashing
+from huying.node.web.passwords import Cost, Hashing
 from huying.node.web.schema import ACCOUNTS, RECOVERY_CODES
 from huying.node.web.store import ConsoleStore
 
@@ -80,7 +80,7 @@ class SecondFactors:
         Returns ten recovery codes, shown this once, and ends every session of the person.
         """
         codes = _draw_codes()
-        salt, hashes = self._hashes(codes)
+        rows = self._rows(person_id, codes)
         query = select(ACCOUNTS.c.pending_secret, ACCOUNTS.c.pending_until)
         with self._store.writing() as connection:
             row = connection.execute(query.where(ACCOUNTS.c.id == person_id)).first()
@@ -100,7 +100,7 @@ class SecondFactors:
                     changed_seconds=now,
                 )
             )
-            _put_codes(connection, person_id, salt, hashes)
+            _put_codes(connection, person_id, rows)
             end_sessions(connection, person_id)
         return codes
 
@@ -131,12 +131,13 @@ class SecondFactors:
         plain = "".join(one for one in code.casefold() if one.isalnum())
         if len(plain) != _CODE_GROUPS * _CODE_GROUP_CHARACTERS:
             return False
-        query = select(RECOVERY_CODES.c.salt).where(RECOVERY_CODES.c.account == person_id).limit(1)
+        query = select(RECOVERY_CODES.c.salt, RECOVERY_CODES.c.cost)
+        query = query.where(RECOVERY_CODES.c.account == person_id).limit(1)
         with self._store.reading() as connection:
-            salt = connection.execute(query).scalar()
-        if salt is None:
+            row = connection.execute(query).first()
+        if row is None:
             return False
-        found = self._hashing.raw(plain, salt)
+        found = self._hashing.raw(plain, row.salt, Cost.parse(row.cost))
         with self._store.writing() as connection:
             used = connection.execute(
                 delete(RECOVERY_CODES).where(
@@ -155,9 +156,9 @@ class SecondFactors:
     def renew_codes(self, person_id: str) -> tuple[str, ...]:
         """Ten other recovery codes; the ones before are void."""
         codes = _draw_codes()
-        salt, hashes = self._hashes(codes)
+        rows = self._rows(person_id, codes)
         with self._store.writing() as connection:
-            _put_codes(connection, person_id, salt, hashes)
+            _put_codes(connection, person_id, rows)
         return codes
 
     def drop(self, person_id: str, now: float) -> None:
@@ -177,9 +178,11 @@ class SecondFactors:
             connection.execute(delete(RECOVERY_CODES).where(RECOVERY_CODES.c.account == person_id))
             end_sessions(connection, person_id)
 
-    def _hashes(self, codes: tuple[str, ...]) -> tuple[bytes, list[bytes]]:
-        salt = secrets.token_bytes(_SALT_BYTES)
-        return salt, [self._hashing.raw(code.replace("-", ""), salt) for code in codes]
+    def _rows(self, person_id: str, codes: tuple[str, ...]) -> list[dict[str, object]]:
+        salt, cost = secrets.token_bytes(_SALT_BYTES), self._hashing.cost
+        hashes = [self._hashing.raw(code.replace("-", ""), salt, cost) for code in codes]
+        shared = {"account": person_id, "salt": salt, "cost": str(cost)}
+        return [{**shared, "hash": one} for one in hashes]
 
 
 def matching_step(secret: str, code: str, now: float) -> int | None:
@@ -222,9 +225,6 @@ def _draw_codes() -> tuple[str, ...]:
     return tuple(draw() for _ in range(limits.RECOVERY_CODES))
 
 
-def _put_codes(connection: Connection, person_id: str, salt: bytes, hashes: list[bytes]) -> None:
+def _put_codes(connection: Connection, person_id: str, rows: list[dict[str, object]]) -> None:
     connection.execute(delete(RECOVERY_CODES).where(RECOVERY_CODES.c.account == person_id))
-    connection.execute(
-        insert(RECOVERY_CODES),
-        [{"account": person_id, "hash": one, "salt": salt} for one in hashes],
-    )
+    connection.execute(insert(RECOVERY_CODES), rows)
