@@ -104,14 +104,14 @@ def test_the_numbers_on_the_page_are_those_of_a_scrape(
 def test_one_sentence_says_whether_data_flows_before_any_number(
     technician: ConsoleUnderTest,
 ) -> None:
-    """The gravest first, in words that need no manual, with a link to what to do."""
+    """In words that need no manual; what else there is to know follows, with what to do."""
     page = technician.get("/operations").text
     verdict = re.search(r'<div class="verdict (\w+)">(.*?)</div>', page, re.DOTALL)
     assert verdict is not None
-    assert verdict[1] == "warn"
+    assert verdict[1] == "good"
+    assert "数据在流动:2 个数据流都是最新的" in verdict[2]
     assert page.index('class="verdict') < page.index("<table")
     text = text_of(page)
-    assert "数据在流动:2 个数据流都是最新的" in text
     assert "条内容不合规" in text
     assert 'href="/help/runbook/HuyingQuarantineNotEmpty"' in page
 
@@ -432,6 +432,7 @@ def test_a_node_that_is_away_is_said_to_be_and_nothing_unknown_is_shown_as_zero(
         kept = console.get("/operations").text
         assert "不是现在的" in text_of(kept)
         assert 'class="verdict bad"' in kept
+        assert "badge good" not in kept, "what was live then may not be now"
         console.site.last_figures = None
         stored = console.get("/operations").text
         assert "数据是否在流动,现在未知" in text_of(stored)

@@ -15,6 +15,7 @@ __all__ = ["RUNBOOK", "STATE_KINDS", "FeedLine", "PeerLine", "feed_lines", "peer
 # How a state is coloured, the worst first.
 STATE_KINDS: Final[Mapping[str, str]] = {
     "forked": "bad",
+    "down": "bad",
     "recovering": "bad",
     "replayed": "bad",
     "withheld": "bad",
@@ -27,10 +28,12 @@ STATE_KINDS: Final[Mapping[str, str]] = {
     "revoked": "",
     "closed": "",
 }
+_LASTING: Final = frozenset({"forked", "closed", "revoked"})
 _WORST_FIRST: Final = {state: place for place, state in enumerate(STATE_KINDS)}
 # What to read about a state.
 RUNBOOK: Final[Mapping[str, str]] = {
     "forked": "HuyingFeedForked",
+    "down": "HuyingNodeDown",
     "recovering": "HuyingFeedRecovering",
     "replayed": "HuyingFeedReplayed",
     "withheld": "HuyingFeedWithheld",
@@ -99,24 +102,31 @@ def feed_lines(look: Look) -> list[FeedLine]:
 def _feed_line(look: Look, feed: admin_pb2.FigureFeed) -> FeedLine:
     label = feed.label
     remote = look.figures.get("remote_head_size", feed=label)
-    behind = look.figures.get("entries_behind", feed=label)
+    behind = look.figures.get("entries_behind", feed=label) if look.is_live else None
     return FeedLine(
         origin=feed.origin,
         code=parse_origin(feed.origin).code,
         label=label,
         place=place_of(feed.origin),
         own=feed.own,
-        state=feed.state,
-        reason=feed.reason,
+        state=_state(look, feed),
+        reason=feed.reason if look.is_live else "",
         size=_count(look, "feed_size", label),
         remote_head_size=None if remote is None else int(remote),
         behind=None if behind is None else int(behind),
-        lag_seconds=feed.lag_seconds if feed.lag_known else None,
+        lag_seconds=feed.lag_seconds if feed.lag_known and look.is_live else None,
         last_success=look.figures.get("last_success_timestamp_seconds", feed=label),
         cosigned_size=_count(look, "cosigned_size", label),
         quarantined=_count(look, "quarantined_entries", label),
         missing=_count(look, "missing_openings", label),
     )
+
+
+def _state(look: Look, feed: admin_pb2.FigureFeed) -> str:
+    """The state; of a node that is away, what lasts of it. A feed that was live then may not be."""
+    if look.is_live or feed.state in _LASTING:
+        return feed.state
+    return "down" if feed.own else "unknown"
 
 
 def _count(look: Look, name: str, label: str) -> int:

@@ -1,7 +1,8 @@
-"""What an operator should know at a glance, in words, the gravest first.
+"""What an operator should know at a glance, in words.
 
-The first remark is the sentence on top of the overview: is data flowing? A part-time technician
-reads it before any number, so it says what is so, what that means, and where to read on.
+The first remark answers one question: is data flowing? A part-time technician reads it before any
+number, so it says what is so, what that means, and where to read on. What else there is to know
+follows, the gravest first.
 """
 
 from __future__ import annotations
@@ -41,20 +42,26 @@ def remarks(
     names: Mapping[str, str],
     now: float,
 ) -> list[Remark]:
-    """At least one. `names` are of divisions, `now` is unix seconds."""
+    """At least one; the first is on the flow of data.
+
+    `names` are of divisions, by code; `now` is unix seconds.
+    """
     feeds, peers = list(feeds), list(peers)
     if not look.is_live:
         return [_away(look), *_kept(feeds)]
-    found = [
+    flow = [
         *_own(feeds),
         *_kept_back(feeds),
         *_links(peers, names),
-        *_quarantine(feeds),
-        *_machine(look, peers, names, now),
         *_progress(feeds, peers),
     ]
-    order = ("bad", "warn", "act", "good")
-    return sorted(found, key=lambda one: order.index(one.kind))
+    flow.sort(key=_gravity)
+    besides = [*_quarantine(feeds), *_machine(look, peers, names, now)]
+    return [flow[0], *sorted((*flow[1:], *besides), key=_gravity)]
+
+
+def _gravity(one: Remark) -> int:
+    return ("bad", "warn", "act", "good").index(one.kind)
 
 
 def _away(look: Look) -> Remark:
@@ -264,4 +271,17 @@ def _progress(feeds: list[FeedLine], peers: list[PeerLine]) -> Iterator[Remark]:
             "act",
             "还没有可以跟随的数据流。",
             "There is no feed to follow yet.",
+        )
+    elif not (live or behind or unknown):
+        yield Remark(
+            "act",
+            f"{len(followed)} 个数据流都不在正常状态,见下表。",
+            f"None of the {len(followed)} feeds is in its normal state: see below.",
+        )
+    elif not live and not behind and silent:
+        yield Remark(
+            "warn",
+            f"{len(unknown)} 个数据流的进度都未知。",
+            f"How far any of the {len(unknown)} feeds has come is unknown.",
+            "HuyingFeedStuck",
         )

@@ -41,9 +41,9 @@ async def show_list(ask: Ask) -> Response:
     counts = await ask.node.read(lambda reader: reader.quarantine_counts())
     seen = {origin: count for origin, count in counts.items() if sees_feed(ask, origin)}
     chosen = next((origin for origin in seen if _label(origin) == label), "")
-    if label and not chosen:
-        rows, next_token = (), b""
-    else:
+    rows: tuple[Quarantined, ...] = ()
+    next_token = b""
+    if chosen or not label:
         found = await ask.node.read(
             lambda reader: reader.list_quarantined(
                 chosen, waiting=_SHOWS[show], token=token, limit=_ROWS
@@ -170,7 +170,7 @@ async def retry_feed(ask: Ask) -> Response:
         int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 16
     ]
 
-    counts = dict.fromkeys(("applied", "refused", "bare"), 0)
+    counts: dict[str, int] = dict.fromkeys(("applied", "refused", "bare"), 0)
     for one in (await _still_there(ask, origin, indexes)).entries:
         counts[one.state] += 1
         await _note(ask, "quarantine-retry", origin, one.index, _verdict(one))
