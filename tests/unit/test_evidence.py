@@ -135,11 +135,11 @@ def test_a_picture_that_stays_home_is_told_of_and_not_shown(network):
     of = network.append(VILLAGE, put(EVENT, event(2)))[0].record
     network.append(VILLAGE, *parts_of(picture(of), b"a face" * 3000, stays_home=True))
     (row,) = network.stores[VILLAGE].evidence_of(of)
-    assert row.data == b"a face" * 3000
+    assert (row.data, row.stays_home) == (b"a face" * 3000, True)
     for code in (TOWN, COUNTY):
         (row,) = network.stores[code].evidence_of(of)
         assert (row.state, row.data, row.parts_held) == (EvidenceState.WITHHELD, None, 0)
-        assert row.name == "照片 1.jpg"
+        assert (row.name, row.stays_home) == ("照片 1.jpg", True)
         assert [place.part for place in row.places] == [0, 1]
         assert all(len(place.record) == 16 for place in row.places)
         entries = network.stores[code].changes(row.places[0].origin, 0, 100)[0]

@@ -62,6 +62,7 @@ class EvidenceRow:
     parts_held: int  # whose bytes are here
     parts: int
     data: bytes | None  # the picture, just where it is whole
+    stays_home: bool  # readable by the node that wrote it alone, as far as can be told here
     places: tuple[EvidencePlace, ...]  # of the parts whose entries are here
     time_micros: int  # when the first of these was written
 
@@ -164,6 +165,7 @@ def _picture(rows: Sequence[Any]) -> EvidenceRow:
             missing.add(_missing(row.home, row.slots))
     first = rows[0]
     data = join(held, first.parts, first.sha256)
+    state = _state(data is not None, missing)
     return EvidenceRow(
         home=first.home,
         of=first.subject,
@@ -174,10 +176,11 @@ def _picture(rows: Sequence[Any]) -> EvidenceRow:
         size_bytes=message.size_bytes,
         taken_micros=message.taken_micros,
         actor=message.actor,
-        state=_state(data is not None, missing),
+        state=state,
         parts_held=len(held),
         parts=min(first.parts, EVIDENCE_PARTS_MAX),
         data=data,
+        stays_home=bool(message.data_home) or state is EvidenceState.WITHHELD,
         places=tuple(EvidencePlace(r.part, r.record, r.origin, r.idx) for r in rows),
         time_micros=min(row.time_micros for row in rows),
     )

@@ -14,7 +14,8 @@ from starlette.responses import FileResponse, Response
 
 from huying.common.codes import ancestors
 from huying.common.errors import Code, HuyingError
-from huying.common.evidence_parts import JPEG
+from huying.common.evidence_parts import JPEG, PDF
+from huying.node.media.showing import served_type
 from huying.node.store.evidence_queries import EvidenceRow
 from huying.node.store.reader import Reader
 from huying.node.web.call_access import load_call
@@ -36,8 +37,8 @@ _HEADERS: Final = {
 async def media(ask: Ask) -> Response:
     """The bytes of a preview, by its digest.
 
-    `of=picture` is the larger picture, `of=original` the file as it was handed in; both are just
-    where it was handed in.
+    `of=picture` is the larger picture where there is one, `of=original` the file as it was handed
+    in; both are just where it was handed in.
     """
     text = ask.path("sha256")
     if not _DIGEST.fullmatch(text):
@@ -48,13 +49,17 @@ async def media(ask: Ask) -> Response:
     row = next((row for row in seen if row.data is not None), None)
     if row is None or row.data is None:
         raise _nothing()
-    if wish in ("picture", "original"):
-        return await _kept(ask, row, wish)
+    if wish in ("picture", "original") and (kept := await _kept(ask, row, wish)) is not None:
+        return kept
+    if wish == "original":
+        raise _nothing()
     etag = f'"{text}"'
-    headers = {**_HEADERS, "ETag": etag, "Content-Disposition": _disposition(row)}
+    media_type = served_type(row.media_type, row.data)
+    disposition = _disposition(row.sha256, media_type)
+    headers = {**_HEADERS, "ETag": etag, "Content-Disposition": disposition}
     if ask.request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers=headers)
-    return Response(row.data, media_type=row.media_type, headers=headers)
+    return Response(row.data, media_type=media_type, headers=headers)
 
 
 async def evidence_may_see(ask: Ask, rows: Sequence[EvidenceRow]) -> list[EvidenceRow]:
@@ -103,13 +108,13 @@ def _place(reader: Reader, row: EvidenceRow, own: str) -> tuple[str, str]:
     return row.home, ""
 
 
-async def _kept(ask: Ask, row: EvidenceRow, wish: str) -> Response:
-    """A file of this console. That somebody fetched it is written down."""
+async def _kept(ask: Ask, row: EvidenceRow, wish: str) -> Response | None:
+    """A file of this console, if it has one. That somebody fetched it is written down."""
     kept = await ask.site.on_thread(lambda: ask.site.uploads.find(row.sha256))
     path = None if kept is None else kept.picture if wish == "picture" else kept.original
     # What another node wrote under the same digest was not handed in here.
     if kept is None or path is None or row.home != ask.node.code:
-        raise _nothing()
+        return None
     await ask.audit(f"media-{wish}", row.sha256.hex(), detail=row.of.hex())
     media_type = row.media_type if wish == "picture" else kept.media_type
     name = f"{row.name.rpartition('.')[0]}{path.suffix}"
@@ -124,11 +129,12 @@ async def _kept(ask: Ask, row: EvidenceRow, wish: str) -> Response:
     )
 
 
-def _disposition(row: EvidenceRow) -> str:
+def _disposition(digest: bytes, media_type: str) -> str:
     """A picture may be shown in a page; anything else is downloaded, under a neutral name."""
-    if row.media_type == JPEG:
+    if media_type == JPEG:
         return "inline"
-    return f'attachment; filename="{row.sha256.hex()[:12]}.pdf"'
+    suffix = "pdf" if media_type == PDF else "bin"
+    return f'attachment; filename="{digest.hex()[:12]}.{suffix}"'
 
 
 def _nothing() -> HuyingError:

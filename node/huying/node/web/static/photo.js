@@ -1,0 +1,86 @@
+// Photos made smaller before they are sent, and shown as they were chosen. Without this script the
+// files go as they are, and the server makes them smaller: nothing here is needed.
+(() => {
+  "use strict";
+  const SIDE_PIXELS_MAX = 1920;
+  const QUALITY = 0.85;
+  const KEPT_BYTES = 400 * 1024; // what is this small already is sent as it is
+
+  const smaller = async (file) => {
+    // A browser that does not turn pictures by their EXIF would lose which way is up.
+    if (!file.type.startsWith("image/") || file.size <= KEPT_BYTES) return file;
+    if (!CSS.supports("image-orientation", "from-image")) return file;
+    const url = URL.createObjectURL(file);
+    try {
+      const image = new Image();
+      image.src = url;
+      await image.decode();
+      const scale = Math.min(1, SIDE_PIXELS_MAX / Math.max(image.naturalWidth, image.naturalHeight));
+      const canvas = document.createElement("canvas");
+      canvas.width = Math.max(1, Math.round(image.naturalWidth * scale));
+      canvas.height = Math.max(1, Math.round(image.naturalHeight * scale));
+      const pen = canvas.getContext("2d");
+      pen.fillStyle = "#fff"; // a JPEG knows no transparency
+      pen.fillRect(0, 0, canvas.width, canvas.height);
+      pen.drawImage(image, 0, 0, canvas.width, canvas.height);
+      const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", QUALITY));
+      if (!blob || blob.size >= file.size) return file;
+      return new File([blob], file.name.replace(/\.[^.]*$/, "") + ".jpg", { type: "image/jpeg" });
+    } catch {
+      return file; // the server says whether it is a picture
+    } finally {
+      URL.revokeObjectURL(url);
+    }
+  };
+
+  const kilobytes = (bytes) => `${Math.max(1, Math.round(bytes / 1024))} KB`;
+
+  const show = (list, files) => {
+    for (const old of list.querySelectorAll("img")) URL.revokeObjectURL(old.src);
+    list.replaceChildren(
+      ...files.map((file) => {
+        const item = document.createElement("li");
+        if (file.type.startsWith("image/")) {
+          const image = document.createElement("img");
+          image.src = URL.createObjectURL(file);
+          image.alt = file.name;
+          item.append(image);
+        } else {
+          item.append(file.name);
+        }
+        return item;
+      }),
+    );
+  };
+
+  const enhance = (input) => {
+    const field = input.closest(".photo-field");
+    if (!field || input.dataset.ready) return;
+    input.dataset.ready = "1";
+    const most = Number(input.dataset.most) || 1;
+    const said = field.querySelector(".photo-said");
+    const list = field.querySelector(".photo-thumbs");
+    let turn = 0;
+    input.addEventListener("change", async () => {
+      const mine = ++turn;
+      const chosen = [...input.files];
+      const kept = await Promise.all(chosen.slice(0, most).map(smaller));
+      if (mine !== turn) return; // chosen anew meanwhile
+      const files = new DataTransfer();
+      for (const file of kept) files.items.add(file);
+      input.files = files.files; // tells no `change`
+      show(list, kept);
+      const bytes = kept.reduce((sum, file) => sum + file.size, 0);
+      const count = kept.length ? `${input.dataset.chosen} ${kept.length} · ${kilobytes(bytes)}` : "";
+      said.textContent = chosen.length > most ? `${input.dataset.tooMany} (${count})` : count;
+    });
+  };
+
+  const enhanceAll = (root) => root.querySelectorAll("input[data-photo]").forEach(enhance);
+  enhanceAll(document);
+  // A part of the page that was fetched anew brings inputs of its own.
+  new MutationObserver((changes) => {
+    for (const change of changes)
+      for (const node of change.addedNodes) if (node instanceof Element) enhanceAll(node.parentNode || node);
+  }).observe(document.body, { childList: true, subtree: true });
+})();
