@@ -26,7 +26,7 @@ from huying.node.web.report_event import (
     read_report,
 )
 from huying.node.web.report_fates import fates_of
-from huying.node.web.report_photos import PHOTOS_MAX, photo_drafts, stays_here
+from huying.node.web.report_photos import PHOTOS_MAX, photo_drafts
 from huying.node.web.report_shell import SHELL_PAGES
 from huying.node.web.roles import Permission
 from huying.wire.v1 import api_pb2, feed_pb2
@@ -163,15 +163,15 @@ async def done(ask: Ask) -> Response:
         home = ask.node.code
         row = reader.get_event(home, record)
         photos = [] if row is None else reader.evidence_of(record, home=home)
-        return row, photos, any(stays_here(reader, photo) for photo in photos)
+        return row, photos
 
-    row, photos, stays = await ask.node.read(query)
+    row, photos = await ask.node.read(query)
     if row is None:
         raise HuyingError(Code.NOT_FOUND, "there is no such event here, or it is not yours to see")
     ask.scope.record(row.home, row.event.grid)
     return await ask.render(
         "report_done.html",
-        {"event": row.event, "photos": photos, "stays": stays, "again": bool(ask.query("again"))},
+        {"event": row.event, "photos": photos, "again": bool(ask.query("again"))},
     )
 
 

@@ -9,13 +9,11 @@ from starlette.datastructures import UploadFile
 
 from huying.common.errors import Code, HuyingError
 from huying.node.media import Kind
-from huying.node.store.evidence_queries import EvidenceRow
-from huying.node.store.reader import Reader
 from huying.node.web.page import Ask
 from huying.node.web.uploads import upload_drafts
-from huying.wire.v1 import api_pb2, evidence_pb2, feed_pb2
+from huying.wire.v1 import api_pb2, feed_pb2
 
-__all__ = ["PHOTOS_MAX", "photo_drafts", "stays_here"]
+__all__ = ["PHOTOS_MAX", "photo_drafts"]
 
 PHOTOS_MAX: Final = 3
 _MICROS: Final = 1_000_000
@@ -49,9 +47,3 @@ async def photo_drafts(
         ):
             drafts[draft.record] = draft  # the same photo twice is one
     return list(drafts.values())
-
-
-def stays_here(reader: Reader, photo: EvidenceRow) -> bool:
-    """Whether a photo of this node is one that stays here (只留本村)."""
-    row = reader.get_record(feed_pb2.RECORD_TYPE_EVIDENCE, photo.home, photo.places[0].record)
-    return row is not None and bool(evidence_pb2.Evidence.FromString(row.message).data_home)

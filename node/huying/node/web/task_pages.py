@@ -45,11 +45,21 @@ async def send_settle(ask: Ask) -> Response:
         if error.code is Code.NOT_FOUND:
             raise
         return await _settle_page(ask, form.text("done"), error)
+    key = _draft_key(ask)
+    await ask.site.on_thread(lambda: ask.site.drafts.drop(ask.person.id, key))
     return ask.redirect("tasks", notice="sent")
+
+
+def _draft_key(ask: Ask) -> str:
+    return f"settle-{record_id(ask.path('event')).hex()}"
 
 
 async def _settle_page(ask: Ask, done: str = "", error: HuyingError | None = None) -> Response:
     loaded = await load_event(ask, village_only(ask), record_id(ask.path("event")))
+    key = _draft_key(ask)
+    if error is None:
+        kept = await ask.site.on_thread(lambda: ask.site.drafts.find(ask.person.id, key))
+        done = kept.fields.get("done", "") if kept else ""
     status = 200 if error is None else 409 if error.code is Code.WRONG_STAGE else 400
     return await ask.render(
         "task_settle.html",
@@ -58,6 +68,7 @@ async def _settle_page(ask: Ask, done: str = "", error: HuyingError | None = Non
             "event": loaded.event,
             "is_settled": loaded.event.status == records_pb2.EVENT_STATUS_SETTLED,
             "done": done,
+            "draft_key": key,
             "done_max": DONE_CHARACTERS_MAX,
             "photos_max": PHOTOS_MAX,
             "error": {

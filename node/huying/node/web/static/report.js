@@ -38,7 +38,10 @@
       const canvas = document.createElement("canvas");
       canvas.width = Math.max(1, Math.round(image.naturalWidth * scale));
       canvas.height = Math.max(1, Math.round(image.naturalHeight * scale));
-      canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+      const pen = canvas.getContext("2d");
+      pen.fillStyle = "#fff"; // a JPEG knows no transparency
+      pen.fillRect(0, 0, canvas.width, canvas.height);
+      pen.drawImage(image, 0, 0, canvas.width, canvas.height);
       const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", QUALITY));
       return blob || file;
     } catch {
@@ -244,6 +247,7 @@
     $("matter-tiles").prepend(...found.matters.map(tile));
     document.querySelector("label[for=m-other]").className = `matter span-${3 - found.matters.length % 3}`;
     place(found.grids);
+    chooseGrid();
     $("whose").textContent = found.name;
     $("whose-line").hidden = false;
     $("report-submit").disabled = false;
@@ -256,8 +260,28 @@
     const grids = options || (grid ? [{ code: grid.value, name: grid.dataset.name }] : []);
     return huyingOutbox.keepFacts({ ...who, matters, grids }).catch(() => null);
   };
+  // The grid that was chosen last is chosen again: most people walk one.
+  const lastGrid = () => `huying-grid-${who.person}`;
+  const chooseGrid = () => {
+    const grid = form.elements.grid;
+    if (!grid || !grid.options || grid.value) return;
+    try {
+      const last = localStorage.getItem(lastGrid());
+      if ([...grid.options].some((option) => option.value === last)) grid.value = last;
+    } catch { /* this browser keeps nothing */ }
+  };
+  form.addEventListener("change", (event) => {
+    if (event.target.name !== "grid" || !who) return;
+    try {
+      localStorage.setItem(lastGrid(), event.target.value);
+    } catch { /* likewise */ }
+  });
   form.classList.add("scripted");
-  if (shell) fill();
-  else remember();
+  if (shell) {
+    fill();
+  } else {
+    remember();
+    chooseGrid();
+  }
   if (!shell && "serviceWorker" in navigator) navigator.serviceWorker.register("/sw.js", { scope: "/" }).catch(() => null);
 })();
