@@ -1,0 +1,151 @@
+"""The answer desk in a real browser: it moves by itself, keeps what is ticked, obeys the keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from huying.wire.v1 import api_pb2, calls_pb2
+from tests.browser.served_console import ServedConsole, aside
+from tests.unit.served_network import ServedNetwork
+from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE
+
+LEAD = "水务局"
+OpenPage = Callable[..., Page]
+
+
+class LiveDesk:
+    """The county's console, and the town's API to raise calls by."""
+
+    def __init__(self, served: ServedNetwork) -> None:
+        self.served = served
+        self.console = ServedConsole(served, COUNTY)
+        self._number = 0
+
+    def _id(self) -> bytes:
+        self._number += 1
+        return self._number.to_bytes(16, "big")
+
+    def raise_call(self, title: str) -> str:
+        call = calls_pb2.Call(
+            sequencer=COUNTY,
+            category="供水",
+            title=title,
+            description="管道破裂",
+            village=VILLAGE,
+            raised_micros=int(self.served.network.clock.seconds * 1e6),
+        )
+        request = api_pb2.RaiseCallRequest(call=call, request_id=self._id())
+        return self.served.client(TOWN).raise_call(request).call.hex()
+
+    def step(self, call: str, **kind: Any) -> None:
+        step = calls_pb2.CallStep(call=bytes.fromhex(call), actor="县-01", **kind)
+        request = api_pb2.TakeCallStepRequest(step=step, request_id=self._id())
+        self.served.client(COUNTY).take_call_step(request)
+
+    def urges(self, call: str) -> int:
+        request = api_pb2.GetCallRequest(call=bytes.fromhex(call))
+        return self.served.client(COUNTY).get_call(request).urges
+
+    def open(self, page: Page, path: str = "/queue") -> None:
+        self.console.sign_in(page, "centre")
+        page.goto(self.console.url(path))
+
+
+@pytest.fixture(scope="module")
+def desk(browser: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDesk]:
+    """`browser` comes first: it must end last."""
+    del browser
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("queue")
+        made = LiveDesk(aside(lambda: ServedNetwork(folder, patch)))
+        for number in range(3):
+            made.raise_call(f"第{number}件")
+        yield made
+        made.console.close()
+        aside(made.served.close)
+
+
+def test_a_step_of_another_node_is_on_the_screen_within_a_second(
+    desk: LiveDesk, page_at: OpenPage
+) -> None:
+    """Nobody presses reload; what is ticked and chosen stays, and what came flashes once."""
+    page = page_at(1366, 900)
+    desk.open(page)
+    with page.expect_response(lambda answer: "/live" in answer.url):
+        page.reload()  # a stream is open from here on
+    page.locator("tr[data-row]").first.locator("input[name=call]").check()
+    page.keyboard.press("j")
+    chosen = page.locator("tr.chosen").get_attribute("id")
+    call = desk.raise_call("刚刚来的")
+    row = page.locator(f"#row-{call}")
+    expect(row).to_be_visible(timeout=1000)
+    expect(row).to_have_class("fresh")
+    expect(page.locator("tr[data-row] input[name=call]:checked")).to_have_count(1)
+    assert page.locator("tr.chosen").get_attribute("id") == chosen
+    desk.step(call, admit={})
+    expect(row.locator("td.stage .badge")).to_have_text("已受理", timeout=1000)
+    assert row.get_attribute("class") == "fresh"
+    assert page.locator("tr[data-row].fresh").count() == 1
+
+
+def test_nothing_moves_for_who_asked_for_less_motion(desk: LiveDesk, page_at: OpenPage) -> None:
+    """The row comes all the same."""
+    page = page_at(1366, 900, reduced_motion="reduce")
+    with page.expect_response(lambda answer: "/live" in answer.url):
+        desk.open(page)
+    call = desk.raise_call("不闪的")
+    row = page.locator(f"#row-{call}")
+    expect(row).to_be_visible(timeout=1000)
+    assert row.evaluate("row => getComputedStyle(row).animationName") == "none"
+
+
+def test_the_keyboard_goes_through_the_queue(desk: LiveDesk, page_at: OpenPage) -> None:
+    """J and k, x, / and Enter: a responder with thirty calls has no hand for a mouse."""
+    page = page_at(1366, 900)
+    desk.open(page)
+    rows = page.locator("tr[data-row]")
+    for _ in range(2):
+        page.keyboard.press("j")
+    page.keyboard.press("k")
+    expect(rows.nth(0)).to_have_class("chosen")
+    page.keyboard.press("j")
+    expect(rows.nth(1)).to_have_class("chosen")
+    page.keyboard.press("x")
+    expect(rows.nth(1).locator("input[name=call]")).to_be_checked()
+    expect(page.locator("[data-ticked]")).to_have_text("1")
+    page.keyboard.press("/")
+    expect(page.locator("#f-q")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.keyboard.press("k")
+    page.keyboard.press("j")
+    wanted = rows.nth(1).get_attribute("id")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/calls/*")
+    assert wanted == f"row-{page.url.rsplit('/', 1)[1]}"
+    page.go_back()
+    expect(page.locator("#queue")).to_be_visible()
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_several_are_urged_with_and_without_script(
+    desk: LiveDesk, page_at: OpenPage, *, script: bool
+) -> None:
+    """The boxes and the one button are plain HTML."""
+    title = f"催办-{script}"
+    calls = [desk.raise_call(f"{title}-{number}") for number in range(2)]
+    for call in calls:
+        desk.step(call, dispatch={"department": LEAD})
+    page = page_at(360, 740, java_script_enabled=script)
+    desk.open(page, f"/queue?q={title}")
+    for call in calls:
+        page.locator(f"#pick-{call}").check()
+    page.get_by_role("button", name="催办所选").click()
+    expect(page.get_by_role("heading", name="催办 2 件呼叫?")).to_be_visible()
+    page.get_by_label("催办理由").fill("汛期将至")
+    page.get_by_role("button", name="催办这 2 件").click()
+    expect(page.get_by_text("已催办 2 件")).to_be_visible()
+    assert [desk.urges(call) for call in calls] == [1, 1]
