@@ -17,9 +17,12 @@ from typing import Any, Self
 from starlette.testclient import TestClient
 
 from huying.hub.web.server import make_app, make_site
+from huying.node.web.accounts import Accounts
+from huying.node.web.password_rules import place_words
 from huying.node.web.people import Person
 from huying.node.web.roles import Role
 from huying.node.web.store import ConsoleStore
+from tests.unit.console_people import CHEAP
 from tests.unit.served_network import ServedNetwork
 
 PASSWORD = "correct-horse-battery-9"
@@ -41,6 +44,8 @@ class ConsoleUnderTest:
         self.site = make_site(
             self.config, self.store, clock=self.clock, api_address=served.address(code)
         )
+        # Hashes that cost next to nothing: a test signs in dozens of people.
+        self.site.accounts = Accounts(self.store, CHEAP, place_words(self.config.node))
         self._client = TestClient(
             make_app(self.site), base_url=self.site.origin, follow_redirects=False
         )
@@ -78,7 +83,7 @@ class ConsoleUnderTest:
         person = found or self.add(*roles, login=login, **fields)
         token = self.site.sessions.begin(person.id, self.clock.now())
         self._client.cookies.clear()
-        self._client.cookies.set(self.site.cookie, token)
+        self._client.cookies.set(self.site.cookie, token, domain="127.0.0.1", path="/")
         self.person = person
         return person
 

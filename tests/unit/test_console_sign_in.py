@@ -205,7 +205,7 @@ def test_a_session_that_was_planted_in_the_browser_dies_at_the_sign_in(
     page = console.get("/sign-in")
     for token in (planted, "chosen-by-somebody-else"):
         console._client.cookies.clear()
-        console._client.cookies.set(console.site.cookie, token)
+        console._client.cookies.set(console.site.cookie, token, domain="127.0.0.1")
         answer = console.fill(page, "/sign-in", login="fixed", password=PASSWORD)
         assert answer.status_code == 303
         fresh = answer.cookies.get(console.site.cookie)
@@ -377,7 +377,7 @@ def test_whoever_signed_out_is_out_also_with_the_back_button(console: ConsoleUnd
     out = console.fill(page, "/sign-out")
     assert out.headers["location"].startswith("/sign-in")
     assert token_of(console) == "None"
-    console._client.cookies.set(console.site.cookie, token)
+    console._client.cookies.set(console.site.cookie, token, domain="127.0.0.1")
     assert console.get("/account").status_code == 303
 
 
@@ -423,7 +423,7 @@ def test_nobody_s_draft_is_written_by_somebody_else_s_old_token(
     token = token_of(console)
     console.site.sessions.end_all(person.id)
     for one in (token, "x", ""):
-        console._client.cookies.set(console.site.cookie, one)
+        console._client.cookies.set(console.site.cookie, one, domain="127.0.0.1")
         answer = console.post("/drafts", {"draft_key": "k", "text": "x"})
         assert answer.status_code == 401
         assert "草稿" not in text_of(answer.text)
