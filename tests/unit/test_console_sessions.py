@@ -107,6 +107,20 @@ def test_using_a_session_is_noted_once_a_minute(
     assert seen() == NOW + limits.SESSION_TOUCH_SECONDS
 
 
+def test_a_disk_that_is_full_signs_nobody_out(
+    store: ConsoleStore, accounts: Accounts, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks for what to delete must be able to look."""
+    token = sessions.begin(enter(accounts, "zhang").id, NOW)
+
+    def full() -> None:
+        raise HuyingError(Code.DISK_FULL, "console.db")
+
+    monkeypatch.setattr(store, "writing", full)
+    assert sessions.find(token, NOW + 120) is not None
+    assert sessions.find(token, NOW + IDLE) is None
+
+
 def test_a_token_that_was_planted_before_is_worthless_afterwards(
     accounts: Accounts, sessions: Sessions
 ) -> None:
