@@ -40,7 +40,9 @@ def console(browser: object, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("offline")
         served = aside(lambda: ServedNetwork(folder, patch))
-        grid = records_pb2.Grid(code=FIRST, name="河东组", type=1, grid_level=3)
+        grid = records_pb2.Grid(
+            code=FIRST, name="河东组", type=records_pb2.GRID_TYPE_GENERAL, grid_level=3
+        )
         draft = api_pb2.Draft(
             kind=feed_pb2.KIND_PUT,
             type=feed_pb2.RECORD_TYPE_GRID,

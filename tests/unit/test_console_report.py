@@ -39,7 +39,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedNetwork]:
             *(
                 (
                     feed_pb2.RECORD_TYPE_GRID,
-                    records_pb2.Grid(code=code, name=name, type=1, grid_level=3),
+                    records_pb2.Grid(
+                        code=code, name=name, type=records_pb2.GRID_TYPE_GENERAL, grid_level=3
+                    ),
                 )
                 for code, name in ((FIRST, "河东组"), (SECOND, "河西组"))
             ),
@@ -61,7 +63,7 @@ def site(village: ConsoleUnderTest) -> ConsoleUnderTest:
     return village
 
 
-def append(served: ServedNetwork, *messages: tuple[int, Any]) -> None:
+def append(served: ServedNetwork, *messages: tuple[Any, Any]) -> None:
     drafts = [
         api_pb2.Draft(kind=feed_pb2.KIND_PUT, type=kind, message=message.SerializeToString())
         for kind, message in messages
@@ -376,7 +378,12 @@ def test_the_tiles_are_what_the_village_reports_most(
             served,
             (
                 feed_pb2.RECORD_TYPE_EVENT,
-                records_pb2.Event(category="秸秆焚烧", grid=FIRST, status=1, reported_micros=1),
+                records_pb2.Event(
+                    category="秸秆焚烧",
+                    grid=FIRST,
+                    status=records_pb2.EVENT_STATUS_REPORTED,
+                    reported_micros=1,
+                ),
             ),
         )
     values = re.findall(r'class="tile-radio"[^>]*value="([^"]+)"', site.get("/report").text)

@@ -33,7 +33,12 @@ def consoles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CallConsoles]
             append(
                 found,
                 feed_pb2.RECORD_TYPE_GRID,
-                records_pb2.Grid(code=grid, name=f"网格{grid[-1]}", type=1, grid_level=3),
+                records_pb2.Grid(
+                    code=grid,
+                    name=f"网格{grid[-1]}",
+                    type=records_pb2.GRID_TYPE_GENERAL,
+                    grid_level=3,
+                ),
             )
         yield found
 
@@ -300,7 +305,7 @@ def test_hostile_text_is_text(consoles: CallConsoles, site: ConsoleUnderTest) ->
         records_pb2.Event(
             category=HOSTILE,
             grid=FIRST,
-            status=1,
+            status=records_pb2.EVENT_STATUS_REPORTED,
             reported_micros=int(consoles.served.network.clock.now() * 1e6),
             description_public=HOSTILE,
             description_full=HOSTILE,

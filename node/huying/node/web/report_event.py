@@ -19,7 +19,7 @@ from huying.common.record_keys import keyed
 from huying.node.web.forms import Form
 from huying.wire.v1 import records_pb2
 
-__all__ = ["FIELDS", "SOURCE", "TEXT_CHARACTERS_MAX", "Report", "event_record", "read_report"]
+__all__ = ["FIELDS", "REPORT_CHARACTERS_MAX", "SOURCE", "Report", "event_record", "read_report"]
 
 SOURCE: Final = "网格上报"
 # What a person types or chooses, photos apart: it is shown again where a report is refused.
@@ -34,7 +34,7 @@ FIELDS: Final = (
     "reporter_phone",
     "photos_stay",
 )
-TEXT_CHARACTERS_MAX: Final = 1000
+REPORT_CHARACTERS_MAX: Final = 1000
 _CATEGORY_CHARACTERS_MAX: Final = 40
 _TITLE_CHARACTERS_MAX: Final = 40
 _WAITED_SECONDS_MAX: Final = 30 * 86_400  # what waited longer in a handset counts as this old
@@ -106,7 +106,7 @@ def read_report(form: Form, grids: Sequence[str]) -> Report:
     return Report(
         category=category,
         grid=_grid(form.text("grid", 20), grids),
-        text=form.text("text", TEXT_CHARACTERS_MAX),
+        text=form.text("text", REPORT_CHARACTERS_MAX),
         address=" ".join(form.text("address", 100).split()),
         coordinates=coordinates,
         reporter_name=" ".join(form.text("reporter_name", 40).split()),

@@ -20,7 +20,7 @@ from huying.node.web.page import Ask, Nav, Page
 from huying.node.web.report_choices import Grid, Matter, grids_of, matters_of
 from huying.node.web.report_event import (
     FIELDS,
-    TEXT_CHARACTERS_MAX,
+    REPORT_CHARACTERS_MAX,
     Report,
     event_record,
     read_report,
@@ -130,7 +130,7 @@ async def _form(ask: Ask, typed: dict[str, str], error: HuyingError | None = Non
             "grids": grids,
             "typed": {name: typed.get(name, "") for name in FIELDS},
             "photos_max": PHOTOS_MAX,
-            "text_max": TEXT_CHARACTERS_MAX,
+            "text_max": REPORT_CHARACTERS_MAX,
             "error": _told(error) if error else None,
             "is_village": ask.node.level is Level.VILLAGE,
             "shell": False,
@@ -200,7 +200,7 @@ async def mine(ask: Ask) -> Response:
 async def preview(ask: Ask) -> Response:
     """The text as town and county would see it."""
     form = await ask.form()
-    report = Report("", "", form.text("text", TEXT_CHARACTERS_MAX), "", "", "", "", False, 0)
+    report = Report("", "", form.text("text", REPORT_CHARACTERS_MAX), "", "", "", "", False, 0)
     return JSONResponse({"public": report.public_text})
 
 
@@ -211,7 +211,7 @@ PAGES: Final = (
         "report",
         show,
         _NEEDS,
-        nav=Nav("上报", "Report", 15),
+        nav=Nav("上报", "Report", 22),
         body_bytes_max=REPORT_BYTES_MAX,
     ),
     Page("/report", "report-send", send, _NEEDS, ("POST",), body_bytes_max=REPORT_BYTES_MAX),

@@ -19,7 +19,7 @@ from huying.common.codes import Level
 from huying.node.version import own_version
 from huying.node.web.page import Ask, Page
 from huying.node.web.render import TEMPLATES
-from huying.node.web.report_event import FIELDS, TEXT_CHARACTERS_MAX
+from huying.node.web.report_event import FIELDS, REPORT_CHARACTERS_MAX
 from huying.node.web.report_photos import PHOTOS_MAX
 
 __all__ = ["SHELL_FILES", "SHELL_PAGES", "worker_version"]
@@ -71,7 +71,7 @@ async def shell(ask: Ask) -> Response:
             "grids": (),
             "typed": dict.fromkeys(FIELDS, ""),
             "photos_max": PHOTOS_MAX,
-            "text_max": TEXT_CHARACTERS_MAX,
+            "text_max": REPORT_CHARACTERS_MAX,
             "error": None,
             "is_village": ask.node.level is Level.VILLAGE,
             "shell": True,
