@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from huying.common.policies import shipped_policy
+from huying.common.tlog_proof import parse_proof, unpack_extra
 from huying.hub.desk import DUTY
 from huying.wire.v1 import duty_pb2, feed_pb2, policy_pb2
 from tests.unit.call_console import HELPER, LEAD, SECOND, CallConsoles, call_consoles
@@ -400,7 +401,11 @@ def test_each_turn_leads_to_what_was_verified_of_it(consoles: CallConsoles, call
     file = site.get(links[0] + "?file=1")
     assert file.content.startswith(b"c2sp.org/tlog-proof")
     assert "attachment" in file.headers["content-disposition"]
-    assert b"13800001111" not in file.content
+    own = consoles.as_clerk().get(f"/calls/{call}/proof/{links[0].rsplit('/', 1)[1]}?file=1")
+    _, openings = unpack_extra(parse_proof(own.content).extra)
+    shown = b"".join(openings)
+    assert "村口积水".encode() in shown
+    assert b"13800001111" not in shown  # the town holds it, and its proof is passed on
     assert site.get(f"/calls/{call}/proof/{COUNTY}-e1-0").status_code == 404  # of no call
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from huying.common.call_rules import OWN_STEPS, PROPOSALS, Role
-from huying.common.codes import parse_origin
 from huying.common.errors import Code, HuyingError
 from huying.node.api.reads import StoreReads
 from huying.node.store.reader import Reader
@@ -143,11 +142,3 @@ def offered(loaded: LoadedCall) -> dict[str, Part]:
             if step in part.steps:
                 found.setdefault(step, part)
     return found
-
-
-def home_of(origin: str) -> str:
-    """The division whose feed it is; empty where it is none."""
-    try:
-        return parse_origin(origin).code
-    except HuyingError:
-        return ""

@@ -27,7 +27,7 @@ __all__ = [
     "Matter",
     "NotShown",
     "holds_personal",
-    "may_look",
+    "may_ask",
     "read_matter",
 ]
 
@@ -127,9 +127,9 @@ async def read_matter(ask: Ask, view: api_pb2.CallView) -> Matter:
             if not fields:
                 continue
             withheld = state == api_pb2.SLOT_STATE_WITHHELD
-            may_ask = withheld and _may_ask(ask, home)
+            open_to = withheld and may_ask(ask, home)
             asked = _asked(ask, given)
-            askable = tuple(group for group in fields if may_ask and not asked & set(group))
+            askable = tuple(group for group in fields if open_to and not asked & set(group))
             told = given if withheld else ()
             not_shown.append(NotShown(of, name, home, origin, index, fields, told, askable))
     return Matter(*_event(view), tuple(not_shown), tuple(pictures))
@@ -144,7 +144,8 @@ def _event(view: api_pb2.CallView) -> tuple[Any, str, str, tuple[tuple[str, Any]
     return event, view.event.home, view.event.record.hex(), shown
 
 
-def _may_ask(ask: Ask, home: str) -> bool:
+def may_ask(ask: Ask, home: str) -> bool:
+    """Whether the person may ask that node for what it withholds: one below this one."""
     own = ask.node.code
     return ask.may(Permission.PROVISIONS_ASK) and home != own and is_within(home, own)
 
@@ -189,11 +190,11 @@ def _given(
             until_micros=until,
             reason=0 if decision is None else decision.reason,
             text="" if decision is None else decision.text,
-            may_look=stage == wire.PROVISION_STAGE_APPROVED and may_look(ask, one.request),
+            may_look=stage == wire.PROVISION_STAGE_APPROVED and _may_look(ask, one.request),
         )
 
 
-def may_look(ask: Ask, request: wire.ProvisionRequest) -> bool:
+def _may_look(ask: Ask, request: wire.ProvisionRequest) -> bool:
     """Whether a value that was given is the person's to look at.
 
     It was given to a department: its people may, and who asked for it.

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 from starlette.responses import Response
 
 from huying.common.call_rules import Role
-from huying.common.codes import is_within
 from huying.common.errors import Code, HuyingError
 from huying.node.web.answer_phrases import ANSWER_PHRASES
 from huying.node.web.app import error_status
@@ -23,7 +22,7 @@ from huying.node.web.call_choices import read_choices
 from huying.node.web.call_conversation import conversation, newest_move
 from huying.node.web.call_files import BODY_BYTES_MAX, FILES_MAX, attach, send_along, take_files
 from huying.node.web.call_forms import FormFacts, step_of
-from huying.node.web.call_matter import FIELD_NAMES, Matter, holds_personal, read_matter
+from huying.node.web.call_matter import FIELD_NAMES, Matter, holds_personal, may_ask, read_matter
 from huying.node.web.call_steps import STEP_FORMS, forms_for, leading
 from huying.node.web.page import NOT_KEPT, Ask, Page
 from huying.node.web.provision_ask_pages import askable_departments
@@ -121,7 +120,7 @@ async def call_page(
             "takes_files": FILES_MAX,
             "pictures": matter.pictures,
             "here": matter.here,
-            "may_ask_pictures": lambda home: _may_ask_of(ask, home),
+            "may_ask_pictures": lambda home: may_ask(ask, home),
             "first": newest_move(turns) if error and error.code is Code.WRONG_STAGE else None,
             "draft_key": draft_key,
             "rest_clock": _paused_rest(view),
@@ -138,11 +137,6 @@ def _kept(ask: Ask, call_hex: str) -> tuple[dict[str, Draft], dict[str, str]]:
     found = {key.removeprefix(prefix): site.drafts.find(person, key) for key in keys}
     drafts = {step: draft for step, draft in found.items() if draft is not None}
     return drafts, {one.actor: one.name for one in site.accounts.list()}
-
-
-def _may_ask_of(ask: Ask, home: str) -> bool:
-    own = ask.node.code
-    return ask.may(Permission.PROVISIONS_ASK) and home != own and is_within(home, own)
 
 
 async def _asking_departments(ask: Ask, matter: Matter) -> list[tuple[str, str]]:
