@@ -64,6 +64,7 @@ def link(
     """首次设置的一次性链接 · A one-time link that makes the first account."""
     from pathlib import Path
 
+    from huying.node import logs
     from huying.node.web.app import origin_of
     from huying.node.web.certificate import fingerprint, tls_files
 
