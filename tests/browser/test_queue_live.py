@@ -1,4 +1,4 @@
-"""The answer desk in a real browser: it moves by itself, keeps what is ticked, obeys the keyboard."""
+"""The desk in a real browser: it moves by itself, keeps what is ticked, obeys the keyboard."""
 
 from __future__ import annotations
 

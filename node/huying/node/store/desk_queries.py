@@ -270,8 +270,9 @@ def _says(text: bytes, words: list[bytes]) -> bool:
 
 def _texts() -> Select[Any]:
     """The least that a search reads of each call."""
-    columns = (_C.record, _C.home, _C.time_micros, _C.lane, _C.due_micros, _C.open)
-    return select(*columns, ENTRIES.c.openings).select_from(CALLS).join(ENTRIES, stands_at(CALLS))
+    columns = [_C[name] for name in ("record", "home", "time_micros", "lane", "due_micros", "open")]
+    query = select(*columns, ENTRIES.c.openings)
+    return query.select_from(CALLS).join(ENTRIES, stands_at(CALLS))
 
 
 def _phases(wanted: CallFilter, order: Order) -> list[CallFilter]:
