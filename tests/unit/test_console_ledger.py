@@ -96,6 +96,9 @@ def test_numbers_are_in_no_list_and_masked_until_shown(
     """Who passes a screen sees no ID or phone number, and each one shown leaves a row."""
     place, person = home
     address = f"/ledger/households/{place.hex()}"
+    seen = len(audits(site, "household-view"))
+    site.get(address)
+    assert len(audits(site, "household-view")) == seen + 1
     for page in (site.get("/ledger"), site.get(address), site.get(f"{address}/edit")):
         assert page.status_code == 200
         assert ID_NUMBER not in page.text

@@ -275,15 +275,24 @@ def test_an_import_that_is_cut_goes_on_and_writes_each_row_once(
 
 
 def test_the_same_file_planned_twice_is_written_once(
-    network: ServedNetwork, site: ConsoleUnderTest
+    network: ServedNetwork, site: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two tabs, two uploads, both checked before either is confirmed."""
+    """Two windows confirm one file while the node is away; then both go on."""
+
+    async def away(_ask: Any, _drafts: Any) -> Any:
+        raise HuyingError(Code.UNREACHABLE, "away")
+
     data = csv_of(row("60", "两个窗口"))
-    first, second = upload(site, "a.csv", data), upload(site, "b.csv", data)
-    confirm(site, first)
-    confirm(site, second)
+    pages = [upload(site, "a.csv", data), upload(site, "b.csv", data)]
+    with monkeypatch.context() as patch:
+        patch.setattr(sheet_pages, "append", away)
+        for page in pages:
+            assert confirm(site, page).status_code == 400
+    for page in pages:
+        confirm(site, site.get(page.url.path))
     names = [one.name for _, _, one in holdings(network).residents]
     assert names.count("两个窗口") == 1
+    assert len([one for one in holdings(network).households if one[1] == "60"]) == 1
 
 
 def test_gb18030_with_title_and_other_names_of_columns_is_read(
