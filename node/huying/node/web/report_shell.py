@@ -11,7 +11,7 @@ import json
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from starlette.responses import JSONResponse, Response
 
@@ -62,7 +62,7 @@ async def worker(_ask: Ask) -> Response:
 
 async def shell(ask: Ask) -> Response:
     """The form without a person, a matter or a grid: its script fills them in from the handset."""
-    nobody = {"person": None, "menu": [], "roles": [], "now": 0.0, "notice": ""}
+    nobody: dict[str, Any] = {"person": None, "menu": [], "roles": [], "now": 0.0, "notice": ""}
     return await ask.render(
         "report.html",
         {
