@@ -136,10 +136,14 @@ def smaller(image: Any, bytes_max: int) -> tuple[bytes, tuple[int, int]]:
             continue
         reduced = image.copy()
         reduced.thumbnail((side, side), Image.Resampling.LANCZOS)
-        for quality in _PREVIEW_QUALITIES:
+        worst = encoded(reduced, _PREVIEW_QUALITIES[-1])
+        if len(worst) > bytes_max:
+            continue
+        for quality in _PREVIEW_QUALITIES[:-1]:
             data = encoded(reduced, quality)
             if len(data) <= bytes_max:
                 return data, reduced.size
+        return worst, reduced.size
     raise RefusedError("preview")
 
 
