@@ -184,6 +184,16 @@ def test_a_disabled_person_is_out_at_once(accounts: Accounts, sessions: Sessions
     assert sessions.find(token, NOW) is None  # it was ended, not hidden
 
 
+def test_a_session_that_outlived_its_account_opens_nothing(
+    store: ConsoleStore, accounts: Accounts, sessions: Sessions
+) -> None:
+    """A row that another program, or a copy put back, left behind."""
+    token = sessions.begin(enter(accounts, "zhang").id, NOW)
+    with store.writing() as connection:
+        connection.exec_driver_sql("UPDATE accounts SET disabled = 1")
+    assert sessions.find(token, NOW) is None
+
+
 def test_one_session_or_all_of_them_are_ended_by_their_owner_alone(
     accounts: Accounts, sessions: Sessions
 ) -> None:
