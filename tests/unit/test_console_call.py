@@ -7,18 +7,20 @@ import itertools
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from huying.common.evidence_parts import Picture, parts_of
 from huying.common.policies import shipped_policy
 from huying.common.tlog_proof import parse_proof, unpack_extra
 from huying.hub.desk import DUTY
 from huying.wire.v1 import duty_pb2, feed_pb2, policy_pb2
 from tests.unit.call_console import HELPER, LEAD, SECOND, CallConsoles, call_consoles
 from tests.unit.console_site import ConsoleUnderTest, forms_of, text_of
-from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, put
+from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, event, put
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
 
@@ -479,6 +481,27 @@ def test_a_photo_goes_with_the_answer_to_the_town(consoles: CallConsoles, call: 
     assert f"/media/{digest}" in page.split('id="conversation"')[1]  # named by the answer, too
     stranger = consoles.as_department("交通局")
     assert stranger.get(source).status_code == 404
+
+
+def test_a_department_sees_the_pictures_of_its_calls_event_and_of_no_other(
+    consoles: CallConsoles, call: str
+) -> None:
+    """A responder reads no events; its call must not open the village's whole album."""
+    handling(consoles, call)
+    network = consoles.served.network
+    page = consoles.page(consoles.as_centre(), call).text
+    own = bytes.fromhex(re.findall(rf'href="/events/{VILLAGE}/([0-9a-f]+)"', page)[0])
+    (other,) = network.append(VILLAGE, put(feed_pb2.RECORD_TYPE_EVENT, event(2)))
+    links = []
+    for record, colour in ((own, "orange"), (other.record, "purple")):
+        photo = _photo(colour)
+        picture = Picture(record, feed_pb2.RECORD_TYPE_EVENT, "photo.jpg", "image/jpeg")
+        network.append(VILLAGE, *parts_of(picture, photo))
+        links.append(f"/media/{sha256(photo).hexdigest()}?call={call}")
+    site = consoles.as_department()
+    assert links[0] in consoles.page(site, call).text
+    assert [site.get(link).status_code for link in links] == [200, 404]
+    assert consoles.as_department("交通局").get(links[0]).status_code == 404
 
 
 def test_a_photo_under_review_waits_for_the_review(consoles: CallConsoles) -> None:
