@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from huying.common.errors import Code, HuyingError
-from huying.node import logs
 from huying.node.cli import context
 from huying.node.cli.output import print_pairs
 
