@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from tests.unit.test_console_audit import tamper
 from tests.unit.test_console_factor import code_at
 from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE
 
+ROOT = Path(__file__).resolve().parents[2]
 OTHER = "another horse battery"
 EVIL = "<script>alert(1)</script>\"'"
 
@@ -478,8 +480,15 @@ def test_devices_are_told_apart_in_a_few_words(agent: str, shown: str) -> None:
     assert device(reader, agent) == shown
 
 
-def test_actions_of_accounts_have_their_words() -> None:
-    """The trail is read by people."""
+def test_every_action_of_the_trail_has_its_words() -> None:
+    """The trail is read by people, who do not know what `provision-look` is."""
+    folders = (ROOT / "node/huying/node/web", ROOT / "hub/huying/hub/web")
+    files = [path for folder in folders for path in folder.rglob("*.py")]
+    sources = [path.read_text("utf-8") for path in (*files, ROOT / "node/huying/node/cli/user.py")]
+    literal = re.compile(r"(?:\.audit|_deed|\b_note|\.note)\(\s*(?:ask, )?\"([a-z-]+)\"")
+    written = {one for text in sources for one in literal.findall(text)}
+    assert {"call-view", "account-reset", "account-disable"} <= written
+    assert written - set(ACTIONS) == set()
     for zh, en in ACTIONS.values():
         assert re.search(r"[\u4e00-\u9fff]", zh)
         assert en.isascii()

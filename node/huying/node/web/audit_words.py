@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ACTIONS", "action_word", "outcome_word"]
 
-# Whoever writes another action gives it its words here; without them the screen shows the action.
+# Whoever writes another action gives it its words here, as a test demands.
 ACTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "sign-in": ("登录", "sign-in"),
     "sign-out": ("退出", "sign-out"),
@@ -53,14 +53,34 @@ ACTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "ledger-import": ("导入台账表格", "imported a sheet of the ledger"),
     "ledger-export": ("导出台账", "exported the ledger"),
     "event-settled": ("办结事件", "settled an event"),
-    "provision-ask": ("申请查看保留内容", "asked for what is withheld"),
     "provision-look": ("查看所提供内容", "looked at what was given"),
     "provision-open": ("打开所提供内容", "opened what was given"),
     "provision-view": ("查看申请", "looked at a request"),
     "provision-approve": ("同意提供", "approved a request"),
     "provision-deny": ("不同意提供", "denied a request"),
     "provision-withdraw": ("收回提供", "withdrew what was given"),
+    "provision-ask": ("申请查看保留内容", "asked for what is withheld"),
     "measures-export": ("导出指标", "exported measures"),
+    "call-drafted": ("起草呼叫", "drafted a call"),
+    "draft-contact-shown": ("查看草稿中的联系方式", "looked at a draft's contact"),
+    "report-event": ("上报事件", "reported an event"),
+    "admit": ("受理", "admitted a call"),
+    "urge": ("批量催办", "urged calls"),
+    "media-picture": ("查看照片", "looked at a picture"),
+    "media-original": ("查看照片原件", "looked at an original"),
+    "order-contact": ("查看来电人联系方式", "looked at a caller's contact"),
+    "order-assign": ("分派热线工单", "assigned an order"),
+    "order-take": ("接收热线工单", "took an order"),
+    "order-settle": ("办结热线工单", "settled an order"),
+    "order-return": ("退回热线工单", "returned an order"),
+    "orders-import-check": ("试导工单", "checked a table of orders"),
+    "orders-import": ("导入工单", "imported orders"),
+    "orders-import-dropped": ("放弃导入工单", "dropped an import of orders"),
+    "fork-evidence": ("取分叉证据", "took the evidence of a fork"),
+    "quarantine-bytes-shown": ("查看隔离条目原文", "looked at an entry in quarantine"),
+    "quarantine-retry": ("重试隔离的条目", "judged an entry in quarantine again"),
+    "quarantine-skip": ("跳过隔离的条目", "skipped an entry in quarantine"),
+    "upload": ("收下图片", "took a picture in"),
 }
 _OUTCOMES: Final[Mapping[str, tuple[str, str]]] = {
     "done": ("完成", "done"),
