@@ -1,4 +1,4 @@
-"""What the tests of the town's pages share: the served network, with a policy, events and orders."""
+"""What the tests of the town's pages share: the served network, a policy, events and orders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.unit.console_site import ConsoleUnderTest
 from tests.unit.served_network import ServedNetwork
 from tests.unit.tiny_network import COUNTY, GRID, TOWN, VILLAGE, put
 
-HOSTILE = '<script>alert(1)</script>"\'><img src=x onerror=alert(2)>{{7*7}}'
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
 PHONE = "16012345678"  # of nobody
 REPORTER = "16087654321"  # of nobody, too
 OTHER_VILLAGE = "370830108202"

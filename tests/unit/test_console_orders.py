@@ -1,4 +1,4 @@
-"""Hotline orders in the browser: lists, steps, the caller's contact, assigning, importing a table."""
+"""Hotline orders in the browser: lists, steps, the caller's contact, assigning, importing."""
 
 from __future__ import annotations
 
@@ -344,7 +344,9 @@ def test_an_order_goes_to_no_one_beyond_the_network(town: Town) -> None:
 # --- importing --------------------------------------------------------------------------------
 
 
-def row(number: int, *, who: str = VILLAGE, what: str = "一号灯不亮", at: str = "2023-10-01") -> str:
+def row(
+    number: int, *, who: str = VILLAGE, what: str = "一号灯不亮", at: str = "2023-10-01"
+) -> str:
     return f"i{number},{at},路灯,{what},{PHONE},{who}\n"
 
 

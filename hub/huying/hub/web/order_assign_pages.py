@@ -36,10 +36,13 @@ async def _assign_page(
         for one in response.handlers:
             if ask.scope.sees_record(one.code):
                 name = names.get(one.code, one.name)
-                key = "" if one.has_key else ask.t("(没有密钥,不带联系方式)", "(no key: no contact)")
+                key = (
+                    "" if one.has_key else ask.t("(没有密钥,不带联系方式)", "(no key: no contact)")
+                )
                 handlers.append((one.code, f"{name} {one.code}{key}"))
     except HuyingError as fault:
-        error, status = error or fault, 503 if error is None else status
+        if error is None:
+            error, status = fault, error_status(fault.code)
     return await ask.render(
         "order_assign.html",
         {"error": error},

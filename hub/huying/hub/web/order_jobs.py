@@ -92,15 +92,13 @@ def _both(what: str) -> tuple[str, str]:
 
 
 class JobFolder:
-    """The files of one console. Methods block; they raise HuyingError(DISK_FULL or STORE_FAILED)."""
+    """The files of one console. Methods block, and raise HuyingError(DISK_FULL, STORE_FAILED)."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.busy: set[str] = set()  # ids of the files that are worked on, by this process
 
-    def begin(
-        self, job: Job, sheet: IO[bytes], ending: str, mapping: bytes | None = None
-    ) -> Path:
+    def begin(self, job: Job, sheet: IO[bytes], ending: str, mapping: bytes | None = None) -> Path:
         """Keep an upload; its path. `mapping`: a mapping file that came along.
 
         Raises HuyingError(BUSY) where too many files wait already, LIMIT_EXCEEDED for a large one.

@@ -150,4 +150,3 @@ def runs_of(site: Site) -> ImportRuns:
     if site not in _RUNS:
         _RUNS[site] = ImportRuns(site.config.console_dir / _FOLDER, site.node)
     return _RUNS[site]
-

@@ -40,6 +40,7 @@ __all__ = ["PAGES"]
 
 _DUTY: Final = Topic("Duty", "duty", "")  # asked here; a tier with children serves it
 _SUGGESTIONS: Final = 3
+_NO_WORDS: Final = CallWords({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class _Basis:
     source: LoadedEvent | None
     redo: bytes  # the draft that is put right
     before: Sequence[calls_pb2.Attachment] = ()  # what that draft had attached
-    words: CallWords = CallWords({})
+    words: CallWords = _NO_WORDS
 
     @property
     def key(self) -> str:
@@ -82,7 +83,7 @@ async def send_call(ask: Ask) -> Response:
     try:
         request_id = form.id()
         if words.masked() and not words.masks:
-            return await _form_page(ask, basis, words, status=400)
+            return await _form_page(ask, basis, words)  # a question, and no refusal
         draft = words.draft(ask.person.actor, basis.pictures)
         _check_scope(ask, draft)
         approval = await _needs_approval(ask)
@@ -191,10 +192,15 @@ async def _form_page(
 
 async def _duty(ask: Ask, words: CallWords) -> list[Any]:
     """The items of the county's duty list that fit: a hint, so that no answer is none."""
-    texts = {name: words.text(name) for name in ("category", "title", "description")}
-    if not any(texts.values()):
+    request = duty_pb2.SuggestDutyRequest(
+        category=words.text("category"),
+        title=words.text("title"),
+        description=words.text("description"),
+        home=ask.node.county,
+        limit=_SUGGESTIONS,
+    )
+    if not (request.category or request.title or request.description):
         return []
-    request = duty_pb2.SuggestDutyRequest(**texts, home=ask.node.county, limit=_SUGGESTIONS)
     try:
         response = await ask.node.desk(_DUTY, "SuggestDuty", request)
     except HuyingError:

@@ -82,7 +82,7 @@ class CallWords:
 
     def draft(self, actor: str, pictures: Sequence[Attachable]) -> calls_pb2.CallDraft:
         """The message. Raises HuyingError(INVALID_ARGUMENT), naming the field."""
-        texts = {**{name: "" for name in FIELDS}, **self.texts, **self.masked()}
+        texts = {**dict.fromkeys(FIELDS, ""), **self.texts, **self.masked()}
         for name in ("category", "title"):
             if not texts[name]:
                 raise HuyingError(Code.INVALID_ARGUMENT, f"{name}: empty; fill it in")
@@ -93,13 +93,15 @@ class CallWords:
         urgency = texts.pop("urgency") or "routine"
         if urgency not in URGENCIES:
             raise HuyingError(Code.INVALID_ARGUMENT, f"urgency: one of {', '.join(URGENCIES)}")
-        return calls_pb2.CallDraft(
-            **texts,
-            urgency=URGENCIES[urgency],  # type: ignore[arg-type]  # an open enum
+        message = calls_pb2.CallDraft(
+            urgency=URGENCIES[urgency],
             event=self.event,
             actor=actor,
             attachments=[one.attachment for one in pictures if one.field in self.ticked],
         )
+        for name, text in texts.items():
+            setattr(message, name, text)
+        return message
 
 
 def from_event(event: records_pb2.Event, record: bytes, village: str) -> CallWords:
@@ -134,9 +136,8 @@ def from_saved(fields: Mapping[str, str], event: bytes) -> CallWords:
 def from_form(form: Form, event: bytes) -> CallWords:
     """What was sent, about an event or about none. Raises HuyingError(INVALID_ARGUMENT)."""
     texts = {name: form.text(name, most) for name, most in FIELDS.items()}
-    for name in texts:
-        if name != "description":
-            texts[name] = " ".join(texts[name].split())
+    lines = {k: " ".join(text.split()) for k, text in texts.items() if k != "description"}
+    texts.update(lines)
     return CallWords(texts, event, _ticked(form.values()), form.flag("masks"))
 
 

@@ -29,7 +29,7 @@ from huying.node.web.roles import Permission
 from huying.node.web.today import what_waits
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
 
-__all__ = ["PAGES", "LoadedEvent", "callers_of", "load_event", "record_id"]
+__all__ = ["PAGES", "LoadedEvent", "callers_of", "check_settles", "load_event", "record_id"]
 
 _PAGE_ROWS: Final = 50
 _TYPE: Final = feed_pb2.RECORD_TYPE_EVENT
@@ -171,6 +171,7 @@ def _offers(ask: Ask, loaded: LoadedEvent) -> dict[str, Any]:
     ]
     asks = ask.may(Permission.PROVISIONS_ASK) and "provision-ask" in ask.site.pages
     return {
+        "in_words": "task-settle" in ask.site.pages and ask.node.level is Level.VILLAGE,
         "may_settle": is_ours and is_open and ask.may(Permission.EVENTS_REPORT),
         "may_call": ask.node.level is Level.TOWN
         and ask.may(Permission.CALLS_CALLER)
@@ -201,20 +202,30 @@ async def settle_event(ask: Ask) -> Response:
     return ask.redirect("event", home=home, event=record.hex(), notice="sent")
 
 
+def check_settles(loaded: LoadedEvent, seen: str) -> None:
+    """Whether an event of this node may be settled by who saw the version `seen`.
+
+    Raises HuyingError(WRONG_STAGE).
+    """
+    if loaded.event.status == records_pb2.EVENT_STATUS_SETTLED:
+        raise HuyingError(
+            Code.WRONG_STAGE, "这件已经办结,不用再办 · it was settled before; nothing to do"
+        )
+    if seen != loaded.version:
+        raise HuyingError(
+            Code.WRONG_STAGE, "这件刚被别人改过,请看过再办结 · somebody changed it; look again"
+        )
+    if not is_whole(loaded.row):
+        # Writing it back would turn what is missing here into what was never there.
+        raise HuyingError(Code.WRONG_STAGE, "a part of the event is missing here; repair the store")
+
+
 def _settled(ask: Ask, loaded: LoadedEvent, seen: str, request_id: bytes) -> api_pb2.Draft:
     """The version to write. Raises HuyingError(NOT_A_PARTY or WRONG_STAGE)."""
     row = loaded.row
     if row.home != ask.node.code:
         raise HuyingError(Code.NOT_A_PARTY, f"the event is that of {row.home}; it settles it")
-    if loaded.event.status == records_pb2.EVENT_STATUS_SETTLED:
-        raise HuyingError(Code.WRONG_STAGE, "the event was settled before; nothing to do")
-    if seen != loaded.version:
-        raise HuyingError(
-            Code.WRONG_STAGE, "somebody changed the event meanwhile; look at it, then settle it"
-        )
-    if not is_whole(row):
-        # Writing it back would turn what is missing here into what was never there.
-        raise HuyingError(Code.WRONG_STAGE, "a part of the event is missing here; repair the store")
+    check_settles(loaded, seen)
     message = records_pb2.Event()
     message.CopyFrom(loaded.event)
     message.status = records_pb2.EVENT_STATUS_SETTLED

@@ -174,9 +174,7 @@ async def show_order(ask: Ask) -> Response:
     return await _order_page(ask, await load_order(ask, ask.path("order")))
 
 
-async def _order_page(
-    ask: Ask, loaded: LoadedOrder, *, status: int = 200, **more: Any
-) -> Response:
+async def _order_page(ask: Ask, loaded: LoadedOrder, *, status: int = 200, **more: Any) -> Response:
     person, key = ask.person.id, _draft_key(loaded)
     kept = await ask.site.on_thread(lambda: _kept(ask, person, key))
     order = loaded.view.order

@@ -11,8 +11,7 @@ from typing import Final
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import TEXT_CHARACTERS_MAX
 from huying.common.masking import mask
-from huying.node.web.event_pages import LoadedEvent, load_event
-from huying.node.web.event_parts import is_whole
+from huying.node.web.event_pages import check_settles, load_event
 from huying.node.web.page import Ask
 from huying.node.web.report_photos import photo_drafts
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
@@ -53,7 +52,7 @@ async def settle(ask: Ask, record: bytes) -> None:
     loaded = await load_event(ask, ask.node.code, record)
     if await ask.node.read(lambda reader: reader.request(request_id)) is not None:
         return  # the first press wrote it
-    _check(loaded, seen)
+    check_settles(loaded, seen)
     photos = await photo_drafts(ask, form.files("photo"), record, stay=form.flag("photos_stay"))
     event = settled_event(loaded.event, done, ask.now())
     drafts = [
@@ -68,17 +67,3 @@ async def settle(ask: Ask, record: bytes) -> None:
     ]
     await ask.node.ask("Append", api_pb2.AppendRequest(drafts=drafts))
     await ask.audit("event-settled", record.hex())
-
-
-def _check(loaded: LoadedEvent, seen: str) -> None:
-    if loaded.event.status == records_pb2.EVENT_STATUS_SETTLED:
-        raise HuyingError(
-            Code.WRONG_STAGE, "这件已经办结,不用再办 · it was settled before; nothing to do"
-        )
-    if seen != loaded.version:
-        raise HuyingError(
-            Code.WRONG_STAGE, "这件刚被别人改过,请看过再办结 · somebody changed it; look again"
-        )
-    if not is_whole(loaded.row):
-        # Writing it back would turn what is missing here into what was never there.
-        raise HuyingError(Code.WRONG_STAGE, "a part of the event is missing here; repair the store")

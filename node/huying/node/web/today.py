@@ -44,14 +44,14 @@ async def what_waits(ask: Ask) -> list[Waiting]:
     return await ask.node.read(read)
 
 
-def _numbers(
-    ask: Ask, reader: Reader, area: str, code: str, now_micros: int
-) -> Iterator[Waiting]:
+def _numbers(ask: Ask, reader: Reader, area: str, code: str, now_micros: int) -> Iterator[Waiting]:
     is_grid = len(area) > 12
     if ask.may(Permission.EVENTS_READ) and not is_grid:
         counts = reader.event_counts(area=area)
         url = ask.url("events", status="reported")
-        yield Waiting("待处理事件", "Events waiting", counts[records_pb2.EVENT_STATUS_REPORTED], url)
+        yield Waiting(
+            "待处理事件", "Events waiting", counts[records_pb2.EVENT_STATUS_REPORTED], url
+        )
     if ask.may(Permission.CALLS_CALLER):
         if "calls" in ask.site.pages:
             waiting = count_awaiting_caller(reader, code)
@@ -78,5 +78,3 @@ def _orders(ask: Ask, reader: Reader, handler: str, now_micros: int) -> Iterator
         yield Waiting(
             zh, en, len(page.rows), url, bool(page.next_token), key == "overdue" and bool(page.rows)
         )
-
-
