@@ -343,7 +343,7 @@ def test_formulas_and_bombs_and_what_is_no_table_are_refused(
         assert "refusal" in refused.text, name
     large = upload(site, "large.csv", b"a" * (limits.LEDGER_SHEET_BYTES_MAX + 1))
     assert large.status_code == 400
-    assert "8 MiB" in large.text
+    assert "文件超过 8 MiB" in large.text
     assert (
         site.post(
             "/ledger/sheets/upload",
