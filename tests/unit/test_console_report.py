@@ -283,6 +283,8 @@ def test_one_who_sees_the_whole_village_chooses_the_grid(
     """Without a choice the report is not taken: a wrong grid would be worse."""
     site.sign_in("village_clerk")
     assert send(site, fields(site, grid=""), headers=JSON).status_code == 400
+    for grid in (VILLAGE + "009", VILLAGE, "370830108999001"):  # the village has none of these
+        assert send(site, fields(site, grid=grid), headers=JSON).status_code == 404
     record = record_of(send(site, fields(site, grid=SECOND)))
     assert event_at(served, VILLAGE, record).grid == SECOND
 
