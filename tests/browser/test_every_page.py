@@ -24,8 +24,9 @@ LOGINS = (
 )
 # Reached by a form, by a state that this morning does not have, or before there is anybody.
 NOT_LINKED = {
-    *("home", "set-up", "second-factor", "reauthenticate", "expired", "factor-codes"),
-    *("report-shell", "report-done", "oidc-unknown"),
+    *("home", "set-up", "sign-in", "second-factor", "reauthenticate", "report-shell"),
+    *("report-done", "call-step", "sheet", "order-import-file", "household-end"),
+    *("quarantine-entry", "fork-evidence", "provision-withdraw"),
 }
 visited: dict[str, set[str]] = defaultdict(set)
 

@@ -116,6 +116,9 @@ _UNTIL: Final = (
 )
 
 
+_DRAFTS: Final = 2  # that wait for the principal
+
+
 def leave_work(fleet: Fleet) -> None:
     """Write all of it. Raises HuyingError where a node refuses, or UNREACHABLE."""
     town = next(iter(TOWNS))
@@ -132,6 +135,8 @@ def leave_work(fleet: Fleet) -> None:
         for number, call in enumerate(calls):
             _await_stage(county, call, api_pb2.CALL_STAGE_RECEIVED)
             _bring(county, clerk, call, number)
+        for number in range(_DRAFTS):
+            _draft(clerk, village, len(_MATTERS) - 1 - number)
         _ask_for_number(county, events[0])
         _import_orders(county, village)
 
@@ -164,7 +169,7 @@ def _report(worker: Client, village: str) -> list[bytes]:
     return [draft.record for draft in drafts]
 
 
-def _raise(clerk: Client, village: str, number: int) -> bytes:
+def _draft(clerk: Client, village: str, number: int) -> bytes:
     matter = _MATTERS[number % len(_MATTERS)]
     urgencies = (policy_pb2.URGENCY_ROUTINE, policy_pb2.URGENCY_URGENT)
     draft = calls_pb2.CallDraft(
@@ -179,8 +184,11 @@ def _raise(clerk: Client, village: str, number: int) -> bytes:
         contact_name="生成乙",
         contact_phone="13800000000",
     )
-    # Approved, as a county may ask it.
-    drafted = clerk.draft_call(api_pb2.DraftCallRequest(draft=draft, request_id=_id())).call
+    return clerk.draft_call(api_pb2.DraftCallRequest(draft=draft, request_id=_id())).call
+
+
+def _raise(clerk: Client, village: str, number: int) -> bytes:
+    drafted = _draft(clerk, village, number)
     clerk.decide_draft(
         api_pb2.DecideDraftRequest(
             draft=drafted, approved=True, decided_by="镇-主要-01", request_id=_id()

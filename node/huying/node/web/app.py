@@ -262,7 +262,7 @@ class _Static(StaticFiles):
 
 async def _answer(site: Site, page: Page, request: Request) -> Response:
     """The page's handler, for who may; else where to sign in, or a refusal."""
-    ask = Ask(request, site, page, language=_language(request, None))
+    ask = Ask(request, site, page, language=_language(request, None), seen=site.live.count)
     try:
         token = request.cookies.get(site.cookie, "")
         if token:

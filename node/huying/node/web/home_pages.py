@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ __all__ = ["PAGES", "keep_language"]
 _PING_SECONDS: Final = 20
 _LANGUAGE_SECONDS: Final = 365 * 86_400
 _TOPIC_CHARACTERS_MAX: Final = 64
+_COUNT: Final = re.compile(r"[0-9]{1,15}")
 
 
 async def home(ask: Ask) -> Response:
@@ -37,7 +39,9 @@ async def live(ask: Ask) -> Response:
     topics = {topic[:_TOPIC_CHARACTERS_MAX] for topic in asked}
     if call:
         topics |= {f"presence:{call}"}
-    viewer = Viewer(ask.person.name, ask.person.id, frozenset(topics), call)
+    seen = ask.query("seen")
+    known = int(seen) if _COUNT.fullmatch(seen) else -1
+    viewer = Viewer(ask.person.name, ask.person.id, frozenset(topics), call, known)
     return EventSourceResponse(ask.site.live.stream(viewer), ping=_PING_SECONDS)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -27,6 +28,7 @@ __all__ = ["STREAMS_MAX", "TOPICS_MAX", "LiveHub", "Viewer"]
 
 STREAMS_MAX: Final = 512  # open pages at once; another one is refused and asks again later
 TOPICS_MAX: Final = 8
+_REMEMBERED_MAX: Final = 4096  # topics whose last stir is known; calls, for the most part
 _STATUS_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 1.0  # between two tries to follow a node that is away
 _TYPES: Final = {
@@ -50,6 +52,7 @@ class Viewer:
     person_id: str
     topics: frozenset[str]
     call: str = ""  # hex id of the call that the page shows
+    seen: int = -1  # `LiveHub.count` when the page was asked for; -1: look again at once
     stirred: set[str] = field(default_factory=set)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -60,6 +63,8 @@ class LiveHub:
     def __init__(self, node: NodeLink) -> None:
         self._node = node
         self._viewers: set[Viewer] = set()
+        self.count = 0  # of what stirred so far
+        self._newest: OrderedDict[str, int] = OrderedDict()  # by topic, the count of its last one
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -92,18 +97,27 @@ class LiveHub:
     def stir(self, topics: Iterable[str]) -> None:
         """Tell the pages that show one of these topics."""
         found = set(topics)
+        self.count += 1
+        for topic in found:
+            self._newest[topic] = self.count
+            self._newest.move_to_end(topic)
+        while len(self._newest) > _REMEMBERED_MAX:
+            self._newest.popitem(last=False)
         for viewer in self._viewers:
             if hit := viewer.topics & found:
                 viewer.stirred |= hit
                 viewer.wake.set()
 
     async def stream(self, viewer: Viewer) -> AsyncIterator[str]:
-        """The data of each event, as JSON: the topics that stirred since the last one."""
+        """The data of each event, as JSON: the topics that stirred since the last one.
+
+        The first tells what stirred between the page and its stream.
+        """
         self._viewers.add(viewer)
         if viewer.call:
             self.stir([f"presence:{viewer.call}"])
         try:
-            yield json.dumps({"topics": []})
+            yield json.dumps({"topics": self._missed(viewer)})
             while True:
                 await viewer.wake.wait()
                 viewer.wake.clear()
@@ -113,6 +127,14 @@ class LiveHub:
             self._viewers.discard(viewer)
             if viewer.call:
                 self.stir([f"presence:{viewer.call}"])
+
+    def _missed(self, viewer: Viewer) -> list[str]:
+        """What stirred after the page was asked for; all of its topics where that is not known."""
+        oldest = next(iter(self._newest.values()), 0)
+        forgotten = len(self._newest) >= _REMEMBERED_MAX and viewer.seen < oldest
+        if not 0 <= viewer.seen <= self.count or forgotten:
+            return sorted(viewer.topics)
+        return sorted(t for t in viewer.topics if self._newest.get(t, 0) > viewer.seen)
 
     async def _follow(self) -> None:
         while True:

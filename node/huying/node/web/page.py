@@ -114,6 +114,8 @@ class Ask:
     page: Page
     language: str  # "zh" or "en"
     signed_in: SignedIn | None = None
+    # What had stirred before anything of the page was read: `LiveHub.count`.
+    seen: int = 0
     _form: Form | None = field(default=None, repr=False)
 
     @property

@@ -26,6 +26,8 @@
   const refresh = async () => {
     const wanted = stirred;
     stirred = new Set();
+    // What a form gave has no address to be loaded from again.
+    if (document.body.dataset.posted !== undefined && !document.body.dataset.page) return;
     const targets = live().filter((e) => topicsOf(e).some((t) => wanted.has(t)) && !busy(e));
     if (!targets.length) return;
     let text;
@@ -57,22 +59,18 @@
     if (!topics.length || !document.querySelector("details.who")) return;
     const query = new URLSearchParams(topics.map((t) => ["topic", t]));
     const call = document.body.dataset.call;
+    query.set("seen", document.body.dataset.seen || "");
     if (call) query.set("call", call);
     source = new EventSource(`/live?${query}`);
-    let first = true;
     source.onmessage = (event) => {
-      const told = JSON.parse(event.data).topics;
-      // A stream that was cut may have missed something: look once.
-      (first && reconnecting ? topics : told).forEach((t) => stirred.add(t));
-      first = false;
-      reconnecting = true;
+      // The first message tells what stirred since the page was asked for, also after a cut.
+      JSON.parse(event.data).topics.forEach((t) => stirred.add(t));
       if (stirred.size) {
         clearTimeout(timer);
         timer = setTimeout(refresh, QUIET_MS);
       }
     };
   };
-  let reconnecting = false;
 
   // A browser opens six connections to one host: a page nobody looks at gives its own back.
   document.addEventListener("visibilitychange", () => {
