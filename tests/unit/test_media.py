@@ -552,6 +552,7 @@ def test_only_a_jpeg_is_shown_whatever_an_entry_calls_it() -> None:
     ):
         assert served_type(media_type, data) == OTHER
     assert data_uri(jpeg()).startswith("data:image/jpeg;base64,/9j/")
+    assert data_uri(PDF).startswith("data:application/pdf;base64,")
     assert data_uri(b"<svg/>") == ""
 
 

@@ -34,10 +34,11 @@ def served_type(media_type: str, data: bytes) -> str:
 
 
 def data_uri(data: bytes) -> str:
-    """A picture that a page shows without asking for it; empty where it may not be shown.
+    """A picture or a document that stands in the page itself; empty for anything else.
 
     For what is shown once, and has no address of its own.
     """
-    if served_type(Kind.JPEG.value, data) != Kind.JPEG.value:
-        return ""
-    return f"data:{Kind.JPEG.value};base64," + base64.b64encode(data).decode("ascii")
+    for media_type in (Kind.JPEG.value, Kind.PDF.value):
+        if served_type(media_type, data) == media_type:
+            return f"data:{media_type};base64," + base64.b64encode(data).decode("ascii")
+    return ""

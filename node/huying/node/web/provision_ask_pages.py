@@ -18,6 +18,7 @@ from huying.common.limits import INTEGER_MAX, PROVISION_SECONDS_MAX
 from huying.node import department_keys
 from huying.node.api.entries import view_entry
 from huying.node.api.types import message_class, type_name
+from huying.node.media.showing import data_uri
 from huying.node.store.reader import Reader
 from huying.node.store.replay import erased_of
 from huying.node.web.call_access import load_call
@@ -35,6 +36,7 @@ _FORM_SECONDS_MAX: Final = 86_400.0  # a form that was opened longer ago counts 
 _USED_MAX: Final = 10_000
 _HOUR_MICROS: Final = 3_600_000_000
 _PERMISSION: Final = Permission.PROVISIONS_ASK
+_PICTURE: Final = "data_home"  # of evidence that stays home
 
 
 class _Withheld:
@@ -232,10 +234,12 @@ async def open_given(ask: Ask) -> Response:
     answer = await ask.node.desk(PROVISIONS, "OpenProvision", asked)
     made = message_class(answer.record_type)
     message: Any = None if made is None else made.FromString(answer.message)
-    pairs = [(field_word(name, ask.language), _text(message, name)) for name in answer.fields]
+    given = [name for name in answer.fields if name != _PICTURE]
+    pairs = [(field_word(name, ask.language), _text(message, name)) for name in given]
+    picture = data_uri(message.data_home) if _PICTURE in answer.fields else None
     return await ask.render(
         "provision_value.html",
-        {"one": shown, "view": view, "pairs": pairs, "expires": answer.expires_micros},
+        {"one": shown, "view": view, "pairs": pairs, "picture": picture},
     )
 
 

@@ -33,6 +33,7 @@ FIELDS: Final[Mapping[str, tuple[str, str]]] = {
     "descriptor": ("事项", "the matter"),
     "grid": ("网格", "the grid"),
     "description_public": ("对外文字", "the public text"),
+    "data_home": ("照片本身", "the picture itself"),
 }
 RECORDS: Final[Mapping[str, tuple[str, str]]] = {
     "event": ("事件", "event"),
