@@ -69,8 +69,8 @@ def test_only_a_node_all_of_whose_feeds_are_live_is_told_that_all_is_well() -> N
     """Green with one village unknown would be worse than no page at all."""
     states = ("live", "catching_up", "unknown", "withheld", "tail_cut", "replayed", "forked")
     for pair in itertools.product(states, repeat=2):
-        (first, *_) = told(look(*pair))
-        assert (first.kind == "good") == (pair == ("live", "live")), pair
+        kinds = {one.kind for one in told(look(*pair))}
+        assert ("good" in kinds) == (pair == ("live", "live")), pair
         for down in ((COUNTY,), (VILLAGE,)):
             assert told(look(*pair, down=down))[0].kind in ("warn", "bad")
     assert told(look())[0].kind == "act"
