@@ -129,9 +129,7 @@ def leave_work(fleet: Fleet) -> None:
         fleet[village].client() as worker,
     ):
         events = _report(worker, village)
-        calls = [
-            _raise(clerk, TOWNS[town][number % 2], number) for number in range(len(_UNTIL))
-        ]
+        calls = [_raise(clerk, TOWNS[town][number % 2], number) for number in range(len(_UNTIL))]
         for number, call in enumerate(calls):
             _await_stage(county, call, api_pb2.CALL_STAGE_RECEIVED)
             _bring(county, clerk, call, number)

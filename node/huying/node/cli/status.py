@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command()(status)

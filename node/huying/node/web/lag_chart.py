@@ -13,12 +13,11 @@ from typing import Final
 
 __all__ = ["Band", "Chart", "Level", "chart", "spark"]
 
-WIDTH: Final = 720
-HEIGHT: Final = 220
+# As the macro `lag_chart` draws it, in a box of 1,000 by 250.
 LEFT: Final = 64
-RIGHT: Final = 708
+RIGHT: Final = 990
 TOP: Final = 12
-BOTTOM: Final = 190
+BOTTOM: Final = 220
 _LOW_SECONDS: Final = 0.1
 # Seconds, and what stands beside their line.
 _LEVELS: Final = (
@@ -95,9 +94,9 @@ def chart(
         start = max(end - point_seconds, before)
         if end - before > 1.5 * point_seconds:
             runs.append([])
-            bands.append(_band(at(before), at(start), is_whole=True))
+            _add_band(bands, at(before), at(start), is_whole=True)
         if share > 0:
-            bands.append(_band(at(start), at(end), is_whole=math.isnan(lag)))
+            _add_band(bands, at(start), at(end), is_whole=math.isnan(lag))
         if math.isnan(lag):
             runs.append([])
         else:
@@ -112,8 +111,11 @@ def chart(
     )
 
 
-def _band(start: float, end: float, *, is_whole: bool) -> Band:
-    return Band(start, round(max(end - start, 1.0), 1), is_whole)
+def _add_band(bands: list[Band], start: float, end: float, *, is_whole: bool) -> None:
+    """A band, or the last one made longer where the two touch and are alike."""
+    if bands and bands[-1].is_whole == is_whole and bands[-1].x + bands[-1].width >= start - 0.2:
+        start = bands.pop().x
+    bands.append(Band(start, round(max(end - start, 1.0), 1), is_whole))
 
 
 def _log(lag: float) -> float:

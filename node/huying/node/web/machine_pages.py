@@ -13,7 +13,7 @@ from starlette.responses import Response
 from huying.node.store.schema import SCHEMA_REVISION
 from huying.node.web.operations_lines import peer_lines
 from huying.node.web.operations_remarks import CERTIFICATE_DAYS_WARN, DISK_BYTES_WARN
-from huying.node.web.operations_source import Look, history, look
+from huying.node.web.operations_source import Look, history, look, names_of
 from huying.node.web.page import Ask, Page
 from huying.node.web.roles import Permission
 from huying.wire.v1 import admin_pb2
@@ -78,6 +78,7 @@ async def show_machine(ask: Ask) -> Response:
     return await ask.render(
         "machine.html",
         look=seen,
+        names=await names_of(ask, seen),
         certificates=_certificates(ask, seen),
         free=free,
         free_is_low=free is not None and free < DISK_BYTES_WARN,

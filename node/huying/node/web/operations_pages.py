@@ -24,7 +24,7 @@ from huying.node.trouble import missing_range
 from huying.node.web.lag_chart import Chart, chart, spark
 from huying.node.web.operations_lines import RUNBOOK, FeedLine, feed_lines, peer_lines
 from huying.node.web.operations_remarks import remarks
-from huying.node.web.operations_source import Look, history, look, origin_at
+from huying.node.web.operations_source import Look, history, look, names_of, origin_at
 from huying.node.web.page import Ask, Nav, Page
 from huying.node.web.render import span
 from huying.node.web.roles import Permission
@@ -74,7 +74,7 @@ async def show_overview(ask: Ask) -> Response:
     seen = await look(ask)
     lines = feed_lines(seen)
     peers = peer_lines(seen)
-    names = await ask.node.names()
+    names = await names_of(ask, seen)
     wish = ask.query("q")
     state = ask.query("state")
     chosen = [line for line in lines if _fits(line, names.get(line.code, ""), wish, state)]
@@ -85,6 +85,7 @@ async def show_overview(ask: Ask) -> Response:
     return await ask.render(
         "operations.html",
         look=seen,
+        names=names,
         remarks=remarks(seen, lines, peers, names, ask.now()),
         lines=shown,
         count=len(chosen),
@@ -186,6 +187,7 @@ async def show_feed(ask: Ask) -> Response:
     return await ask.render(
         "operations_feed.html",
         look=seen,
+        names=await names_of(ask, seen),
         line=line,
         facts=seen.feed(origin),
         stored=stored,

@@ -16,7 +16,16 @@ from huying.node.store.reader import Reader
 from huying.node.web.page import Ask
 from huying.wire.v1 import admin_pb2
 
-__all__ = ["Figures", "Look", "history", "look", "origin_at", "place_of", "sees_feed"]
+__all__ = [
+    "Figures",
+    "Look",
+    "history",
+    "look",
+    "names_of",
+    "origin_at",
+    "place_of",
+    "sees_feed",
+]
 
 _PREFIX = "huying_"
 
@@ -120,6 +129,12 @@ async def history(
             raise
         return None
     return found
+
+
+async def names_of(ask: Ask, seen: Look) -> dict[str, str]:
+    """Divisions by code: as they introduced themselves, else as the roster names them."""
+    rostered = {parse_origin(one.origin).code: one.name for one in seen.feeds if one.name}
+    return {**rostered, **await ask.node.names()}
 
 
 def sees_feed(ask: Ask, origin: str) -> bool:

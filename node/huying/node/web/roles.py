@@ -66,7 +66,11 @@ _GRANTS: Final[Mapping[Role, frozenset[Permission]]] = {
     ),
     Role.DIRECTOR: frozenset({_P.CALLS_READ, _P.EVENTS_READ, _P.WALL, _P.MEASURES}),
     Role.CLERK: _CALLER | {_P.ORDERS, _P.PROVISIONS_ASK, _P.MEASURES},
-    Role.PRINCIPAL: _CALLER | {_P.CALLS_APPROVE, _P.ORDERS, _P.PROVISIONS_ASK, _P.MEASURES},
+    Role.PRINCIPAL: _CALLER
+    | {
+        *(_P.CALLS_APPROVE, _P.ORDERS, _P.PROVISIONS_ASK, _P.PROVISIONS_DECIDE),
+        _P.MEASURES,
+    },
     Role.WORKER: frozenset({_P.CALLS_READ, _P.EVENTS_READ, _P.EVENTS_REPORT, _P.ORDERS, _P.LEDGER}),
     Role.VILLAGE_CLERK: frozenset(
         {

@@ -17,7 +17,7 @@ from huying.common.errors import Code, HuyingError
 from huying.node.quarantine_view import advice_of, fault_name
 from huying.node.store.reader import Reader
 from huying.node.trouble import fork_evidence, stored_trouble
-from huying.node.web.operations_source import look, origin_at, place_of, sees_feed
+from huying.node.web.operations_source import look, names_of, origin_at, place_of, sees_feed
 from huying.node.web.page import Ask, Page
 from huying.node.web.roles import Permission
 from huying.wire.v1 import admin_pb2
@@ -47,6 +47,7 @@ async def show_trouble(ask: Ask) -> Response:
     return await ask.render(
         "trouble.html",
         look=seen,
+        names=await names_of(ask, seen),
         is_live=is_live,
         forks=[one for one in found.forks if sees_feed(ask, one.origin)],
         feeds=[one for one in found.feeds if sees_feed(ask, one.origin)],
