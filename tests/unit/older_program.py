@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from huying.common import intake
+from huying.common import intake, records
 from huying.common.errors import Code, HuyingError
 from huying.wire.v1 import feed_pb2
 
@@ -16,7 +16,7 @@ from huying.wire.v1 import feed_pb2
 @contextmanager
 def an_older_program(unknown: Callable[[Any], bool], detail: str = "") -> Iterator[None]:
     """Entries whose record is `unknown` to it are received, and not understood."""
-    known = intake.decode
+    known = records.decode
 
     def decode(head: feed_pb2.Head, home: str, body: bytes) -> Any:
         message = known(head, home, body)

@@ -20,6 +20,7 @@ from huying.node.disk_use import DiskUse
 from huying.node.figures import Observed
 from huying.node.history import History
 from huying.node.metrics import NodeMetrics
+from huying.node.web.operations_source import Figures
 from huying.wire.v1 import admin_pb2
 from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE
 
@@ -99,7 +100,11 @@ def test_the_figures_that_a_page_gets_are_those_of_a_scrape_one_for_one() -> Non
         for sample in family.samples:
             scraped[sample.name, frozenset(sample.labels.items())] = sample.value
     given = asyncio.run(show_figures(node(observed), admin_pb2.ShowFiguresRequest()))
-    pages = {(one.name, frozenset(one.labels.items())): one.value for one in given.figures}
+    pages = {
+        (f"huying_{name}", frozenset(labels.items())): value
+        for name in (one.name.removeprefix("huying_") for one in given.series)
+        for labels, value in Figures(given.series).all(name)
+    }
     beside = ("process_", "huying_replication_", "huying_append_", "huying_commit_", "huying_build")
     assert pages == {key: value for key, value in scraped.items() if not key[0].startswith(beside)}
     assert len(pages) > 60

@@ -46,18 +46,22 @@ def look(*states: str, down: tuple[str, ...] = (), live: bool = True, **values: 
     own = f"wenshang.example/feed/{TOWN}/e1"
     feeds.append(admin_pb2.FigureFeed(origin=own, label=f"{TOWN}/e1", state="live", own=True))
     figures = [
-        admin_pb2.Figure(name=f"huying_{name}", value=value)
+        admin_pb2.FigureSeries(name=f"huying_{name}", values=[value])
         for name, value in {**WELL, **values}.items()
     ]
-    for code, direction in ((COUNTY, "up"), (VILLAGE, "down")):
-        labels = {"peer": code, "direction": direction}
-        for name, value in (("last_contact_timestamp_seconds", NOW), ("peer_connected", 1.0)):
-            silent = code in down and name == "peer_connected"
-            figures.append(
-                admin_pb2.Figure(
-                    name=f"huying_{name}", labels=labels, value=0.0 if silent else value
-                )
+    connected = [0.0 if code in down else 1.0 for code in (COUNTY, VILLAGE)]
+    for name, both in (
+        ("last_contact_timestamp_seconds", [NOW, NOW]),
+        ("peer_connected", connected),
+    ):
+        figures.append(
+            admin_pb2.FigureSeries(
+                name=f"huying_{name}",
+                labels=["peer", "direction"],
+                label_values=[COUNTY, "up", VILLAGE, "down"],
+                values=both,
             )
+        )
     return Look(NOW, live, "live", tuple(feeds), Figures(figures))
 
 

@@ -1524,51 +1524,42 @@ class ShowFiguresRequest(_message.Message):
 Global___ShowFiguresRequest: _TypeAlias = ShowFiguresRequest  # noqa: Y015
 
 @_typing.final
-class Figure(_message.Message):
+class FigureSeries(_message.Message):
+    """All values of one gauge or counter."""
+
     DESCRIPTOR: _descriptor.Descriptor
-
-    @_typing.final
-    class LabelsEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.str
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     NAME_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
-    VALUE_FIELD_NUMBER: _builtins.int
+    LABEL_VALUES_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """as in the exposition: huying_feed_size, huying_breaches_total"""
-    value: _builtins.float
     @_builtins.property
-    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """their names"""
+
+    @_builtins.property
+    def label_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """as many for each value, one after the other"""
+
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
-        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-        value: _builtins.float = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
+        label_values: _abc.Iterable[_builtins.str] | None = ...,
+        values: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "name", b"name", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label_values", b"label_values", "labels", b"labels", "name", b"name", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Figure: _TypeAlias = Figure  # noqa: Y015
+Global___FigureSeries: _TypeAlias = FigureSeries  # noqa: Y015
 
 @_typing.final
 class FigureFeed(_message.Message):
@@ -1637,14 +1628,14 @@ class ShowFiguresResponse(_message.Message):
 
     OBSERVED_SECONDS_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
-    FIGURES_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
     FEEDS_FIELD_NUMBER: _builtins.int
     observed_seconds: _builtins.float
     """unix time"""
     state: _builtins.str
     """of the node"""
     @_builtins.property
-    def figures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Figure]: ...
+    def series(self) -> _containers.RepeatedCompositeFieldContainer[Global___FigureSeries]: ...
     @_builtins.property
     def feeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___FigureFeed]: ...
     def __init__(
@@ -1652,12 +1643,12 @@ class ShowFiguresResponse(_message.Message):
         *,
         observed_seconds: _builtins.float = ...,
         state: _builtins.str = ...,
-        figures: _abc.Iterable[Global___Figure] | None = ...,
+        series: _abc.Iterable[Global___FigureSeries] | None = ...,
         feeds: _abc.Iterable[Global___FigureFeed] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["feeds", b"feeds", "figures", b"figures", "observed_seconds", b"observed_seconds", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["feeds", b"feeds", "observed_seconds", b"observed_seconds", "series", b"series", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

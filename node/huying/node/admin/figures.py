@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import HISTORY_SAMPLES, HISTORY_SECONDS
-from huying.node.figures import COUNTERS, GAUGES, counters, feed_label, gauges
+from huying.node.figures import COUNTERS, GAUGES, Figure, counters, feed_label, gauges
 from huying.wire.v1 import admin_pb2
 
 if TYPE_CHECKING:
@@ -32,13 +33,32 @@ async def show_figures(
         state=status.state,
         feeds=[_feed(feed, own=feed.origin == status.origin) for feed in status.feeds],
     )
-    for figure in gauges(observed):
-        labels = dict(zip(GAUGES[figure.name][1], figure.labels, strict=True))
-        response.figures.add(name=f"huying_{figure.name}", labels=labels, value=figure.value)
-    for figure in counters(observed):
-        labels = dict(zip(COUNTERS[figure.name][1], figure.labels, strict=True))
-        response.figures.add(name=f"huying_{figure.name}_total", labels=labels, value=figure.value)
+    _add(response, gauges(observed), GAUGES, "")
+    _add(response, counters(observed), COUNTERS, "_total")
     return response
+
+
+def _add(
+    response: admin_pb2.ShowFiguresResponse,
+    figures: Iterable[Figure],
+    named: Mapping[str, tuple[str, tuple[str, ...]]],
+    suffix: str,
+) -> None:
+    """Add the series of these figures; a county's have ten thousand values."""
+    by_name: dict[str, tuple[list[str], list[float]]] = {}
+    for name, labels, value in figures:
+        of_name = by_name.get(name)
+        if of_name is None:
+            of_name = by_name[name] = ([], [])
+        of_name[0].extend(labels)
+        of_name[1].append(value)
+    for name, (labels_of_all, values) in by_name.items():
+        response.series.add(
+            name=f"huying_{name}{suffix}",
+            labels=named[name][1],
+            label_values=labels_of_all,
+            values=values,
+        )
 
 
 def _feed(feed: FeedStatus, *, own: bool) -> admin_pb2.FigureFeed:

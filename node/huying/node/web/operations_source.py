@@ -7,7 +7,7 @@ knows stays unknown, and is never shown as zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from huying.common.codes import parse_origin
@@ -33,25 +33,27 @@ _PREFIX = "huying_"
 class Figures:
     """Gauges and counters by name and labels; what has no value now is None."""
 
-    def __init__(self, figures: Iterator[admin_pb2.Figure] | list[admin_pb2.Figure]) -> None:
-        self._values: dict[str, dict[frozenset[tuple[str, str]], float]] = {}
-        for one in figures:
-            of_name = self._values.setdefault(one.name, {})
-            of_name[frozenset(one.labels.items())] = one.value
+    def __init__(self, series: Iterable[admin_pb2.FigureSeries]) -> None:
+        self._labels: dict[str, tuple[str, ...]] = {}
+        self._values: dict[str, dict[tuple[str, ...], float]] = {}
+        for one in series:
+            width = len(one.labels)
+            keys = zip(*[iter(one.label_values)] * width, strict=True) if width else [()]
+            self._labels[one.name] = tuple(one.labels)
+            self._values[one.name] = dict(zip(keys, one.values, strict=True))
 
     def get(self, name: str, **labels: str) -> float | None:
         """The value of a figure; `name` is without the prefix."""
-        return self._values.get(_PREFIX + name, {}).get(frozenset(labels.items()))
+        found = self._values.get(_PREFIX + name)
+        if found is None:
+            return None
+        return found.get(tuple(labels.get(label, "") for label in self._labels[_PREFIX + name]))
 
     def all(self, name: str) -> list[tuple[Mapping[str, str], float]]:
         """Every (labels, value) of a name, by labels."""
         found = self._values.get(_PREFIX + name, {})
-        rows = [(dict(labels), value) for labels, value in found.items()]
-        return sorted(rows, key=lambda row: sorted(row[0].items()))
-
-    def total(self, name: str) -> float:
-        """All values of a name together."""
-        return sum(self._values.get(_PREFIX + name, {}).values())
+        labels = self._labels.get(_PREFIX + name, ())
+        return [(dict(zip(labels, key, strict=True)), found[key]) for key in sorted(found)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +94,14 @@ async def look(ask: Ask) -> Look:
 
 def _look(ask: Ask, found: admin_pb2.ShowFiguresResponse, *, is_live: bool) -> Look:
     feeds = tuple(one for one in found.feeds if sees_feed(ask, one.origin))
-    return Look(found.observed_seconds, is_live, found.state, feeds, Figures(list(found.figures)))
+    return Look(found.observed_seconds, is_live, found.state, feeds, Figures(found.series))
 
 
 def _stored(reader: Reader) -> admin_pb2.ShowFiguresResponse:
     """What the database says: sizes, and what is missing; the rest nobody knows."""
     response = admin_pb2.ShowFiguresResponse(state="down")
+    names = ("feed_size", "cosigned_size", "quarantined_entries", "missing_openings")
+    found = {name: response.series.add(name=_PREFIX + name, labels=["feed"]) for name in names}
     for feed in reader.feeds():
         origin = parse_origin(feed.origin)
         label = f"{origin.code}/e{origin.epoch}"
@@ -113,7 +117,8 @@ def _stored(reader: Reader) -> admin_pb2.ShowFiguresResponse:
             ("quarantined_entries", feed.quarantined),
             ("missing_openings", len(reader.missing(feed.feed_id))),
         ):
-            response.figures.add(name=_PREFIX + name, labels={"feed": label}, value=value)
+            found[name].label_values.append(label)
+            found[name].values.append(value)
     return response
 
 
