@@ -338,7 +338,7 @@ def test_pictures_wait_for_their_turn_and_not_for_ever(
         async with uploads._turn(), uploads._turn():
             await uploads.take(ask, file)
 
-    assert limits.PHOTOS_READ_MAX == 2
+    assert limits.PHOTO_DECODERS_MAX == 2
     with pytest.raises(HuyingError) as caught:
         anyio.run(work)
     assert caught.value.code is Code.BUSY

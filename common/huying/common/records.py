@@ -9,20 +9,21 @@ at every level, so a field without an audience stops the program.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from google.protobuf.message import DecodeError, Message
 
 from huying.common import audience
-from huying.common.codes import is_within, level, parse_code
+from huying.common.codes import is_within, level
 from huying.common.errors import Code, HuyingError
-from huying.common.limits import INTEGER_MAX, RECORD_ID_BYTES, SELECTORS_MAX
+from huying.common.limits import RECORD_ID_BYTES, SELECTORS_MAX
 from huying.common.masking import mask
+from huying.common.record_judges import Judge, judge_of
 from huying.common.record_rules import check_fields
 from huying.wire.v1 import (
     calls_pb2,
@@ -47,16 +48,11 @@ __all__ = [
     "with_public_text",
 ]
 
-_GRID_CHARACTERS: Final = 15
-_SHA256_BYTES: Final = 32
 _PUT_DELETE: Final = frozenset({int(feed_pb2.KIND_PUT), int(feed_pb2.KIND_DELETE)})
 _EVERY_LEVEL: Final = frozenset({1, 2, 3, 4, 5})
 _COUNTY: Final = 3
 _TOWN: Final = 4
 _VILLAGE: Final = 5
-
-# (message as far as it is visible, home's code) -> nothing, or HuyingError
-_Judge = Callable[[Any, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +63,7 @@ class RecordSpec:
     message_class: type[Message]
     levels: frozenset[int]  # of the nodes that may write it, 1 province … 5 village
     kinds: frozenset[int]  # feed_pb2.Kind that its entries may have
-    judge: _Judge  # does a replicated record belong to its home, and fit into a database?
+    judge: Judge  # does a replicated record belong to its home, and fit into a database?
 
     @property
     def name(self) -> str:
@@ -75,141 +71,17 @@ class RecordSpec:
         return str(self.message_class.DESCRIPTOR.name)
 
 
-# --- what a replicated record must not be ----------------------------------------------------
-#
-# An empty field is one that is withheld, or not filled: neither is an error here.
-
-
-def _wrong_region(field: str, home: str) -> HuyingError:
-    return HuyingError(Code.WRONG_REGION, f"{field} lies outside the home {home}")
-
-
-def _is_code(text: str) -> bool:
-    try:
-        parse_code(text)
-    except HuyingError:
-        return False
-    return True
-
-
-def _judge_grid(grid: str, home: str, field: str = "grid") -> None:
-    if len(grid) != _GRID_CHARACTERS or not (grid.isascii() and grid.isdigit()):
-        raise HuyingError(Code.BAD_RECORD, f"{field} is not {_GRID_CHARACTERS} digits")
-    if not is_within(grid, home):
-        raise _wrong_region(field, home)
-
-
-def _judge_gridded(message: Any, home: str) -> None:
-    if grid := message.grid:
-        _judge_grid(grid, home)
-
-
-def _judge_event(message: records_pb2.Event, home: str) -> None:
-    if grid := message.grid:
-        _judge_grid(grid, home)
-    _judge_integers(message.reported_micros, message.settled_micros)
-
-
-def _judge_integers(*numbers: int) -> None:
-    if max(numbers) > INTEGER_MAX:
-        raise HuyingError(Code.BAD_RECORD, f"a number is over {INTEGER_MAX}")
-
-
-def _judge_id(value: bytes, field: str) -> None:
-    if value and len(value) != RECORD_ID_BYTES:
-        raise HuyingError(Code.BAD_RECORD, f"{field} is not {RECORD_ID_BYTES} bytes")
-
-
-def _judge_division(message: records_pb2.Division, home: str) -> None:
-    if message.code and message.code != home:
-        raise _wrong_region("code", home)
-
-
-def _judge_grid_record(message: records_pb2.Grid, home: str) -> None:
-    if message.code:
-        _judge_grid(message.code, home, "code")
-
-
-def _judge_resident(message: records_pb2.Resident, home: str) -> None:
-    _judge_gridded(message, home)
-    _judge_id(message.household, "household")
-
-
-def _judge_visit(message: records_pb2.Visit, home: str) -> None:
-    _judge_gridded(message, home)
-    _judge_id(message.household, "household")
-    _judge_integers(message.visited_micros)
-
-
-def _judge_evidence(message: evidence_pb2.Evidence, home: str) -> None:
-    _judge_id(message.of, "of")
-    if message.sha256 and len(message.sha256) != _SHA256_BYTES:
-        raise HuyingError(Code.BAD_RECORD, f"sha256 is not {_SHA256_BYTES} bytes")
-    _judge_numbers(message, home)
-
-
-def _judge_member(message: trust_pb2.Member, home: str) -> None:
-    code = message.code
-    if code and (code == home or not _is_code(code) or not is_within(code, home)):
-        raise HuyingError(Code.WRONG_REGION, f"a member of {home} must lie below it")
-
-
-def _judge_call(message: calls_pb2.Call, home: str) -> None:
-    sequencer, village = message.sequencer, message.village
-    if sequencer and (
-        sequencer == home or not _is_code(sequencer) or not is_within(home, sequencer)
-    ):
-        raise HuyingError(Code.WRONG_REGION, f"the sequencer of a call of {home} must be above it")
-    if village and not (_is_code(village) and is_within(village, home)):
-        raise _wrong_region("village", home)
-    if message.grid:
-        _judge_grid(message.grid, home)
-    _judge_id(message.event, "event")
-    _judge_integers(message.raised_micros)
-
-
-def _judge_call_step(message: calls_pb2.CallStep, home: str) -> None:
-    caller = message.caller
-    if caller and not (_is_code(caller) and is_within(caller, home)):
-        raise _wrong_region("caller", home)
-    _judge_id(message.call, "call")
-    _judge_integers(message.took.ref.index, message.dispatch.deadline_micros)
-
-
-def _judge_region(field: str, code: str, home: str) -> None:
-    if code and not (_is_code(code) and is_within(code, home)):
-        raise _wrong_region(field, home)
-
-
-def _judge_provision_request(message: provision_pb2.ProvisionRequest, home: str) -> None:
-    _judge_region("home", message.home, home)
-    _judge_numbers(message, home)
-
-
-def _judge_question(message: census_pb2.Question, home: str) -> None:
-    _judge_region("area", message.area, home)
-    _judge_numbers(message, home)
-
-
-def _judge_tally(message: census_pb2.Tally, home: str) -> None:
-    if message.area and message.area != home:
-        raise _wrong_region("area", home)
-    _judge_numbers(message, home)
-
-
-def _judge_order(message: hotline_pb2.Order, home: str) -> None:
-    _judge_region("handler", message.handler, home)
-    _judge_numbers(message, home)
-
-
-# --- the registry ----------------------------------------------------------------------------
+def _spec(
+    record_type: int, message_class: type[Message], levels: frozenset[int], kinds: frozenset[int]
+) -> RecordSpec:
+    return RecordSpec(record_type, message_class, levels, kinds, judge_of(message_class))
 
 
 def _statement_specs() -> tuple[RecordSpec, ...]:
     """What a feed says about trust, loss, erasure and disclosure; every tier may."""
     feed, trust = feed_pb2, trust_pb2
     return tuple(
-        RecordSpec(record_type, message, _EVERY_LEVEL, frozenset({kind}), _judge_numbers)
+        _spec(record_type, message, _EVERY_LEVEL, frozenset({kind}))
         for record_type, message, kind in (
             (feed.RECORD_TYPE_CLOSE, trust.Close, int(feed.KIND_CLOSE)),
             (feed.RECORD_TYPE_OPEN, trust.Open, int(feed.KIND_OPEN)),
@@ -223,59 +95,41 @@ def _statement_specs() -> tuple[RecordSpec, ...]:
     )
 
 
-def _judge_numbers(message: Message, _home: str) -> None:
-    """Every number fits a database; what a statement says is judged by its reaction."""
-    for field, value in message.ListFields():
-        for one in value if field.is_repeated else (value,):
-            if isinstance(one, Message):
-                _judge_numbers(one, _home)
-            elif isinstance(one, int):
-                _judge_integers(one)
-
-
 def _desk_specs() -> tuple[RecordSpec, ...]:
     """What the people of a desk write; docs/GLOSSARY.md names them."""
     feed = feed_pb2
     put = frozenset({int(feed.KIND_PUT)})
     above_village = _EVERY_LEVEL - {_VILLAGE}
     policy, provision = policy_pb2, provision_pb2
-    rows: tuple[tuple[int, type[Message], frozenset[int], _Judge], ...] = (
-        (feed.RECORD_TYPE_CALL_DRAFT, calls_pb2.CallDraft, frozenset({_TOWN}), _judge_numbers),
-        (feed.RECORD_TYPE_POLICY, policy.Policy, above_village, _judge_numbers),
-        (feed.RECORD_TYPE_CALENDAR, policy.Calendar, above_village, _judge_numbers),
-        (feed.RECORD_TYPE_DEPARTMENT, policy.Department, above_village, _judge_numbers),
-        (feed.RECORD_TYPE_DUTY_ITEM, policy.DutyItem, above_village, _judge_numbers),
-        (feed.RECORD_TYPE_DUTY_LIST, policy.DutyList, above_village, _judge_numbers),
+    rows: tuple[tuple[int, type[Message], frozenset[int]], ...] = (
+        (feed.RECORD_TYPE_CALL_DRAFT, calls_pb2.CallDraft, frozenset({_TOWN})),
+        (feed.RECORD_TYPE_POLICY, policy.Policy, above_village),
+        (feed.RECORD_TYPE_CALENDAR, policy.Calendar, above_village),
+        (feed.RECORD_TYPE_DEPARTMENT, policy.Department, above_village),
+        (feed.RECORD_TYPE_DUTY_ITEM, policy.DutyItem, above_village),
+        (feed.RECORD_TYPE_DUTY_LIST, policy.DutyList, above_village),
         (
             feed.RECORD_TYPE_PROVISION_REQUEST,
             provision.ProvisionRequest,
             # A tier above the county reads no decision of a village.
             frozenset({_COUNTY, _TOWN}),
-            _judge_provision_request,
         ),
         (
             feed.RECORD_TYPE_PROVISION_DECISION,
             provision.ProvisionDecision,
             frozenset({_TOWN, _VILLAGE}),
-            _judge_numbers,
         ),
         (
             feed.RECORD_TYPE_PROVISION_RECEIPT,
             provision.ProvisionReceipt,
             frozenset({_COUNTY, _TOWN}),
-            _judge_numbers,
         ),
-        (feed.RECORD_TYPE_QUESTION, census_pb2.Question, above_village, _judge_question),
-        (feed.RECORD_TYPE_TALLY, census_pb2.Tally, frozenset({_VILLAGE}), _judge_tally),
-        (feed.RECORD_TYPE_ORDER, hotline_pb2.Order, above_village, _judge_order),
-        (
-            feed.RECORD_TYPE_ORDER_RESULT,
-            hotline_pb2.OrderResult,
-            frozenset({_TOWN, _VILLAGE}),
-            _judge_numbers,
-        ),
+        (feed.RECORD_TYPE_QUESTION, census_pb2.Question, above_village),
+        (feed.RECORD_TYPE_TALLY, census_pb2.Tally, frozenset({_VILLAGE})),
+        (feed.RECORD_TYPE_ORDER, hotline_pb2.Order, above_village),
+        (feed.RECORD_TYPE_ORDER_RESULT, hotline_pb2.OrderResult, frozenset({_TOWN, _VILLAGE})),
     )
-    return tuple(RecordSpec(number, cls, levels, put, judge) for number, cls, levels, judge in rows)
+    return tuple(_spec(number, cls, levels, put) for number, cls, levels in rows)
 
 
 def _registry() -> Mapping[int, RecordSpec]:
@@ -285,33 +139,17 @@ def _registry() -> Mapping[int, RecordSpec]:
     above_village = _EVERY_LEVEL - village
     rec, calls, feed = records_pb2, calls_pb2, feed_pb2
     specs = (
-        RecordSpec(
-            feed.RECORD_TYPE_DIVISION, rec.Division, _EVERY_LEVEL, _PUT_DELETE, _judge_division
-        ),
-        RecordSpec(feed.RECORD_TYPE_GRID, rec.Grid, village, _PUT_DELETE, _judge_grid_record),
-        RecordSpec(
-            feed.RECORD_TYPE_GRID_WORKER,
-            rec.GridWorker,
-            village | town,
-            _PUT_DELETE,
-            _judge_gridded,
-        ),
-        RecordSpec(feed.RECORD_TYPE_HOUSEHOLD, rec.Household, village, _PUT_DELETE, _judge_gridded),
-        RecordSpec(feed.RECORD_TYPE_RESIDENT, rec.Resident, village, _PUT_DELETE, _judge_resident),
-        RecordSpec(feed.RECORD_TYPE_EVENT, rec.Event, village | town, _PUT_DELETE, _judge_event),
-        RecordSpec(feed.RECORD_TYPE_CALL, calls.Call, town, put, _judge_call),
-        RecordSpec(
-            feed.RECORD_TYPE_CALL_STEP, calls.CallStep, above_village, step, _judge_call_step
-        ),
-        RecordSpec(feed.RECORD_TYPE_VISIT, rec.Visit, village, _PUT_DELETE, _judge_visit),
-        RecordSpec(
-            feed.RECORD_TYPE_EVIDENCE,
-            evidence_pb2.Evidence,
-            _EVERY_LEVEL,
-            _PUT_DELETE,
-            _judge_evidence,
-        ),
-        RecordSpec(feed.RECORD_TYPE_MEMBER, trust_pb2.Member, _EVERY_LEVEL, roster, _judge_member),
+        _spec(feed.RECORD_TYPE_DIVISION, rec.Division, _EVERY_LEVEL, _PUT_DELETE),
+        _spec(feed.RECORD_TYPE_GRID, rec.Grid, village, _PUT_DELETE),
+        _spec(feed.RECORD_TYPE_GRID_WORKER, rec.GridWorker, village | town, _PUT_DELETE),
+        _spec(feed.RECORD_TYPE_HOUSEHOLD, rec.Household, village, _PUT_DELETE),
+        _spec(feed.RECORD_TYPE_RESIDENT, rec.Resident, village, _PUT_DELETE),
+        _spec(feed.RECORD_TYPE_EVENT, rec.Event, village | town, _PUT_DELETE),
+        _spec(feed.RECORD_TYPE_CALL, calls.Call, town, put),
+        _spec(feed.RECORD_TYPE_CALL_STEP, calls.CallStep, above_village, step),
+        _spec(feed.RECORD_TYPE_VISIT, rec.Visit, village, _PUT_DELETE),
+        _spec(feed.RECORD_TYPE_EVIDENCE, evidence_pb2.Evidence, _EVERY_LEVEL, _PUT_DELETE),
+        _spec(feed.RECORD_TYPE_MEMBER, trust_pb2.Member, _EVERY_LEVEL, roster),
         *_statement_specs(),
         *_desk_specs(),
     )

@@ -106,6 +106,11 @@ MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
         "网页控制台退出,将重启",
         "the console ended; it is started again",
     ),
+    "console_untidy": (
+        "warning",
+        "控制台未能清理,一小时后再试",
+        "the console could not tidy; in an hour again",
+    ),
     "console_defect": ("error", "网页出错", "a page met a defect"),
     "quarantine_retried": ("info", "隔离条目已重新判定", "entries in quarantine were judged again"),
     "quarantine_skipped": ("info", "隔离条目已确认跳过", "an entry in quarantine was acknowledged"),

@@ -134,7 +134,7 @@ class Uploads:
     async def _turn(self) -> AsyncIterator[None]:
         """One of few at a time: each decoder may take a good part of a small machine."""
         if self._turns is None:
-            self._turns = anyio.Semaphore(limits.PHOTOS_READ_MAX)
+            self._turns = anyio.Semaphore(limits.PHOTO_DECODERS_MAX)
         try:
             with anyio.fail_after(limits.PHOTO_WAIT_SECONDS_MAX):
                 await self._turns.acquire()
