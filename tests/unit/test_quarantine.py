@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 
 from huying.common import intake
 from huying.common.effects import Operate, Operated
@@ -24,6 +25,7 @@ from huying.node.store.store import SqlStore
 from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2
 from tests.unit.handmade import HandmadeFeed, Host
 from tests.unit.older_program import an_older_program
+from tests.unit.test_call_life_tables import migrate_to
 from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, TinyNetwork, event, put, raise_call
 
 TOWN_SLOTS = bytes((0, 3, 4))
@@ -427,3 +429,22 @@ def test_a_quarantined_entry_withholds_nothing(host: Host) -> None:
     (shown,) = [one for one in host.engine.status().feeds if one.origin == VILLAGE_FEED]
     assert shown.health is not FeedHealth.WITHHELD
     assert shown.missing == 0
+
+
+def test_an_upgrade_counts_each_entry_once(tmp_path: Path) -> None:
+    """The release before counted an entry again with each reason that came late."""
+    path = tmp_path / "node.db"
+    store = SqlStore.open(sqlite_url(path))
+    host = Host(TOWN, store=store)
+    hear(host, poisoned("type"))
+    with store.transaction():
+        store.quarantine(2, 2, Code.NUMBER_REUSED, "too", 1.0)
+        store.write("UPDATE feeds SET quarantined = 9 WHERE feed_id = 2", [()])
+    store.close()
+    migrate_to(path, "0008", command.downgrade)
+    again = SqlStore.open(sqlite_url(path))
+    assert again.quarantine_counts() == {VILLAGE_FEED: QuarantineCount(1, 0)}
+    feed = again.feed(VILLAGE_FEED)
+    assert feed is not None
+    assert feed.quarantined == 1
+    again.close()
