@@ -237,6 +237,7 @@ def test_a_search_tells_how_far_it_looked_and_goes_on(
 ) -> None:
     """Nothing found in a part must not read as nothing there."""
     monkeypatch.setattr(desk_queries, "CALL_SCAN_ROWS_MAX", 3)
+    monkeypatch.setattr(desk_queries, "CALL_SCAN_SECONDS_MAX", 60.0)
     monkeypatch.setattr(desk_queries, "_CHUNK", 2)
     site = centre(desk)
     page = site.get("/calls?q=oldest")
@@ -392,6 +393,8 @@ def test_a_view_is_its_persons_alone(desk: QueueDesk) -> None:
     saved = site.post("/queue/views", {"what": "save", "name": "甲的", "query": "stage=received"})
     view = saved.headers["location"].split("view=")[1].split("&")[0]
     site.sign_in("centre", login="another")
+    own = {"what": "save", "name": "乙的", "query": "stage=admitted"}
+    assert site.post("/queue/views", own).status_code == 303
     assert site.get(f"/queue?view={view}").status_code == 404
     for what in ("drop", "first"):
         assert site.post("/queue/views", {"what": what, "view": view}).status_code == 404

@@ -53,6 +53,9 @@ def test_several_calls_are_urged_by_one_form_once(desk: QueueDesk) -> None:
     assert "催办 3 件呼叫?" in text_of(page.text)
     assert [desk.urges(call) for call in calls] == [0, 0, 0]
     fields = fields_of(page, reason="汛期将至")
+    asked = site.post("/queue/urge", {**fields, "confirmed": ""})
+    assert "催办 3 件呼叫?" in text_of(asked.text)
+    assert [desk.urges(call) for call in calls] == [0, 0, 0]
     for _ in range(2):
         told = site.post("/queue/urge", fields)
         assert "已催办 3 件" in text_of(told.text)

@@ -224,6 +224,7 @@ def test_a_search_meets_each_call_once_however_it_is_cut(
     """Open ones first, then the others; the number looked at adds up to all."""
     monkeypatch.setattr(desk_queries, "_CHUNK", chunk)
     monkeypatch.setattr(desk_queries, "CALL_SCAN_ROWS_MAX", rows_max)
+    monkeypatch.setattr(desk_queries, "CALL_SCAN_SECONDS_MAX", 60.0)
     every = {c.call: c.open for c in all_calls(store)}
     for words, expected in (("停水", 0), ("T1", 11), ("t1 供水", 5), ("T", 40)):
         token, seen, looked = "", [], 0
