@@ -150,6 +150,27 @@ def test_settling_is_written_once_and_by_one_of_two(
     assert "乙办的" not in stored(consoles, record).description_full
 
 
+def test_what_somebody_changed_meanwhile_is_not_written_over(
+    consoles: CallConsoles, site: ConsoleUnderTest
+) -> None:
+    """Settling writes the event whole, so it would bring back what the person saw before."""
+    record = report(consoles, "先前的话")
+    path = f"/tasks/events/{record.hex()}"
+    seen = forms_of(site.get(path).text)[-1].fields
+    changed = stored(consoles, record)
+    changed.address = "改过的地点"
+    draft = api_pb2.Draft(
+        kind=feed_pb2.KIND_PUT, type=EVENT, record=record, message=changed.SerializeToString()
+    )
+    consoles.served.client(VILLAGE).append(api_pb2.AppendRequest(drafts=[draft]))
+    late = site.post(path, {**seen, "done": "办了"})
+    assert late.status_code == 409
+    assert "办了" in late.text
+    assert stored(consoles, record).status == records_pb2.EVENT_STATUS_REPORTED
+    assert site.post(path, {**forms_of(late.text)[-1].fields, "done": "办了"}).status_code == 303
+    assert stored(consoles, record).address == "改过的地点"
+
+
 def test_with_the_node_away_the_page_still_reads_and_settles_nothing(
     consoles: CallConsoles, site: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

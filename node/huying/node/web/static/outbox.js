@@ -13,7 +13,7 @@ const huyingOutbox = (() => {
   let opened = null;
   let me = words.person; // whose reports are sent; on the shell, who used the page last
   let timer = 0;
-  let sending = false;
+  let sending = ""; // the id of the report that is on its way, or "-" between two
 
   // --- the database ------------------------------------------------------------------------
   const open = () => {
@@ -90,15 +90,18 @@ const huyingOutbox = (() => {
 
   // Send what waits, oldest first; `now` also what is not due, or waits for a sign-in.
   const flush = async (now) => {
-    if (sending || !me) return;
-    sending = true;
+    if (sending) return show();
+    if (!me) return;
+    sending = "-";
     clearTimeout(timer);
     try {
       for (const entry of await all()) {
         const due = now ? entry.state !== "refused" : entry.state === "waiting" && entry.next <= Date.now();
         if (entry.person !== me || !due) continue;
-        show(entry.id);
+        sending = entry.id;
+        show();
         const told = await attempt(entry);
+        sending = "-";
         if (told.state === "written") {
           await remove(entry.id);
           written(entry, told);
@@ -114,7 +117,7 @@ const huyingOutbox = (() => {
         if (told.state === "wait" || told.state === "sign-in" || told.state === "other") break;
       }
     } finally {
-      sending = false;
+      sending = "";
       await show();
       await plan();
     }
@@ -185,18 +188,20 @@ const huyingOutbox = (() => {
     made.append(actions);
     return made;
   };
-  const show = async (busy) => {
+  const show = async () => {
     const entries = await all();
+    const busy = sending;
     const own = entries.filter((entry) => entry.person === me);
     box.hidden = !entries.length;
     const waits = own.some((entry) => entry.state === "waiting");
     const count = `${own.length} ${words.count}`;
-    $("outbox-count").textContent = !own.length ? words.none : waits ? `${words.waiting} · ${count}` : count;
+    $("outbox-count").textContent = !own.length ? words.none : waits && !busy ? `${words.waiting} · ${count}` : count;
     $("outbox-said").textContent = busy ? words.sending : own.some((e) => e.state === "sign-in") ? words.signedOut : "";
     $("outbox-send").hidden = !own.some((entry) => entry.state !== "refused");
     $("outbox-send").disabled = Boolean(busy);
     $("outbox-sign-in").hidden = !own.some((entry) => entry.state === "sign-in");
-    $("outbox-list").replaceChildren(...entries.map((entry) => row(entry, busy)));
+    $("outbox-list").textContent = "";
+    $("outbox-list").append(...entries.map((entry) => row(entry, busy)));
   };
   const written = (entry, told) => {
     const made = element("li", "", "notice good");

@@ -156,7 +156,7 @@
     form.elements.request_id.value = drawId();
     for (const image of $("thumbs").querySelectorAll("img")) URL.revokeObjectURL(image.src);
     photos = [];
-    $("thumbs").replaceChildren();
+    $("thumbs").textContent = "";
     $("reporter").open = false;
     $("located").textContent = "";
     counted();
@@ -180,7 +180,6 @@
     }
     if (navigator.storage && navigator.storage.persist) navigator.storage.persist();
     clear();
-    await huyingOutbox.show();
     await huyingOutbox.flush(true);
   };
   form.addEventListener("submit", async (event) => {
