@@ -97,7 +97,10 @@ def test_the_database_refuses_to_change_what_is_written(
     [
         (["UPDATE audit SET actor = 'li' WHERE number = 4"], 4),
         (["UPDATE audit SET time_micros = time_micros + 1 WHERE number = 1"], 1),
-        (["UPDATE audit SET detail = '', object = object || detail WHERE number = 6"], 6),
+        (["UPDATE audit SET detail = 'x' WHERE number = 6"], 6),
+        (["UPDATE audit SET outcome = 'refused' WHERE number = 6"], 6),
+        (["UPDATE audit SET object = 'call:0' WHERE number = 6"], 6),
+        (["UPDATE audit SET action = 'loo', object = 'k' || object WHERE number = 6"], 6),
         (["UPDATE audit SET hash = zeroblob(32) WHERE number = 10"], 10),
         (["DELETE FROM audit WHERE number = 5"], 5),
         (["DELETE FROM audit WHERE number > 7"], 8),
