@@ -11,11 +11,12 @@ import pytest
 
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
+from huying.node.web import audit_pages, people_pages
 from huying.node.web.account_words import device, explain
 from huying.node.web.audit_words import ACTIONS
 from huying.node.web.password_rules import check_password_choice
 from huying.node.web.people import check_area, check_person, parse_login
-from huying.node.web.roles import Role
+from huying.node.web.roles import Permission, Role, permissions
 from huying.node.web.totp import SecondFactors
 from tests.unit.console_people import CHEAP
 from tests.unit.console_site import PASSWORD, ConsoleUnderTest, text_of
@@ -353,6 +354,14 @@ def test_what_people_are_called_runs_nowhere(console: ConsoleUnderTest) -> None:
         assert page.status_code == 200
         assert "<script>alert" not in page.text
         assert "&lt;script&gt;" in page.text
+
+
+def test_accounts_and_the_trail_are_for_administrators_alone() -> None:
+    """A page that says less is open to everybody who has an account."""
+    for page in (*people_pages.PAGES, *audit_pages.PAGES):
+        assert (page.needs, page.also) == (Permission.PEOPLE, None), page.name
+    holders = {role for role in Role if Permission.PEOPLE in permissions((role,))}
+    assert holders == {Role.ADMIN}
 
 
 def test_a_village_offers_the_roles_of_a_village(served: ServedNetwork) -> None:

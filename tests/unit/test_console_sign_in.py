@@ -107,6 +107,7 @@ def test_browsers_and_password_managers_are_told_what_each_field_is(
     [
         "https://evil.example/",
         "//evil.example/",
+        "///evil.example/",
         "/\\evil.example/",
         "\\\\evil.example",
         "/\t/evil.example",
