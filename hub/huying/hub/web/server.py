@@ -30,13 +30,15 @@ from huying.node.web.certificate import tls_files
 from huying.node.web.node_link import NodeLink
 from huying.node.web.store import ConsoleStore
 
-__all__ = ["make_site", "serve"]
+__all__ = ["TLS_CIPHERS", "make_app", "make_site", "serve"]
 
 _LOOK_SECONDS: Final = 5.0
 _GRACE_SECONDS: Final = 2
 _KEEP_ALIVE_SECONDS: Final = 15
 _CONNECTIONS_MAX: Final = 1024
 _HEADER_BYTES_MAX: Final = 32 * 1024
+# Of TLS 1.2, which old handsets still speak: forward secrecy and authenticated encryption alone.
+TLS_CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 def make_site(
@@ -97,6 +99,7 @@ async def _serve(
             forwarded_allow_ips="127.0.0.1,::1",
             ssl_keyfile=key,
             ssl_certfile=certificate,
+            ssl_ciphers=TLS_CIPHERS,
         )
     )
     watching = asyncio.create_task(_until_over(config, server, activity, site, with_parent))

@@ -22,7 +22,7 @@ BODY_BYTES_MAX: Final = 64 * 1024 * 1024  # of any request; each page has its ow
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:;"
     " font-src 'self'; connect-src 'self'; manifest-src 'self'; worker-src 'self';"
-    " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    " object-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 _HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
@@ -34,7 +34,7 @@ _HEADERS: Final[Mapping[str, str]] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_HSTS: Final = "max-age=31536000"
+_HSTS: Final = "max-age=31536000; includeSubDomains"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 

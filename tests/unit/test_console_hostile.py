@@ -1,0 +1,404 @@
+"""What a hostile person or page tries, over every page at once: the list of docs/ASVS.md.
+
+Each page's own tests hold its rules; here stands what must hold whichever page it is.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from huying.hub.web.server import TLS_CIPHERS
+from huying.hub.web.site import PAGES
+from huying.node.web import guard
+from huying.node.web.app import STATIC
+from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2
+from tests.unit.console_ledger import household
+from tests.unit.console_site import PASSWORD, ConsoleUnderTest, forms_of, text_of
+from tests.unit.console_town import OTHER_VILLAGE, Town, open_town
+from tests.unit.test_console_provisions import add_department
+from tests.unit.tiny_network import COUNTY, GRID, TOWN, VILLAGE, put
+
+PAYLOAD = "<script>alert(1)</script>'\"{{7*7}}"
+# What would be seen of it: markup that was not escaped, or a template that was computed.
+SIGNS = ("<script>alert(1)", "'\"{{7*7}}", "&#39;&#34;49", "'\"49")
+SPECIAL = {"live", "language", "healthz", "media", "service-worker", "manifest", "sign-out"}
+DEPARTMENT = "县水务局"
+# Pages whose forms the walk must have sent; else it would prove nothing, and pass.
+FORMS = {
+    *("report", "task-settle", "call-new", "call", "order", "order-assign", "provision-ask"),
+    *("household-new", "household-edit", "resident-new", "visits", "person-new", "person"),
+    *("calls", "events", "ledger", "queue", "audit", "operations", "people"),
+}
+WALKS: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
+    (VILLAGE, ("worker", "village_clerk"), {}),
+    (TOWN, ("clerk", "principal"), {}),
+    (COUNTY, ("centre",), {}),
+    (COUNTY, ("department",), {"department": DEPARTMENT}),
+    (COUNTY, ("admin", "technician"), {}),
+)
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    with open_town(tmp_path_factory.mktemp("hostile")) as made:
+        grid = records_pb2.Grid(code=GRID, name="第一网格", type=records_pb2.GRID_TYPE_GENERAL)
+        made.append(VILLAGE, put(feed_pb2.RECORD_TYPE_GRID, grid))
+        for code in (COUNTY, TOWN):
+            add_department(made.served, code, DEPARTMENT)
+        made.served.settle()
+        yield made
+
+
+def call(town: Town) -> bytes:
+    """A call of the town about the village, which the county received; its id."""
+    message = calls_pb2.Call(
+        sequencer=COUNTY,
+        category="道路",
+        title="村口积水",
+        description="约三十厘米",
+        village=VILLAGE,
+        raised_micros=int(town.served.network.clock.now() * 1e6),
+        actor="镇-经办-01",
+    )
+    return town.append(TOWN, put(feed_pb2.RECORD_TYPE_CALL, message, to=(f"={VILLAGE}",)))[0].record
+
+
+# --- scripts in every field of every form ---------------------------------------------------------
+
+
+class Filled(NamedTuple):
+    """A form as a hostile person would send it."""
+
+    action: str
+    method: str
+    fields: dict[str, str]
+    typed: int  # fields of text that hold the payload
+
+
+class _Forms(HTMLParser):
+    """The forms of a page, every field of text filled with the payload."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[Filled] = []
+        self.links: list[str] = []
+        self._inside = False
+        self._select = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {key: value or "" for key, value in attrs}
+        if tag == "a" and given.get("href", "").startswith("/"):
+            self.links.append(given["href"].partition("#")[0])
+        if tag == "form":
+            self._inside = True
+            self.found.append(Filled(given.get("action", ""), given.get("method", "get"), {}, 0))
+        if not self._inside:
+            return
+        name, kind, fields = given.get("name", ""), given.get("type", "text"), self.found[-1].fields
+        if tag == "select":
+            self._select = name
+        elif tag == "option" and self._select and not fields.get(self._select):
+            fields[self._select] = given.get("value", "")
+        elif tag == "textarea" or (tag == "input" and kind in ("text", "search", "tel")):
+            fields[name] = PAYLOAD
+            self.found[-1] = self.found[-1]._replace(typed=self.found[-1].typed + 1)
+        elif tag == "input" and name and kind not in ("file", "submit", "checkbox", "password"):
+            if kind != "radio" or "checked" in given or name not in fields:
+                fields[name] = given.get("value", "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._inside = False
+        elif tag == "select":
+            self._select = ""
+
+
+_PATTERNS = [
+    (re.compile(re.sub(r"\{[^}]+\}", "[^/]+", page.path)), page)
+    for page in PAGES
+    if "GET" in page.methods
+]
+
+
+def name_of(url: str) -> str:
+    path = urlsplit(url).path
+    return next((page.name for pattern, page in _PATTERNS if pattern.fullmatch(path)), "")
+
+
+def checked(answer: Any) -> str:
+    """The text of an answer, after it was looked through."""
+    assert answer.status_code < 500, (answer.url, answer.text[-600:])
+    text: str = answer.text if "text/" in answer.headers.get("content-type", "") else ""
+    for sign in SIGNS:
+        assert sign not in text, (str(answer.url), sign)
+    assert text == "" or "charset=utf-8" in answer.headers["content-type"], answer.url
+    return text
+
+
+def walk(console: ConsoleUnderTest, *, sends: bool) -> set[tuple[str, str]]:
+    """Every page that links lead to, once; (page, action) of the forms that were sent."""
+    waiting, known, seen = ["/", "/account"], {"/", "/account"}, set()
+    sent: set[tuple[str, str]] = set()
+    while waiting:
+        url = waiting.pop(0)
+        name = name_of(url)
+        if not name or name in SPECIAL or name in seen:
+            continue
+        answer = console.get(url)
+        parser = _Forms()
+        parser.feed(checked(answer))
+        going = answer.headers.get("location", "")
+        if answer.status_code == 200:
+            seen.add(name)
+        for link in [*parser.links, going]:
+            if link.startswith("/") and link not in known:
+                known.add(link)
+                waiting.append(link)
+        for form in parser.found if sends else ():
+            action = re.sub(r"[0-9a-f]{32}", "ID", urlsplit(form.action or url).path)
+            if not form.typed or (name, action) in sent:
+                continue
+            sent.add((name, action))
+            if form.method.lower() == "post":
+                taken = console.post(form.action or url, form.fields)
+            else:
+                taken = console.get(urlsplit(form.action or url).path, params=form.fields)
+            checked(taken)
+            if (location := taken.headers.get("location", "")).startswith("/"):
+                waiting.append(location)
+                checked(console.get(location))
+    return sent
+
+
+def test_a_script_in_any_field_of_any_form_is_text_wherever_it_comes_out(town: Town) -> None:
+    """Sent by everybody from the village up, and then looked for on everybody's pages."""
+    town.event()
+    call(town)
+    town.order(1)
+    town.append(VILLAGE, put(*household("001", GRID)))
+    sent: set[tuple[str, str]] = set()
+    for code, roles, fields in WALKS:
+        console = town.consoles[code]
+        console.sign_in(*roles, login=f"hostile-{code}-{roles[0]}", **fields)
+        sent |= walk(console, sends=True)
+        town.served.settle()
+    for code, roles, _ in WALKS:
+        console = town.consoles[code]
+        console.sign_in(*roles, login=f"hostile-{code}-{roles[0]}")
+        walk(console, sends=False)
+    missing = FORMS - {name for name, _ in sent}
+    assert not missing, f"pages whose form was not reached: {sorted(missing)}"
+
+
+# --- from one village to the next -----------------------------------------------------------------
+
+
+def test_who_is_bound_to_another_village_finds_nothing_by_any_address(town: Town) -> None:
+    """Forced browsing on the town's shared node: the refusal is that of what is not there."""
+    event, order, raised = town.event(), town.order(7), call(town)
+    town.town.sign_in("clerk", login="asker", actor="镇-7")
+    row = town.served.readers[TOWN].get_event(VILLAGE, event)
+    assert row is not None
+    place = f"/provisions/ask?origin={quote(row.origin, safe='')}&index={row.index}"
+    page = town.town.get(f"{place}&fields=reporter_phone")
+    asked = town.town.fill(page, "/provisions/ask", purpose="回访")
+    assert asked.status_code == 303, text_of(asked.text)
+    provision = asked.headers["location"].partition("?")[0]
+    town.served.settle()
+    addresses = [
+        f"/events/{VILLAGE}/{event.hex()}",
+        f"/calls/{raised.hex()}",
+        f"/orders/{order.hex()}",
+        provision,
+        f"/calls/new?event={event.hex()}",
+        f"{place}&fields=reporter_phone",
+    ]
+    for address in addresses:
+        assert town.town.get(address).status_code == 200, address
+    town.town.sign_in("clerk", "principal", login="elsewhere-all", area=OTHER_VILLAGE)
+    for address in addresses:
+        answer = town.town.get(address)
+        assert answer.status_code == 404, address
+        assert "路灯" not in answer.text
+        assert "村口" not in answer.text
+    for address, step in ((addresses[1], "steps/confirm"), (provision, "open")):
+        answer = town.town.post(f"{address}/{step}", {"request_id": "ab" * 16, "text": "x"})
+        assert answer.status_code == 404, (address, step)
+
+
+def test_a_worker_of_another_grid_finds_no_household(town: Town) -> None:
+    """Households are at the village's node alone; there the grids stand side by side."""
+    (receipt,) = town.append(VILLAGE, put(*household("077", GRID)))
+    path = f"/ledger/households/{receipt.record.hex()}"
+    town.village.sign_in("worker", login="own-grid", area=GRID)
+    assert town.village.get(path).status_code == 200
+    town.village.sign_in("worker", login="next-grid", area=f"{VILLAGE}002")
+    assert town.village.get(path).status_code == 404
+    assert town.village.get(f"{path}/edit").status_code == 404
+
+
+# --- an answer and its session --------------------------------------------------------------------
+
+
+def test_an_answer_whose_session_ran_out_stands_in_its_form_again(town: Town) -> None:
+    """Half an hour over one paragraph is a normal afternoon; none of it may be lost."""
+    raised = call(town).hex()
+    county = town.county
+    county.sign_in("centre", login="slow")
+    page = county.get(f"/calls/{raised}")
+    forms = [one for one in forms_of(page.text) if "/steps/" in one.action]
+    form = next(one for one in forms if "draft_key" in one.fields)
+    field = next(name for name, value in form.fields.items() if name in ("text", "reason", "note"))
+    county.clock.seconds += 31 * 60
+    typed = "已派人到现场,晚上回复"
+    answer = county.post(form.action, {**form.fields, field: typed})
+    assert answer.status_code == 401
+    back = re.search(r'href="(/sign-in\?next=[^"]+)"', answer.text)
+    assert back is not None
+    done = county.fill(county.get(back[1]), "/sign-in", login="slow", password=PASSWORD)
+    assert done.status_code == 303
+    assert typed in county.get(done.headers["location"]).text
+    county.sign_out()
+
+
+# --- addresses, headers, methods ------------------------------------------------------------------
+
+ELSEWHERE = ("//evil.example", "/\\evil.example", "https://evil.example", "/\t/evil.example")
+
+
+@pytest.mark.parametrize("target", ELSEWHERE)
+def test_no_page_that_leads_on_leads_to_another_site(town: Town, target: str) -> None:
+    """`next`, and what a browser says that it came from."""
+    town.county.sign_in("centre")
+    for path in ("/sign-in", "/second-factor", "/reauthenticate", "/account/password", "/language"):
+        answer = town.county.get(
+            f"{path}?next={quote(target)}&to=en&lang=en", headers={"Referer": target.strip()}
+        )
+        assert answer.status_code in (200, 303, 404), path
+        assert "evil" not in answer.headers.get("location", "")
+        assert "evil.example" not in "".join(re.findall(r'(?:href|value)="([^"]*)"', answer.text))
+    town.county.post("/language", {"language": "zh"})
+    town.county.sign_out()
+
+
+def test_an_address_makes_no_header(town: Town) -> None:
+    """A line break in `next` or `notice` would let a link set somebody's cookie."""
+    town.county.sign_in("centre")
+    for name in ("next", "notice", "lang"):
+        for path in ("/sign-in", "/calls", "/language", "/no-such-page"):
+            answer = town.county.get(f"{path}?{name}=%2Fx%0d%0aSet-Cookie:%20planted=1")
+            assert answer.status_code < 500
+            assert "planted" not in "".join(f"{k}{v}" for k, v in answer.headers.items())
+    town.county.sign_out()
+
+
+def test_an_address_of_any_length_is_answered(town: Town) -> None:
+    """The server cuts a request's head at 32 KiB; what is shorter must not break a page."""
+    town.county.sign_in("centre")
+    for path in ("/calls", "/events", "/queue", "/measures", "/orders", "/sign-in"):
+        for query in ("q=" + "x" * 20_000, "&".join(f"a{n}=1" for n in range(2000)), "%ff=%00%fe"):
+            assert town.county.get(f"{path}?{query}").status_code < 500, path
+    town.county.sign_out()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/node/%2e%2e/app.py",
+        "/static/node/..%2f..%2fapp.py",
+        "/static/node/%2e%2e%5capp.py",
+        "/static/node//etc/passwd",
+        "/static/node/",
+        "/static/",
+        "/static/hub/%2e%2e/site.py",
+        "/media/..%2f..%2fconsole.db",
+        "/media/%2e%2e",
+        "/media/" + "0" * 64,
+        "/.git/config",
+        "/console.db",
+        "/docs",
+        "/openapi.json",
+        "/metrics",
+        "/debug",
+    ],
+)
+def test_no_file_is_served_but_those_of_the_program(town: Town, path: str) -> None:
+    """No way up, no listing, no metadata of a repository, no page for developers."""
+    town.county.sign_in("centre")
+    answer = town.county.get(path)
+    assert answer.status_code == 404, path
+    assert "import " not in answer.text
+    assert "SQLite format" not in answer.text
+
+
+def test_headers_that_name_another_host_or_method_change_nothing(town: Town) -> None:
+    """What a proxy may say to other programs, nobody may say to this one."""
+    town.county.sign_in("centre")
+    for headers in ({"X-Forwarded-Host": "evil.example"}, {"Forwarded": "host=evil.example"}):
+        answer = town.county.get("/", headers=headers)
+        assert "evil.example" not in answer.text + answer.headers.get("location", "")
+    overriding = {"X-HTTP-Method-Override": "POST", "X-Method-Override": "POST"}
+    assert town.county.get("/sign-out?_method=POST", headers=overriding).status_code == 405
+    assert town.county.get("/account").status_code == 200
+    for host in ("evil.example", "127.0.0.1:8000.evil.example", "127.0.0.1", ""):
+        assert town.county.get("/account", headers={"Host": host}).status_code == 421
+
+
+def test_a_field_in_the_address_is_no_field_of_the_form(town: Town) -> None:
+    """Parameter pollution: a form's fields come from its body, however the address ends."""
+    person = town.county.sign_in("centre", login="polluted")
+    answer = town.county.post("/drafts?draft_key=address&text=address", {"draft_key": "body"})
+    assert answer.status_code == 204
+    assert town.county.site.drafts.find(person.id, "address") is None
+    assert town.county.post("/drafts?draft_key=address", {"text": "x"}).status_code != 204
+
+
+def test_a_field_that_no_form_has_changes_nothing(town: Town) -> None:
+    """Mass assignment: what a page does not read from a form is not in the account."""
+    person = town.county.sign_in("centre", login="climber")
+    given = {"language": "en", "roles": "admin", "role": "admin", "area": "", "disabled": "0"}
+    town.county.fill(town.county.get("/account"), "/account/language", **given)
+    found = town.county.site.accounts.by_id(person.id)
+    assert found is not None
+    assert (found.language, found.roles) == ("en", person.roles)
+    town.county.get("/language?lang=zh")
+    town.county.sign_out()
+
+
+# --- what stands in code --------------------------------------------------------------------------
+
+
+def test_no_script_writes_markup_or_runs_text() -> None:
+    """Scripts put text by textContent, and take markup from the console's own pages alone."""
+    banned = (
+        r"\.(?:inner|outer)HTML\s*=[^=]|insertAdjacentHTML|document\.write|\beval\(|new Function"
+    )
+    more = r"postMessage|addEventListener\(\s*[\"']message|__proto__|setTimeout\(\s*[\"']"
+    for file in sorted(STATIC.rglob("*.js")):
+        found = re.findall(f"{banned}|{more}", file.read_text("utf-8"))
+        assert found == [], file.name
+
+
+def test_tls_is_of_today() -> None:
+    """1.2 and 1.3, with forward secrecy and authenticated encryption, whatever OpenSSL's default."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers(TLS_CIPHERS)
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+    for cipher in context.get_ciphers():
+        assert cipher["aead"], cipher["name"]
+        assert cipher["protocol"] == "TLSv1.3" or cipher["name"].startswith("ECDHE-")
+
+
+def test_policies_hold_for_a_year_and_for_names_below() -> None:
+    """Sent with every answer over TLS, and a policy that lets nothing foreign in."""
+    assert "max-age=31536000" in guard._HSTS
+    assert "includeSubDomains" in guard._HSTS
+    for directive in ("object-src 'none'", "base-uri 'none'", "form-action 'self'"):
+        assert directive in guard.CONTENT_SECURITY_POLICY
