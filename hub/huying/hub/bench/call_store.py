@@ -57,7 +57,7 @@ _BATCH: Final = 2000  # calls between two commits
 _JITTER: Final = 30 * 60 * 10**6
 # Where a step's own fields stand at either writer: they have one audience.
 _STEP_SLOT: Final = slot_of(calls_pb2.CallStep.DESCRIPTOR, codes.Level.COUNTY, "call")
-_VERSION: Final = 1  # of what is built: raise it where that changes
+_VERSION: Final = 2  # of what is built: raise it where that changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +258,7 @@ class _Writer:
             body.department = names[body.department]
         if kind == "dispatch":
             body.deadline_micros += shift
+            body.co_handlers[:] = [names[one] for one in body.co_handlers]
         at = plan.start + step.after_micros
         index = raised_at
         if step.proposed:
