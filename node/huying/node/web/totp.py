@@ -14,7 +14,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Final
 
-import pyotp
+from pyotp.totp import TOTP
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from huying.common import limits
@@ -28,7 +28,7 @@ __all__ = ["FactorOffer", "SecondFactors", "matching_step", "qr_data_uri", "qr_s
 
 STEP_SECONDS: Final = 30
 _STEPS_BESIDE: Final = 1
-_SECRET_CHARACTERS: Final = 32  # base32: 160 bits, as RFC 4226 recommends
+_SECRET_BYTES: Final = 20  # 160 bits, as RFC 4226 recommends
 _SALT_BYTES: Final = 16
 _ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 _CODE_GROUPS: Final = 3
@@ -65,13 +65,13 @@ class SecondFactors:
                 raise HuyingError(Code.NOT_FOUND, "no such account")
             secret = row.pending_secret
             if secret is None or row.pending_until <= now:
-                secret = pyotp.random_base32(_SECRET_CHARACTERS)
+                secret = base64.b32encode(secrets.token_bytes(_SECRET_BYTES)).decode()
             connection.execute(
                 update(ACCOUNTS)
                 .where(ACCOUNTS.c.id == person_id)
                 .values(pending_secret=secret, pending_until=now + limits.SECOND_FACTOR_SECONDS)
             )
-        uri = pyotp.TOTP(secret, name=row.login, issuer=self._issuer).provisioning_uri()
+        uri = TOTP(secret, name=row.login, issuer=self._issuer).provisioning_uri()
         return FactorOffer(secret, uri)
 
     def confirm(self, person_id: str, code: str, now: float) -> tuple[str, ...] | None:
@@ -190,7 +190,7 @@ def matching_step(secret: str, code: str, now: float) -> int | None:
     digits = "".join(code.split())
     if len(digits) != 6 or not (digits.isascii() and digits.isdecimal()):
         return None
-    totp = pyotp.TOTP(secret)
+    totp = TOTP(secret)
     present = int(now) // STEP_SECONDS
     found = None
     for step in range(max(0, present - _STEPS_BESIDE), present + _STEPS_BESIDE + 1):
