@@ -6,15 +6,16 @@ nothing of them.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
-import typer
-
 from huying.common.codes import Level, level
-from huying.node.cli.main import build_app, execute, is_run
+from huying.node.cli.direct_run import file_to_run, run_node
 
 if TYPE_CHECKING:
+    import typer
+
     from huying.common.ports import Clock, Sequencer
     from huying.node.app import Additions
     from huying.node.services import Component, Node
@@ -26,28 +27,19 @@ __all__ = ["additions", "app", "main"]
 def main() -> None:
     """Entry point of the distribution's console script."""
     arguments = sys.argv[1:]
-    chosen = build_app(find_additions=additions, only_run=True) if is_run(arguments) else app()
-    sys.exit(execute(chosen, arguments))
+    file = file_to_run(arguments, os.environ)
+    if file is not None:
+        sys.exit(run_node(file, additions()))
+    from huying.node.cli.main import execute
+
+    sys.exit(execute(app(), arguments))
 
 
 def app() -> typer.Typer:
     """The whole application."""
-    from huying.hub.cli import call_centre, call_department, console, duty, hotline, measure, policy
+    from huying.hub.cli import whole
 
-    whole = build_app(
-        commands={"call": (*call_centre.COMMANDS, *call_department.COMMANDS)},
-        find_additions=additions,
-    )
-    whole.add_typer(duty.group(), name="duty")
-    whole.add_typer(policy.policy_group(), name="policy")
-    whole.add_typer(policy.calendar_group(), name="calendar")
-    whole.add_typer(hotline.group(), name="hotline")
-    whole.add_typer(console.group(), name="console")
-    whole.command()(measure.measure)
-    passed_on = {"allow_extra_args": True, "ignore_unknown_options": True}
-    whole.command(context_settings=passed_on, add_help_option=False)(demo)
-    whole.command(context_settings=passed_on, add_help_option=False)(bench)
-    return whole
+    return whole.app()
 
 
 def additions() -> Additions:
@@ -95,17 +87,3 @@ def _console(node: Node) -> Component | None:
     from huying.node.web.launcher import console_component
 
     return console_component(node, "huying.hub.cli")
-
-
-def demo(ctx: typer.Context) -> None:
-    """演示网络:一县两乡镇四村 · A demo network of seven nodes (demo --help)."""
-    from huying.hub.demo import run
-
-    raise typer.Exit(run(ctx.args))
-
-
-def bench(ctx: typer.Context) -> None:
-    """性能测量:一跳、两跳追赶与稳态时延 · Measure catch-up and steady delay (bench --help)."""
-    from huying.hub.bench import run
-
-    raise typer.Exit(run(ctx.args))

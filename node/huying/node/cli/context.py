@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACTOR_VARIABLE",
-    "DEFAULT_CONFIG",
     "JsonOption",
     "Settings",
     "acting",
@@ -28,7 +27,6 @@ __all__ = [
 ]
 
 ACTOR_VARIABLE: Final = "HUYING_ACTOR"
-DEFAULT_CONFIG = Path("node.toml")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="以 JSON 输出 · Print one JSON document.")]
 

@@ -7,7 +7,6 @@ command that needs them, so that help, and commands that need no node, answer at
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,15 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from huying.common.errors import EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, Code, HuyingError
+from huying.common.errors import EXIT_USAGE
 from huying.node.cli import run
-from huying.node.cli.context import DEFAULT_CONFIG, Settings
-from huying.node.cli.output import print_error, print_note
+from huying.node.cli.context import Settings
+from huying.node.cli.direct_run import CONFIG_VARIABLE, DEFAULT_CONFIG, guarded
 
 if TYPE_CHECKING:
     from huying.node.app import Additions
 
-__all__ = ["build_app", "execute", "is_run"]
+__all__ = ["build_app", "execute"]
 
 _HELP = """
 呼应节点:记录、呼叫与数据流,一切皆可验证。
@@ -46,17 +45,13 @@ _GROUPS: Final = (
 # The base of what is wrong with how a command is used. Typer takes it from Click, or from a copy
 # of Click that it brings along, and names it under neither name of its own.
 _USAGE_ERROR: Final[type[Exception]] = typer.BadParameter.__mro__[1]
-_EXIT_INTERRUPTED = 130
-_EXIT_BROKEN_PIPE = 141
 
 
 def build_app(
     commands: Mapping[str, Sequence[tuple[str, Callable[..., None]]]] | None = None,
     find_additions: Callable[[], Additions | None] = lambda: None,
-    *,
-    only_run: bool = False,
 ) -> typer.Typer:
-    """The node's commands; just `run` where no other is wanted (see `is_run`).
+    """The node's commands.
 
     A hub adds groups to what this returns, and `commands`, each with its name, to the node's own
     groups, by theirs.
@@ -72,8 +67,6 @@ def build_app(
     )
     app.callback()(_options)
     run.register(app, find_additions)
-    if only_run:
-        return app
     for name in _COMMANDS:
         _module(name).register(app)
     for name in _GROUPS:
@@ -88,46 +81,18 @@ def _module(name: str) -> Any:
     return importlib.import_module(f"huying.node.cli.{name}")
 
 
-def is_run(arguments: Sequence[str]) -> bool:
-    """Whether these arguments run the node: for months, so it loads no other command."""
-    words = iter(arguments)
-    for word in words:
-        if word in ("--config", "-c"):
-            next(words, None)
-        elif not word.startswith("--config="):
-            return word == "run"
-    return False
-
-
 def execute(app: typer.Typer, arguments: Sequence[str]) -> int:
     """Run one command and return the process's exit code. Prints every error that it returns."""
-    # gRPC's own lines about each failed handshake would stand among the log's JSON; the link's
-    # reason is in our log already. It is read when gRPC is loaded, which happens later.
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    try:
-        stopped = app(args=list(arguments), prog_name="huying", standalone_mode=False)
-    except HuyingError as error:
-        print_error(error)
-        return error.advice.exit_code
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else EXIT_OK if stop.code is None else 1
-    except _USAGE_ERROR as error:
-        return _print_usage(error)
-    except (KeyboardInterrupt, typer.Abort):
-        print_note("已中断", "interrupted")
-        return _EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone; a second complaint at exit helps nobody.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _EXIT_BROKEN_PIPE
-    except Exception as error:
-        if os.environ.get("HUYING_TRACEBACK"):
-            raise
-        # Its text may hold a record's content, so just its kind is shown.
-        kind = type(error).__name__
-        print_error(HuyingError(Code.UNKNOWN, f"{kind}; HUYING_TRACEBACK=1 shows where"))
-        return EXIT_INTERNAL
-    return stopped if isinstance(stopped, int) else EXIT_OK
+
+    def work() -> object:
+        try:
+            return app(args=list(arguments), prog_name="huying", standalone_mode=False)
+        except _USAGE_ERROR as error:
+            return _print_usage(error)
+        except typer.Abort:
+            raise KeyboardInterrupt from None
+
+    return guarded(work)
 
 
 def _print_usage(error: Any) -> int:
@@ -153,7 +118,7 @@ def _options(
         typer.Option(
             "--config",
             "-c",
-            envvar="HUYING_CONFIG",
+            envvar=CONFIG_VARIABLE,
             metavar="NODE.toml",
             help="节点配置文件 · The node's configuration.",
         ),
