@@ -33,7 +33,7 @@ EVENTS: Final = record_table(
     integer("reported_micros"),
     # Lists of events go from the newest on. All that they are narrowed by is in the index (the home
     # as part of the key), so what is passed over costs no row of its own.
-    Index("ix_events_newest", "kind", "reported_micros", "status", "grid"),
+    Index("ix_events_newest", "kind", "reported_micros", "status", "grid", "category"),
 )
 VISITS: Final = record_table(
     "visits",

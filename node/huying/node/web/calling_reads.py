@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from sqlalchemy import func, select
 
 from huying.common.call_state import ClockKind
+from huying.common.codes import Level, ancestors, level
 from huying.common.errors import Code, HuyingError
 from huying.node.store.call_schema import CALLS, IS_OPEN
 from huying.node.store.content import message_bytes
@@ -35,7 +36,9 @@ __all__ = [
 ]
 
 DRAFTS_SHOWN_MAX: Final = 200
-_CALLS_LOOKED_AT_MAX: Final = 500  # the newest of the villages on one page
+_LOOKED_AT_MAX: Final = 20_000  # rows of one town's newest calls; more than a town has in a year
+_LOOKED_AT_MIN: Final = 100  # of each town, where a page shows events of many
+_CALLS_READ_MAX: Final = 1000  # whose content is read, of one town
 # The clocks that run while it is the caller's turn.
 _CALLERS: Final = (int(ClockKind.SUPPLEMENT), int(ClockKind.CONFIRM))
 
@@ -105,44 +108,58 @@ def count_awaiting_caller(reader: Reader, caller: str) -> int:
 
 
 def calls_of_events(
-    reader: Reader, callers: Collection[str], villages: Collection[str], events: Collection[bytes]
+    reader: Reader,
+    homes: Collection[str],
+    events: Collection[bytes],
+    *,
+    looked_at: int = _LOOKED_AT_MAX,
 ) -> dict[bytes, list[EventCall]]:
-    """The calls that refer to these events, newest first, among the newest of their villages.
+    """The calls that refer to these events of `homes`, newest first.
 
-    `villages` are the events' homes; a call of a caller's own event may name no village.
+    Looked through are the newest calls of the towns concerned, `looked_at` together or 100 of each.
+    Raises HuyingError(CORRUPT).
     """
-    if not events:
-        return {}
     wanted = set(events)
-    key = (CALLS.c.home, CALLS.c.record)
+    towns = {town for home in homes if (town := _town_of(home))} if wanted else set()
+    found: dict[bytes, list[EventCall]] = {}
+    for town in sorted(towns):
+        villages = {home for home in homes if _town_of(home) == town}
+        # The town's own event is that of a call that names no village, or any.
+        narrowed = [] if town in villages else [villages]
+        for row in reader.select(_newest(town, narrowed, looked_at // len(towns))):
+            message = _parsed(calls_pb2.Call, row.openings)
+            if message.event in wanted:
+                one = EventCall(
+                    row.record, message.title, row.stage, row.department, row.time_micros
+                )
+                found.setdefault(message.event, []).append(one)
+    for calls in found.values():
+        calls.sort(key=lambda one: (-one.time_micros, one.call))
+    return found
+
+
+def _town_of(home: str) -> str:
+    """The town that calls for a division: itself, or the one above it; empty where none does."""
+    lineage = (home, *ancestors(home))
+    return next((code for code in lineage if level(code) is Level.TOWN), "")
+
+
+def _newest(town: str, villages: Sequence[Collection[str]], looked_at: int) -> Any:
+    names = ("home", "record", "village", "stage", "department", "time_micros", "feed_id", "idx")
+    order = (CALLS.c.time_micros.desc(), CALLS.c.record.desc())
     newest = (
-        select(*key)
-        .where(CALLS.c.home.in_(callers), CALLS.c.village.in_({*villages, ""}))
-        .order_by(CALLS.c.time_micros.desc(), CALLS.c.record.desc())
-        .limit(_CALLS_LOOKED_AT_MAX)
+        select(*(CALLS.c[name] for name in names))
+        .where(CALLS.c.home == town, CALLS.c.late == 0)
+        .order_by(*order)
+        .limit(max(looked_at, _LOOKED_AT_MIN))
         .subquery("newest")
     )
-    query = (
-        select(
-            CALLS.c.record,
-            CALLS.c.stage,
-            CALLS.c.department,
-            CALLS.c.time_micros,
-            ENTRIES.c.openings,
-        )
-        .select_from(CALLS)
-        .join(newest, (CALLS.c.home == newest.c.home) & (CALLS.c.record == newest.c.record))
-        .join(ENTRIES, stands_at(CALLS))
-        .where(CALLS.c.late == 0)
-        .order_by(CALLS.c.time_micros.desc(), CALLS.c.record.desc())
-    )
-    found: dict[bytes, list[EventCall]] = {}
-    for row in reader.select(query):
-        message = _parsed(calls_pb2.Call, row.openings)
-        if message.event in wanted:
-            one = EventCall(row.record, message.title, row.stage, row.department, row.time_micros)
-            found.setdefault(message.event, []).append(one)
-    return found
+    shown = (newest.c[name] for name in ("record", "stage", "department", "time_micros"))
+    query = select(*shown, ENTRIES.c.openings).select_from(newest)
+    query = query.join(ENTRIES, stands_at(newest))
+    for codes in villages:
+        query = query.where(newest.c.village.in_(codes))
+    return query.order_by(newest.c.time_micros.desc()).limit(_CALLS_READ_MAX)
 
 
 def _of(home: str, state: int) -> Sequence[Any]:

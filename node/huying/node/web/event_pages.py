@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from huying.common.codes import Level, ancestors, level
+from huying.common.codes import Level, level
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import RECORD_ID_BYTES
 from huying.node.store.event_queries import EventRow
@@ -29,9 +29,10 @@ from huying.node.web.roles import Permission
 from huying.node.web.today import what_waits
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
 
-__all__ = ["PAGES", "LoadedEvent", "callers_of", "check_settles", "load_event", "record_id"]
+__all__ = ["PAGES", "LoadedEvent", "check_settles", "load_event", "record_id"]
 
 _PAGE_ROWS: Final = 50
+_CALLS_LOOKED_AT: Final = 2500  # for the calls of one page; the page of one event looks further
 _TYPE: Final = feed_pb2.RECORD_TYPE_EVENT
 _NOTHING: Final = "there is no such thing here, or it is not yours to see"
 
@@ -67,11 +68,6 @@ def record_id(text: str) -> bytes:
     return record
 
 
-def callers_of(own: str, home: str) -> list[str]:
-    """The nodes whose calls may have come of an event of `home`: itself, and the town above it."""
-    return [home, *(one for one in ancestors(home) if level(one) is Level.TOWN), own]
-
-
 async def load_event(ask: Ask, home: str, record: bytes) -> LoadedEvent:
     """An event with its pictures and the calls that came of it.
 
@@ -82,8 +78,7 @@ async def load_event(ask: Ask, home: str, record: bytes) -> LoadedEvent:
         row = reader.get_event(home, record)
         if row is None:
             return None
-        callers = callers_of(ask.node.code, home)
-        calls = calls_of_events(reader, callers, [home], [record])
+        calls = calls_of_events(reader, [home], [record])
         waiting = (
             drafts_of_event(reader, ask.node.code, record) if ask.node.level is Level.TOWN else []
         )
@@ -103,7 +98,7 @@ async def load_event(ask: Ask, home: str, record: bytes) -> LoadedEvent:
 async def show_events(ask: Ask) -> Response:
     """The events that the person may see, narrowed as they wish."""
     wish = event_wish(ask)
-    found, calls, pictures = await ask.node.read(lambda reader: _listed(reader, ask, wish))
+    found, calls, pictures = await ask.node.read(lambda reader: _listed(reader, wish))
     names = await ask.node.names()
     villages = sorted(
         (code, name)
@@ -125,7 +120,7 @@ async def show_events(ask: Ask) -> Response:
 
 
 def _listed(
-    reader: Reader, ask: Ask, wish: EventWish
+    reader: Reader, wish: EventWish
 ) -> tuple[Rows[EventRow], Mapping[bytes, list[EventCall]], Mapping[bytes, int]]:
     found = reader.list_events(
         area=wish.area,
@@ -138,8 +133,7 @@ def _listed(
     )
     records = [row.record for row in found.rows]
     homes = {row.home for row in found.rows}
-    callers = {one for home in homes for one in callers_of(ask.node.code, home)}
-    calls = calls_of_events(reader, callers, homes, records)
+    calls = calls_of_events(reader, homes, records, looked_at=_CALLS_LOOKED_AT)
     return found, calls, reader.evidence_counts(records)
 
 
