@@ -820,7 +820,9 @@ def test_every_read_has_a_json_form() -> None:
     }
     # A proof file is not JSON, nor is a sheet; a watch prints lines of JSON (--jsonl); the demo and
     # the bench parse their own options.
+    # The console's commands serve pages, and print one address.
     others = {"run", "feed prove", "duty export", "duty example", "watch", "demo", "bench"}
+    others |= {"console serve", "console link"}
     assert without == others
 
 
