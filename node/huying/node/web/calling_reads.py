@@ -147,7 +147,7 @@ def _town_of(home: str) -> str:
 def _newest(town: str, villages: Sequence[Collection[str]], looked_at: int) -> Any:
     names = ("home", "record", "village", "stage", "department", "time_micros", "feed_id", "idx")
     order = (CALLS.c.time_micros.desc(), CALLS.c.record.desc())
-    newest = (
+    newest: Any = (
         select(*(CALLS.c[name] for name in names))
         .where(CALLS.c.home == town, CALLS.c.late == 0)
         .order_by(*order)
