@@ -393,6 +393,21 @@ def test_a_person_who_is_disabled_in_the_middle_is_out_with_the_next_click(
     assert console.post("/account/language", {"language": "en"}).status_code == 401
 
 
+def test_a_tab_that_keeps_itself_fresh_keeps_nobody_signed_in(console: ConsoleUnderTest) -> None:
+    """The queue on the wall of an empty office asks for itself all night."""
+    console.sign_in("centre", login="asleep")
+    for _ in range(4):
+        wait(console, 10 * 60)
+        answer = console.get("/account", headers={"X-Live": "1"})
+    assert answer.status_code == 303
+    for path, headers in (("/account", {}), ("/wall", {"X-Live": "1"})):  # at work; on the wall
+        console.sign_in("centre", login="asleep")
+        for _ in range(4):
+            wait(console, 10 * 60)
+            answer = console.get(path, headers=headers)
+        assert answer.status_code == 200, path
+
+
 def test_an_expired_session_leads_back_and_what_was_typed_is_there(
     console: ConsoleUnderTest,
 ) -> None:

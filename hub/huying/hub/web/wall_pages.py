@@ -120,5 +120,12 @@ async def show_wall(ask: Ask) -> Response:
 
 
 PAGES: Final = (
-    Page("/wall", "wall", show_wall, Permission.WALL, nav=Nav("大屏", "Wall", 8, "calls")),
+    Page(
+        "/wall",
+        "wall",
+        show_wall,
+        Permission.WALL,
+        nav=Nav("大屏", "Wall", 8, "calls"),
+        stays=True,
+    ),
 )

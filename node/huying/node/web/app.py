@@ -57,10 +57,11 @@ from huying.node.web.uploads import Uploads
 from huying.node.web.views import SavedViews
 from huying.wire.v1 import admin_pb2
 
-__all__ = ["STATIC", "Site", "build", "cookie_name", "error_status", "origin_of"]
+__all__ = ["LANGUAGE_COOKIE", "STATIC", "Site", "build", "cookie_name", "error_status", "origin_of"]
 
 T = TypeVar("T")
 STATIC: Final = Path(__file__).with_name("static")
+LANGUAGE_COOKIE: Final = "huying-language"  # over TLS with the prefix __Host-
 _STATIC_CACHE: Final = "public, max-age=3600"
 _STATUSES: Final[Mapping[Code, int]] = {
     Code.NOT_FOUND: 404,
@@ -266,8 +267,11 @@ async def _answer(site: Site, page: Page, request: Request) -> Response:
     try:
         token = request.cookies.get(site.cookie, "")
         if token:
+            # An open tab that keeps itself fresh is nobody at work.
+            by_itself = page.name == "live" or "x-live" in request.headers
+            used = page.stays or not by_itself
             ask.signed_in = await site.on_thread(
-                lambda: site.sessions.find(token, site.clock.now())
+                lambda: site.sessions.find(token, site.clock.now(), used=used)
             )
         ask.language = _language(request, ask.signed_in)
         refused = await _refuse(ask, token)
@@ -347,7 +351,8 @@ async def _sign_in_first(ask: Ask, token: str) -> Response:
 
 
 def _language(request: Request, signed_in: SignedIn | None) -> str:
-    chosen = request.cookies.get("huying-language", "")
+    plain = request.cookies.get(LANGUAGE_COOKIE, "")
+    chosen = request.cookies.get(f"__Host-{LANGUAGE_COOKIE}", plain)
     if chosen in ("zh", "en"):
         return chosen
     return signed_in.person.language if signed_in else "zh"

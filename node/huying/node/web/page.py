@@ -55,6 +55,7 @@ class Page:
     # A form that takes files may be larger than others.
     body_bytes_max: int = 256 * 1024
     also: Permission | None = None  # this permission opens the page as well as `needs`
+    stays: bool = False  # for a screen that nobody touches: its own refreshing counts as use
 
 
 # What of a form is never kept as a draft: its own machinery, and secrets.

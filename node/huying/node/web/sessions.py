@@ -104,12 +104,15 @@ class Sessions:
             )
         return token
 
-    def find(self, token: str, now: float) -> SignedIn | None:
-        """Whose session that is; None where it is over, or its person disabled."""
+    def find(self, token: str, now: float, *, used: bool = True) -> SignedIn | None:
+        """Whose session that is; None where it is over, or its person disabled.
+
+        `used=False`: a page asked by itself, so the session grows old as if nobody had.
+        """
         row = self._row(token)
         if row is None or row["disabled"] or self._is_over(row, now):
             return None
-        if now - row["seen_seconds"] >= limits.SESSION_TOUCH_SECONDS:
+        if used and now - row["seen_seconds"] >= limits.SESSION_TOUCH_SECONDS:
             # On a full disk people still read; their session ends sooner.
             with contextlib.suppress(HuyingError):
                 self._touch(row["session"], now)
