@@ -157,7 +157,8 @@ class MeasureQueries(Queries):
         if by != "all":
             query = query.where(columns[by] == key)
         with self._reading() as connection:
-            return [MeasuredTurn(*row[:-1], met=bool(row[-1])) for row in connection.execute(query)]
+            found = connection.execute(query).fetchall()
+        return [MeasuredTurn(*row[:-1], bool(row[-1])) for row in found]
 
 
 def _rows(connection: Connection, query: Any) -> dict[str, Mapping[str, int]]:

@@ -76,6 +76,7 @@ def prove(reader: Reader, config: Config, origin: str, index: int) -> EntryProof
 
 def _witnesses(reader: Reader, config: Config) -> list[VerifierKey]:
     """The witness keys that are known here, one for each name. Raises HuyingError(KEY)."""
-    known = [*reader.members(), *pins.load_folder(config.pins_dir), own_pin(config)]
-    keys = [VerifierKey.parse(each.witness_key) for each in known if each.witness_key]
+    files = [*pins.load_folder(config.pins_dir), own_pin(config)]
+    known = [*(one.witness_key for one in reader.members()), *(one.witness_key for one in files)]
+    keys = [VerifierKey.parse(key) for key in known if key]
     return list({key.name: key for key in keys}.values())
