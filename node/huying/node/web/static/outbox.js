@@ -182,7 +182,7 @@ const huyingOutbox = (() => {
       if (!window.confirm(words.sure)) return;
       await remove(entry.id);
       await show();
-      $("outbox-sent").prepend(element("li", words.gone, "notice warn"));
+      $("outbox-sent").prepend(element("div", words.gone, "notice warn"));
     };
     actions.append(drop);
     made.append(actions);
@@ -204,7 +204,7 @@ const huyingOutbox = (() => {
     $("outbox-list").append(...entries.map((entry) => row(entry, busy)));
   };
   const written = (entry, told) => {
-    const made = element("li", "", "notice good");
+    const made = element("div", "", "notice good");
     const head = element("p");
     head.append(element("strong", told.repeated ? words.again : words.written), ` ${clock(Date.now())} · `);
     const link = element("a", words.open);
