@@ -50,7 +50,7 @@ class MeasuredTurn(NamedTuple):
     due_micros: int
     ended_micros: int
     satisfaction: int
-    met: bool
+    met: int  # 1: of the numerator
 
 
 # What a measure of turns is counted from: its denominator, and of that the numerator; a count has
@@ -158,7 +158,7 @@ class MeasureQueries(Queries):
             query = query.where(columns[by] == key)
         with self._reading() as connection:
             found = connection.execute(query).fetchall()
-        return [MeasuredTurn(*row[:-1], bool(row[-1])) for row in found]
+        return [MeasuredTurn(*row) for row in found]
 
 
 def _rows(connection: Connection, query: Any) -> dict[str, Mapping[str, int]]:

@@ -76,7 +76,8 @@ def key_of(kind: str, value: Any) -> str:
         return str(value)
     enum, prefix, _ = _ENUMS[kind]
     try:
-        name: str = enum.Name(int(value))
+        number: Any = int(value)
+        name: str = enum.Name(number)
         return name.removeprefix(prefix).lower()
     except ValueError:
         return str(value)
