@@ -5,19 +5,29 @@ Each page's own tests hold its rules; here stands what must hold whichever page 
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import ssl
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
+import h11
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from starlette.responses import Response
 
+from huying.common.errors import HuyingError
+from huying.hub.web import site as hub_site
 from huying.hub.web.server import TLS_CIPHERS
 from huying.hub.web.site import PAGES
-from huying.node.web import guard
-from huying.node.web.app import STATIC
+from huying.node import logs
+from huying.node.web import guard, oidc, totp
+from huying.node.web.app import STATIC, cookie_name, origin_of
+from huying.node.web.certificate import tls_files
 from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2
 from tests.unit.console_ledger import household
 from tests.unit.console_site import PASSWORD, ConsoleUnderTest, forms_of, text_of
@@ -110,8 +120,9 @@ class _Forms(HTMLParser):
             fields[name] = PAYLOAD
             self.found[-1] = self.found[-1]._replace(typed=self.found[-1].typed + 1)
         elif tag == "input" and name and kind not in ("file", "submit", "checkbox", "password"):
-            if kind != "radio" or "checked" in given or name not in fields:
-                fields[name] = given.get("value", "")
+            if kind == "radio" and name in fields and "checked" not in given:
+                return
+            fields[name] = given.get("value", "")
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
@@ -314,6 +325,7 @@ def test_an_address_of_any_length_is_answered(town: Town) -> None:
         "/static/node/%2e%2e/app.py",
         "/static/node/..%2f..%2fapp.py",
         "/static/node/%2e%2e%5capp.py",
+        "/static/node/%252e%252e/app.py",
         "/static/node//etc/passwd",
         "/static/node/",
         "/static/",
@@ -372,6 +384,79 @@ def test_a_field_that_no_form_has_changes_nothing(town: Town) -> None:
     town.county.sign_out()
 
 
+def test_an_address_that_a_browser_makes_up_is_not_believed(town: Town) -> None:
+    """Without a proxy, X-Forwarded-For is a word of the browser's, and would dodge the throttle."""
+    if town.county.site.accounts.by_login("forwarded") is None:
+        town.county.add("centre", login="forwarded")
+    given = {"login": "forwarded", "password": PASSWORD, "next": "/"}
+    headers = {"X-Forwarded-For": "203.0.113.66", "X-Real-IP": "203.0.113.66"}
+    assert town.county.post("/sign-in", given, headers=headers).status_code == 303
+    assert "203.0.113.66" not in town.county.get("/account").text
+    town.county.sign_out()
+
+
+def test_another_origin_is_allowed_nothing(town: Town) -> None:
+    """No CORS: a page elsewhere reads no answer."""
+    town.county.sign_in("centre")
+    for path in ("/", "/account", "/static/node/console.css"):
+        headers = town.county.get(path, headers={"Origin": "https://evil.example"}).headers
+        assert not [name for name in headers if name.startswith("access-control")]
+    town.county.sign_out()
+
+
+def test_cookies_over_tls_are_of_this_host_alone(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both cookies: the session's and the language's."""
+    site = town.county.site
+    town.county.sign_in("centre")
+    monkeypatch.setattr(site, "is_tls", True)
+    response = Response()
+    monkeypatch.setattr(site, "cookie", cookie_name(COUNTY, is_tls=True))
+    site.set_session(response, "x")
+    monkeypatch.undo()
+    town.county.sign_in("centre")
+    monkeypatch.setattr(site, "is_tls", True)
+    language = town.county.get("/language?lang=en")
+    monkeypatch.undo()
+    for header in (response.headers["set-cookie"], language.headers["set-cookie"]):
+        assert header.startswith("__Host-"), header
+        attributes = {part.strip().lower() for part in header.split(";")}
+        assert {"secure", "httponly", "path=/", "samesite=lax"} <= attributes
+    town.county.sign_out()
+
+
+def test_every_page_has_the_way_out(town: Town) -> None:
+    town.county.sign_in("centre", login="leaving")
+    for path in ("/", "/account", "/queue", "/calls", "/wall", "/no-permission", "/people"):
+        answer = town.county.get(path)
+        if answer.status_code == 200:
+            assert 'action="/sign-out"' in answer.text, path
+
+
+def test_a_defect_shows_nothing_and_is_logged_without_what_was_typed(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception's text may be anybody's data."""
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("KANARI-SECRET")
+
+    said: list[str] = []
+    town.county.sign_in("centre", login="unlucky")
+    monkeypatch.setattr(logs, "say", lambda event, **more: said.append(f"{event} {more}"))
+    monkeypatch.setattr(town.county.site.sessions, "list", broken)
+    answer = town.county.get("/account")
+    monkeypatch.undo()
+    assert answer.status_code == 500
+    assert "KANARI" not in answer.text
+    assert "RuntimeError" not in answer.text
+    (line,) = said
+    assert line.startswith("console_defect")
+    assert "KANARI" not in line
+    town.county.sign_out()
+
+
 # --- what stands in code --------------------------------------------------------------------------
 
 
@@ -386,8 +471,75 @@ def test_no_script_writes_markup_or_runs_text() -> None:
         assert found == [], file.name
 
 
+def test_no_module_of_the_pages_runs_text_or_draws_by_a_weak_chance() -> None:
+    """No eval, no shell, no pickle, no parser of XML, no chance but the system's."""
+    banned = r"\b(?:eval|exec)\(|pickle|\byaml\b|os\.system|shell=True|lxml|xml\.|\brandom\."
+    for folder in (STATIC.parent, Path(hub_site.__file__).parent):
+        for file in sorted(folder.glob("*.py")):
+            assert re.findall(banned, file.read_text("utf-8")) == [], file.name
+    provider = (STATIC.parent / "oidc.py").read_text("utf-8")
+    assert provider.count("allow_redirects=False") == 2, "no redirect of a provider is followed"
+
+
+def test_tokens_of_a_provider_are_signed_by_its_keys_alone() -> None:
+    """`none`, and anything that a shared secret signs, would let whoever knows it sign in."""
+    assert not [name for name in oidc._ALGORITHMS if name == "none" or name.startswith("HS")]
+
+
+def test_metadata_of_another_issuer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who answers at the provider's address must say that it is that provider, exactly."""
+    asked = oidc.Provider("https://a.example", "huying", "s", "https://b.example/", lambda: 0.0)
+    monkeypatch.setattr(oidc, "_fetch", lambda _: {"issuer": "https://a.example/"})
+    with pytest.raises(HuyingError, match="another issuer"):
+        asked._refresh()
+
+
+def test_a_recovery_code_is_not_guessed() -> None:
+    """Twenty bits are asked for; these have more than fifty, and none comes twice."""
+    drawn = [code for _ in range(50) for code in totp._draw_codes()]
+    assert len(set(drawn)) == len(drawn)
+    letters = totp._CODE_GROUPS * totp._CODE_GROUP_CHARACTERS
+    assert len(totp._ALPHABET) ** letters > 2**50
+    assert all(len(code.replace("-", "")) == letters for code in drawn)
+
+
+def test_a_request_with_two_lengths_has_one_end() -> None:
+    """Request smuggling: the server's parser goes by the chunks, and refuses two lengths."""
+    connection = h11.Connection(h11.SERVER)
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 99\r\n\r\n"
+    connection.receive_data(head + b"1\r\na\r\n0\r\n\r\n")
+    kinds = [type(connection.next_event()) for _ in range(3)]
+    assert kinds == [h11.Request, h11.Data, h11.EndOfMessage]
+    connection = h11.Connection(h11.SERVER)
+    connection.receive_data(
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"
+    )
+    with pytest.raises(h11.RemoteProtocolError):
+        connection.next_event()
+
+
+def test_a_certificate_that_is_made_has_a_key_of_today(town: Town, tmp_path: Path) -> None:
+    """P-256, and the file its owner's alone."""
+    config = dataclasses.replace(town.county.config, file=tmp_path / "node.toml")
+    config.keys_dir.mkdir(parents=True, exist_ok=True)
+    key_file, certificate_file = map(Path, tls_files(config))
+    certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
+    public = certificate.public_key()
+    assert isinstance(public, ec.EllipticCurvePublicKey)
+    assert public.curve.key_size == 256
+    assert key_file.stat().st_mode & 0o077 == 0
+
+
+def test_beyond_the_machine_pages_are_served_over_tls(town: Town) -> None:
+    """Plain HTTP is for loopback alone, whatever the settings leave out."""
+    for listen, origin in (("0.0.0.0:8443", "https"), ("127.0.0.1:8000", "http:")):
+        section = dataclasses.replace(town.county.config.console, listen=listen, origin=None)
+        config = dataclasses.replace(town.county.config, console=section)
+        assert origin_of(config).startswith(origin)
+
+
 def test_tls_is_of_today() -> None:
-    """1.2 and 1.3, with forward secrecy and authenticated encryption, whatever OpenSSL's default."""
+    """1.2 and 1.3, with forward secrecy and authenticated encryption, whatever the default."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_ciphers(TLS_CIPHERS)
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from sse_starlette import EventSourceResponse
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from huying.node.web.app import LANGUAGE_COOKIE
 from huying.node.web.live import TOPICS_MAX, Viewer
 from huying.node.web.local import local_path
 from huying.node.web.page import NOT_KEPT, Ask, Page
@@ -75,7 +76,7 @@ async def language(ask: Ask) -> Response:
 def keep_language(ask: Ask, response: Response, chosen: str) -> None:
     """Let the browser remember the language, for a year."""
     response.set_cookie(
-        "huying-language",
+        f"__Host-{LANGUAGE_COOKIE}" if ask.site.is_tls else LANGUAGE_COOKIE,
         chosen,
         max_age=_LANGUAGE_SECONDS,
         httponly=True,
