@@ -7,7 +7,7 @@ These are the strict checks for this node's own writes; what others wrote is jud
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from google.protobuf.message import Message
@@ -166,7 +166,8 @@ _RULES: Final[Mapping[str, Mapping[str, Rule]]] = {
 }
 
 # What the fields of a message must be to each other.
-_WHOLE: Final[Mapping[str, Callable[[Any], None]]] = {"Evidence": check_evidence}
+# By the message's name; each takes the message of that name alone.
+_WHOLE: Final[Mapping[str, Any]] = {"Evidence": check_evidence}
 
 
 def check_fields(message: Message, code: str) -> None:
