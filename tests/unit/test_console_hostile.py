@@ -6,8 +6,11 @@ Each page's own tests hold its rules; here stands what must hold whichever page 
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -455,6 +458,22 @@ def test_a_defect_shows_nothing_and_is_logged_without_what_was_typed(
     assert line.startswith("console_defect")
     assert "KANARI" not in line
     town.county.sign_out()
+
+
+def test_a_line_of_the_log_is_json_and_its_time_utc() -> None:
+    """What collects logs reads them without guessing, in the nodes' one time."""
+    code = (
+        "from huying.node import logs; logs.configure('info', 'json');"
+        "logs.say('console_serving', origin='line\\nbreak')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+    )
+    (line,) = done.stderr.splitlines()
+    said = json.loads(line)
+    assert said["event"] == "console_serving"
+    assert said["origin"] == "line\nbreak"
+    assert said["timestamp"].endswith("Z")
 
 
 # --- what stands in code --------------------------------------------------------------------------
