@@ -130,6 +130,7 @@ def test_a_clerk_approves_nothing(town: Town) -> None:
     page = town.town.get(f"/call-drafts/{draft}")
     assert "/decide" not in page.text
     assert decide(town, draft).status_code == 403
+    assert decide(town, draft, "refuse", reason="不要").status_code == 403
     assert state(town, draft).state == calls_pb2.DRAFT_STATE_WAITING
     assert at_county(town, draft) is None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from huying.common.errors import HuyingError
 from huying.common.evidence_parts import JPEG, Picture, parts_of
+from huying.node.web.event_pages import LoadedEvent, check_settles
 from huying.wire.v1 import api_pb2, calls_pb2, feed_pb2, records_pb2
 from tests.unit.console_site import forms_of, text_of
 from tests.unit.console_town import HOSTILE, OTHER_VILLAGE, REPORTER, Town, open_town
@@ -133,6 +136,20 @@ def test_a_town_never_writes_an_event_of_which_it_sees_a_part(town: Town) -> Non
     assert answer.status_code == 403
     assert town.feed_size(TOWN) == size
     assert stored(town, event) == stored(town, event, VILLAGE)
+
+
+def test_what_lost_a_part_is_not_settled_over_it(town: Town) -> None:
+    """Where the node's own store lacks a part, the next version would make the loss final."""
+    row = town.served.readers[VILLAGE].get_event(VILLAGE, town.event())
+    assert row is not None
+    whole = LoadedEvent(row, [], [], [])
+    check_settles(whole, whole.version)
+    for state in (api_pb2.SLOT_STATE_WITHHELD, api_pb2.SLOT_STATE_LOST):
+        slots = bytearray(row.slots)
+        slots[-1] = state
+        part = LoadedEvent(dataclasses.replace(row, slots=bytes(slots)), [], [], [])
+        with pytest.raises(HuyingError, match="missing here"):
+            check_settles(part, part.version)
 
 
 def test_a_person_of_another_village_finds_no_event(town: Town) -> None:

@@ -214,6 +214,9 @@ def test_orders_are_nobody_s_who_does_not_handle_them(town: Town) -> None:
     town.town.sign_in("clerk")
     assert town.town.get("/orders/import").status_code == 403
     assert town.town.get(f"/orders/{order.hex()}/assign").status_code == 403
+    answer = town.town.post(f"/orders/{order.hex()}/assign", {"handler": TOWN})
+    assert answer.status_code == 403
+    assert town.audited(TOWN, "order-assign") == []
 
 
 # --- steps ------------------------------------------------------------------------------------
@@ -491,11 +494,13 @@ def test_names_in_a_table_are_shown_as_text_and_never_become_formulas(town: Town
     sent = upload(
         town,
         (header + row(41) + row(42, what="字" * 5000)).encode(),
-        "../<script>alert(1)</script>=1+1.csv",
+        "../<img src=x onerror=alert(1)>.csv",
         own=mapping,
     )
     page = settled(town, sent.headers["location"])
     assert "<script>alert" not in page.text
+    assert "<img src=x" not in page.text
+    assert "<h1>&lt;img src=x onerror=alert(1)&gt;.csv</h1>" in page.text
     assert "&lt;script&gt;alert(1)" in page.text
     errors = town.county.get(sent.headers["location"] + "/errors.csv").text
     assert ",=cmd" not in errors

@@ -62,12 +62,23 @@ async def upload(ask: Ask) -> Response:
             created=ask.now(),
         )
         if await ask.site.on_thread(lambda: runs.jobs.find(job.id, job.person)) is None:
-            job = await _keep(ask, runs, job, form)
-            await ask.audit("orders-import-check", job.id, detail=job.mapping)
-            runs.start(job, dry_run=True)
+            await _check(ask, runs, job, form)
     except HuyingError as error:
         return await _form_page(ask, error, error_status(error.code))
     return ask.redirect("order-import-file", job=job.id)
+
+
+async def _check(ask: Ask, runs: ImportRuns, job: Job, form: Form) -> None:
+    """Keep the file, and begin to check it; the same form at the same time does nothing."""
+    if not runs.reserve(job.id):
+        return
+    try:
+        job = await _keep(ask, runs, job, form)
+        await ask.audit("orders-import-check", job.id, detail=job.mapping)
+    except BaseException:
+        runs.release(job.id)
+        raise
+    runs.start(job, dry_run=True)
 
 
 async def _keep(ask: Ask, runs: ImportRuns, job: Job, form: Form) -> Job:
@@ -103,13 +114,20 @@ async def show_file(ask: Ask) -> Response:
 async def confirm(ask: Ask) -> Response:
     """Import the good rows. A second press, or one for a file that is done, changes nothing."""
     runs, job = await _found(ask)
-    cut_off = job.state == JobState.IMPORTING and not runs.is_running(job)
-    if (job.state == JobState.CHECKED or cut_off) and job.good > 0:
-        begun = replace(job, state=JobState.IMPORTING)
-        await ask.site.on_thread(lambda: runs.jobs.save(begun))
-        if not runs.is_running(begun):
-            await ask.audit("orders-import", job.id, detail=f"{job.good} rows")
-            runs.start(begun, dry_run=False)
+    if runs.reserve(job.id):
+        try:
+            _, job = await _found(ask)  # as it is now that nobody else works on it
+            # One that is being imported, and that nobody works on, was cut off.
+            waits = job.state in (JobState.CHECKED, JobState.IMPORTING) and job.good > 0
+            if waits:
+                await ask.audit("orders-import", job.id, detail=f"{job.good} rows")
+        except BaseException:
+            runs.release(job.id)
+            raise
+        if waits:
+            runs.start(replace(job, state=JobState.IMPORTING), dry_run=False)
+        else:
+            runs.release(job.id)
     return ask.redirect("order-import-file", job=job.id)
 
 

@@ -98,8 +98,8 @@ class JobFolder:
         self._folder = folder
         self.busy: set[str] = set()  # ids of the files that are worked on, by this process
 
-    def begin(self, job: Job, sheet: IO[bytes], ending: str, mapping: bytes | None = None) -> Path:
-        """Keep an upload; its path. `mapping`: a mapping file that came along.
+    def begin(self, job: Job, sheet: IO[bytes], ending: str, mapping: bytes | None = None) -> None:
+        """Keep an upload. `mapping`: a mapping file that came along.
 
         Raises HuyingError(BUSY) where too many files wait already, LIMIT_EXCEEDED for a large one.
         """
@@ -114,15 +114,13 @@ class JobFolder:
             place.mkdir(mode=0o700)
         try:
             self.save(job)
-            path = place / f"sheet{ending}"
             with _translated():
-                _copy(sheet, path)
+                _copy(sheet, place / f"sheet{ending}")
                 if mapping is not None:
                     _write(place / "mapping.toml", mapping)
         except BaseException:
             self.drop(job.id)
             raise
-        return path
 
     def save(self, job: Job) -> None:
         """Write its state, whole or not at all."""

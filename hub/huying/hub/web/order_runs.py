@@ -54,27 +54,36 @@ class ImportRuns:
         """Whether this process works on it; one that says so and isn't was cut off."""
         return job.id in self.jobs.busy
 
-    def start(self, job: Job, *, dry_run: bool, done: Callable[[Job], Any] | None = None) -> None:
-        """Check or import a file. `done` is awaited with what became of it."""
-        if job.id in self.jobs.busy:
-            return
-        self.jobs.busy.add(job.id)
-        self._progress[job.id] = 0
-        task = asyncio.create_task(self._run(job, dry_run=dry_run, done=done))
+    def reserve(self, job_id: str) -> bool:
+        """Whether nobody works on a file, and this caller may now; `release` or `start` follows."""
+        if job_id in self.jobs.busy:
+            return False
+        self.jobs.busy.add(job_id)
+        self._progress[job_id] = 0
+        return True
+
+    def release(self, job_id: str) -> None:
+        """Nothing works on that file any more."""
+        self.jobs.busy.discard(job_id)
+        self._progress.pop(job_id, None)
+
+    def start(self, job: Job, *, dry_run: bool) -> None:
+        """Check or import a file that was reserved; it is released at the end."""
+        task = asyncio.create_task(self._run(job, dry_run=dry_run))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, job: Job, *, dry_run: bool, done: Callable[[Job], Any] | None) -> None:
+    async def _run(self, job: Job, *, dry_run: bool) -> None:
         try:
-            ended = await self._work(job, dry_run=dry_run)
-            if done is not None:
-                await done(ended)
+            await anyio.to_thread.run_sync(partial(self.jobs.save, job))
+            await self._work(job, dry_run=dry_run)
+        except HuyingError as error:  # of the folder: what the file's page then says is older
+            logs.say("console_untidy", code=error.code.name, detail=error.detail)
         finally:
-            self.jobs.busy.discard(job.id)
-            self._progress.pop(job.id, None)
+            self.release(job.id)
 
-    async def _work(self, job: Job, *, dry_run: bool) -> Job:
-        """The job as it stands afterwards, which is kept before anybody is told."""
+    async def _work(self, job: Job, *, dry_run: bool) -> None:
+        """Do it, and keep what came of it. Raises HuyingError as `JobFolder`."""
         try:
             work = partial(self._import, job, dry_run=dry_run)
             totals = await anyio.to_thread.run_sync(work, limiter=self._alone)
@@ -90,7 +99,6 @@ class ImportRuns:
             zh, en = "程序出错,没有导入完", "a defect; it was not finished"
             ended = replace(job, state=JobState.FAILED, fault=(zh, en))
         await anyio.to_thread.run_sync(partial(self._settle, ended))
-        return ended
 
     def _settle(self, job: Job) -> None:
         if job.state != JobState.CHECKED:  # a table that is not needed any more holds contacts
