@@ -21,6 +21,7 @@ from huying.common.limits import (
     EVIDENCE_PICTURES_MAX,
 )
 from huying.common.records import check_write
+from huying.node.cli.output import readable
 from huying.node.store.evidence_queries import EvidenceState
 from huying.node.store.projection_check import check_projections
 from huying.wire.v1 import evidence_pb2, feed_pb2
@@ -226,3 +227,10 @@ def test_a_delete_takes_a_picture_off_the_page(network):
     empty = evidence_pb2.Evidence()
     network.append(VILLAGE, DraftEntry(feed_pb2.KIND_DELETE, EVIDENCE, empty, drafts[0].record))
     assert network.stores[COUNTY].evidence_of(of) == []
+
+
+def test_a_terminal_is_told_how_many_bytes_there_are_and_not_which() -> None:
+    """Twelve thousand hex digits would push everything else off it."""
+    shown = dict(readable([("name", "a.jpg"), ("data", "ab" * 12_288), ("taken_micros", 0)]))
+    assert shown["data"] == "12288 字节 bytes"
+    assert shown["name"] == "a.jpg"
