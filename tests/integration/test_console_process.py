@@ -13,7 +13,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import psutil
 import pytest
@@ -30,12 +29,22 @@ COUNTY = "370830000000"
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-@pytest.fixture
-def member(tmp_path: Path) -> Iterator[Member]:
-    with Fleet(tmp_path, "wenshang.example") as fleet:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Member]:
+    with Fleet(tmp_path_factory.mktemp("net"), "wenshang.example") as fleet:
         fleet.make([Place(COUNTY, "汶上县", None)], timing={"confirm_seconds": 0.5})
         fleet.start()
         yield fleet[COUNTY]
+
+
+@pytest.fixture
+def member(made: Member) -> Member:
+    """The node, running, whatever became of it before."""
+    assert made.process is not None
+    if made.process.poll() is not None:
+        made.start()
+        made.wait_ready()
+    return made
 
 
 def ask(member: Member, path: str = "/healthz") -> tuple[int, str]:

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import re
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -45,8 +46,19 @@ def director(console):
     return console
 
 
+def counted(console, path):
+    """The page once its figures stand on the shelf; until then it says that they are counted."""
+    deadline = time.monotonic() + 30
+    while True:
+        page = console.get(path)
+        if "正在清点" not in page.text:
+            return page
+        assert time.monotonic() < deadline, "counting did not end"
+        time.sleep(0.02)  # polled, as the page's own refresh does
+
+
 def test_a_month_by_department_shows_what_the_command_counts(director):
-    page = director.get("/measures?month=2026-10").text
+    page = counted(director, "/measures?month=2026-10").text
     text = text_of(page)
     assert "住建局" in text
     assert re.search(r"住建局 1 100\.0% 1/1", text)  # one duty, accepted in time
@@ -64,10 +76,10 @@ def test_every_grouping_has_a_page_and_a_file(director, by):
 
 
 def test_a_figure_leads_to_its_calls(director):
-    page = director.get("/measures?month=2026-10").text
+    page = counted(director, "/measures?month=2026-10").text
     link = re.search(r'href="(/measures/turns[^"]*measure=duties[^"]*)"', page)
     assert link is not None
-    calls = director.get(link[1].replace("&amp;", "&")).text
+    calls = counted(director, link[1].replace("&amp;", "&")).text
     assert "漏水" in calls
     assert EVIL not in calls
 
@@ -75,7 +87,7 @@ def test_a_figure_leads_to_its_calls(director):
 def test_a_department_sees_its_own_figures_alone(console):
     """Others' are for the centre to show; and no hand-made address shows them."""
     console.sign_in("department", login="zj", department="住建局")
-    page = console.get("/measures?month=2026-10").text
+    page = counted(console, "/measures?month=2026-10").text
     assert "住建局" in page
     assert "alert(1)" not in page
     turns = "/measures/turns?month=2026-10&by=department&measure=duties&key="
@@ -89,7 +101,7 @@ def test_a_department_sees_its_own_figures_alone(console):
 
 def test_a_person_of_another_area_sees_no_calls_of_this_one(console):
     console.sign_in("director", login="far", area="370830101000")
-    page = console.get("/measures?month=2026-10")
+    page = counted(console, "/measures?month=2026-10")
     assert TOWN not in text_of(page.text)
     turns = f"/measures/turns?month=2026-10&by=town&measure=duties&key={TOWN}"
     assert console.get(turns).status_code == 404
