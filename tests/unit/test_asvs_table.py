@@ -61,10 +61,12 @@ DOCUMENTED = {
     "8.1.1": ("ACCOUNTS.md", "## Roles"),
     "8.1.2": ("FEED.md", "## Reach"),
     "11.1.1": ("FEED.md", "**Certificates and sealing keys.**"),
+    "11.1.2": ("OPERATIONS.md", "One list of every algorithm"),
     "13.1.1": ("OPERATIONS.md", "## Ports"),
     "14.1.1": ("CONSOLE.md", "| what is filled in | who sees it |"),
     "14.1.2": ("CONSOLE.md", "ID and phone numbers are in no list, no title and no address"),
     "15.1.3": ("CONSOLE.md", "`CALL_SCAN_SECONDS_MAX`"),
+    "16.1.1": ("OPERATIONS.md", "| log | where | what is in it |"),
 }
 
 
