@@ -139,6 +139,13 @@ def test_an_answer_is_taken_once_and_by_its_own_browser(console, user):
     assert console.get(back).status_code == 401  # again
 
 
+def test_another_site_s_link_signs_nobody_in(console, client):
+    """Where the provider still knows somebody, following it would need no press."""
+    console.sign_out()
+    answer = console.get("/oidc/start", headers={"Sec-Fetch-Site": "cross-site"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+
+
 def test_an_answer_with_another_state_or_issuer_is_refused(console, user):
     bind(console, "state")
     for change in ("state", "iss"):

@@ -8,13 +8,13 @@ import pytest
 
 from huying.common.errors import HuyingError
 from huying.hub.web.site import PAGES, STATIC, TEMPLATES
-from huying.node.web import app, render
+from huying.node.web import app, guard, render
 from huying.node.web.people import Person
 from huying.node.web.roles import ROLES_OF_LEVEL, Permission, Role, permissions
 from huying.node.web.scope import Scope, covers
 from tests.unit.console_site import ConsoleUnderTest
 from tests.unit.served_network import ServedNetwork
-from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE
+from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, raise_call
 
 # Pages that anybody may have. Another one needs a reason, and this list a reader.
 PUBLIC = {
@@ -260,6 +260,34 @@ def test_a_department_sees_the_calls_it_leads_or_helps_with():
     assert not scope.sees_call(**call, department="住建局")
     both = Scope(person(Role.DEPARTMENT, Role.CENTRE, department="水务局"))
     assert both.sees_call(**call, department="住建局")
+
+
+def test_who_asks_for_what_lies_beyond_is_in_the_trail(console, served):
+    """The answer tells nothing; the trail tells who tried."""
+    call = served.thread.run(_raised(served))
+    console.sign_in("director", login="elsewhere", area="370830101000")
+    assert console.get(f"/calls/{call.hex()}").status_code == 404
+    newest = console.site.audit.page()[0]
+    assert (newest.action, newest.outcome) == ("out-of-scope", "refused")
+
+
+async def _raised(served):
+    return raise_call(served.network)
+
+
+def test_refusals_before_any_page_are_logged_and_a_flood_is_counted(console, monkeypatch):
+    said = []
+    monkeypatch.setattr(guard.logs, "say", lambda event, **values: said.append((event, values)))
+    monkeypatch.setattr(guard, "_SAY_SECONDS", 3600.0)
+    refusing = guard.Guard(_nowhere, console.site.origin, lambda _path: 1)
+    for _ in range(5):
+        refusing._say(403, "/drafts")
+    assert said == [("console_refused", {"status": 403, "path": "/drafts", "count": 1})]
+    assert refusing._refused == 4
+
+
+async def _nowhere(scope, receive, send):
+    raise AssertionError("nothing is passed on")
 
 
 # --- templates -----------------------------------------------------------------------------------

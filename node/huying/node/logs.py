@@ -111,6 +111,11 @@ MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
         "控制台未能清理,一小时后再试",
         "the console could not tidy; in an hour again",
     ),
+    "console_refused": (
+        "warning",
+        "拒绝了不该来的请求",
+        "requests were refused before any page",
+    ),
     "console_defect": ("error", "网页出错", "a page met a defect"),
     "quarantine_retried": ("info", "隔离条目已重新判定", "entries in quarantine were judged again"),
     "quarantine_skipped": ("info", "隔离条目已确认跳过", "an entry in quarantine was acknowledged"),

@@ -48,6 +48,7 @@ from huying.node.web.password_rules import place_words
 from huying.node.web.people import must_have_factor
 from huying.node.web.render import TEMPLATES, environment
 from huying.node.web.roles import role_names
+from huying.node.web.scope import OutOfScopeError
 from huying.node.web.sessions import Sessions, SignedIn
 from huying.node.web.shelf import Shelf
 from huying.node.web.store import ConsoleStore
@@ -274,6 +275,8 @@ async def _answer(site: Site, page: Page, request: Request) -> Response:
             return refused
         return await page.handler(ask)
     except HuyingError as error:
+        if isinstance(error, OutOfScopeError):
+            await ask.audit("out-of-scope", page.name, outcome="refused")
         return await error_page(ask, error)
     except TooLargeError as error:
         return PlainTextResponse(str(error), status_code=413)

@@ -27,6 +27,7 @@ ACTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "oidc-sign-in": ("经统一认证登录", "sign-in by the provider"),
     "oidc-bind": ("绑定统一认证", "bound to the provider"),
     "oidc-unbind": ("解除统一认证", "unbound from the provider"),
+    "out-of-scope": ("要看范围以外的内容", "asked for what lies beyond"),
     "account-add": ("新增账号", "added an account"),
     "account-change": ("修改账号", "changed an account"),
     "account-reset": ("重置密码", "reset a password"),

@@ -8,6 +8,7 @@ is refused.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -15,6 +16,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from huying.node import logs
 
 __all__ = ["BODY_BYTES_MAX", "CONTENT_SECURITY_POLICY", "Guard", "TooLargeError", "too_large_text"]
 
@@ -35,6 +38,7 @@ _HEADERS: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
 }
 _HSTS: Final = "max-age=31536000; includeSubDomains"
+_SAY_SECONDS: Final = 10.0  # a flood of refusals fills no log
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -52,6 +56,8 @@ class Guard:
         self._host = urlsplit(origin).netloc
         self._is_tls = origin.startswith("https://")
         self._body_bytes_max = body_bytes_max
+        self._refused = 0  # not logged yet
+        self._said = float("-inf")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -70,6 +76,7 @@ class Guard:
 
         refusal = self._refusal(scope)
         if refusal is not None:
+            self._say(refusal[0], scope["path"])
             await PlainTextResponse(refusal[1], status_code=refusal[0])(scope, receive, sending)
             return
         limit = self._body_bytes_max(scope["path"])
@@ -84,6 +91,14 @@ class Guard:
             return message
 
         await self._app(scope, receiving, sending)
+
+    def _say(self, status: int, path: str) -> None:
+        """Log a refusal; of many the first, and then how many there were, each ten seconds."""
+        self._refused += 1
+        now = time.monotonic()
+        if now - self._said >= _SAY_SECONDS:
+            logs.say("console_refused", status=status, path=path[:100], count=self._refused)
+            self._said, self._refused = now, 0
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Status and text where the request is not taken."""

@@ -21,7 +21,9 @@ _COOKIE: Final = "huying-oidc"
 
 
 async def start(ask: Ask) -> Response:
-    """To the provider, to sign in."""
+    """To the provider, to sign in: by the button of our own page, not by somebody else's link."""
+    if ask.request.headers.get("sec-fetch-site", "same-origin") == "cross-site":
+        return RedirectResponse(ask.url("sign-in"), status_code=303)
     next_ = ask.query("next")
     return await _to_provider(ask, next_ if _is_local(next_) else "/", bind="")
 

@@ -16,7 +16,7 @@ from huying.common.errors import Code, HuyingError
 from huying.node.web.people import Person
 from huying.node.web.roles import Role
 
-__all__ = ["Scope", "covers"]
+__all__ = ["OutOfScopeError", "Scope", "covers"]
 
 _DIGITS: Final = {
     Level.PROVINCE: 2,
@@ -35,6 +35,10 @@ def covers(area: str, code: str) -> bool:
     if len(area) > _DIVISION_DIGITS:
         return code == area
     return code.startswith(area[: _DIGITS[level(area)]])
+
+
+class OutOfScopeError(HuyingError):
+    """NOT_FOUND to whoever asked; the audit trail knows it from what is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,5 +97,5 @@ class Scope:
             raise _nothing()
 
 
-def _nothing() -> HuyingError:
-    return HuyingError(Code.NOT_FOUND, "there is no such thing here, or it is not yours to see")
+def _nothing() -> OutOfScopeError:
+    return OutOfScopeError(Code.NOT_FOUND, "there is no such thing here, or it is not yours to see")
