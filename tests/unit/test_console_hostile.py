@@ -25,7 +25,7 @@ from starlette.responses import Response
 
 from huying.common.errors import HuyingError
 from huying.hub.web import site as hub_site
-from huying.hub.web.server import TLS_CIPHERS
+from huying.hub.web.server import TLS_CIPHERS, restrict
 from huying.hub.web.site import PAGES
 from huying.node import logs
 from huying.node.web import guard, oidc, totp
@@ -561,6 +561,7 @@ def test_tls_is_of_today() -> None:
     """1.2 and 1.3, with forward secrecy and authenticated encryption, whatever the default."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_ciphers(TLS_CIPHERS)
+    restrict(context)
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
     for cipher in context.get_ciphers():
         assert cipher["aead"], cipher["name"]

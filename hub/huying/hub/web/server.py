@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Iterator
 from typing import Final
@@ -30,7 +31,7 @@ from huying.node.web.certificate import tls_files
 from huying.node.web.node_link import NodeLink
 from huying.node.web.store import ConsoleStore
 
-__all__ = ["TLS_CIPHERS", "make_app", "make_site", "serve"]
+__all__ = ["TLS_CIPHERS", "make_app", "make_site", "restrict", "serve"]
 
 _LOOK_SECONDS: Final = 5.0
 _GRACE_SECONDS: Final = 2
@@ -82,26 +83,28 @@ async def _serve(
     key, certificate = (
         tls_files(config) if site.is_tls and not config.console.proxied else (None, None)
     )
-    server = _Server(
-        uvicorn.Config(
-            activity,
-            log_config=None,
-            access_log=False,
-            http="h11",
-            loop="asyncio",
-            lifespan="on",
-            limit_concurrency=_CONNECTIONS_MAX,
-            h11_max_incomplete_event_size=_HEADER_BYTES_MAX,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-            server_header=False,
-            proxy_headers=config.console.proxied,
-            forwarded_allow_ips="127.0.0.1,::1",
-            ssl_keyfile=key,
-            ssl_certfile=certificate,
-            ssl_ciphers=TLS_CIPHERS,
-        )
+    settings = uvicorn.Config(
+        activity,
+        log_config=None,
+        access_log=False,
+        http="h11",
+        loop="asyncio",
+        lifespan="on",
+        limit_concurrency=_CONNECTIONS_MAX,
+        h11_max_incomplete_event_size=_HEADER_BYTES_MAX,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        server_header=False,
+        proxy_headers=config.console.proxied,
+        forwarded_allow_ips="127.0.0.1,::1",
+        ssl_keyfile=key,
+        ssl_certfile=certificate,
+        ssl_ciphers=TLS_CIPHERS,
     )
+    settings.load()
+    if settings.ssl is not None:
+        restrict(settings.ssl)
+    server = _Server(settings)
     watching = asyncio.create_task(_until_over(config, server, activity, site, with_parent))
     logs.say("console_serving", origin=site.origin)
     try:
@@ -111,6 +114,11 @@ async def _serve(
         with contextlib.suppress(asyncio.CancelledError):
             await watching
     return EXIT_OK
+
+
+def restrict(context: ssl.SSLContext) -> None:
+    """TLS 1.2 and 1.3 alone, whatever the machine's own default is."""
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
 
 
 class _Server(uvicorn.Server):
