@@ -129,18 +129,15 @@ def test_a_console_by_itself_says_that_its_node_is_away(member):
     assert config.console.listen is not None
 
 
-def test_the_first_start_leaves_a_link_for_its_owner_alone(member):
-    """The token opens everything: it stands in a file of mode 0600, and in no log."""
+def test_the_first_start_says_how_to_make_an_account_and_logs_no_link(member):
+    """The token opens everything: it is told on a terminal, or to who asks, and in no log."""
+    log = member.log_file.read_text(encoding="utf-8")
+    assert "console_new" in log
+    assert "set-up" not in log
+    command = [sys.executable, "-m", "huying.hub.cli", "--config", str(member.config_file)]
+    done = subprocess.run([*command, "console", "link"], capture_output=True, text=True, check=True)
     config = load(member.config_file)
-    link = config.console_dir / "set-up-link.txt"
-    until(link.exists)
-    until(lambda: link.read_text(encoding="utf-8").endswith("\n"))
-    assert stat.S_IMODE(link.stat().st_mode) == 0o600
-    address = link.read_text(encoding="utf-8").split()[0]
-    assert address.startswith(origin_of(config))
-    token = address.rsplit("/", 1)[1]
-    assert len(token) >= 32
-    assert token not in member.log_file.read_text(encoding="utf-8")
+    assert origin_of(config) in done.stdout
     for file in (config.console_dir, config.console_dir / "console.db"):
         assert stat.S_IMODE(file.stat().st_mode) & 0o077 == 0
 

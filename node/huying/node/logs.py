@@ -96,6 +96,11 @@ MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
     ),
     "console_started": ("info", "网页控制台已启动", "the console was started"),
     "console_serving": ("info", "网页控制台可用", "the console serves pages"),
+    "console_new": (
+        "info",
+        "网页还没有账号,请运行 huying console link",
+        "nobody has an account yet: run huying console link",
+    ),
     "console_link": (
         "info",
         "首次设置:链接写在此文件中",

@@ -78,7 +78,9 @@ class Launcher:
     async def start(self) -> None:
         """Wait for the first connection."""
         self._task = asyncio.create_task(self._keep())
-        if self._is_new:
+        if self._is_new and not sys.stderr.isatty():
+            logs.say("console_new")  # a log is no place for a link that opens everything
+        elif self._is_new:
             self._link = subprocess.Popen(  # noqa: ASYNC220  # returns at once
                 [*self._command, "console", "link", "--first"],
                 stdin=subprocess.DEVNULL,
