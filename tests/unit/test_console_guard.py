@@ -8,6 +8,7 @@ import pytest
 
 from huying.common.errors import HuyingError
 from huying.hub.web.site import PAGES, STATIC, TEMPLATES
+from huying.node import logs
 from huying.node.web import app, guard, render
 from huying.node.web.people import Person
 from huying.node.web.roles import ROLES_OF_LEVEL, Permission, Role, permissions
@@ -277,7 +278,7 @@ async def _raised(served):
 
 def test_refusals_before_any_page_are_logged_and_a_flood_is_counted(console, monkeypatch):
     said = []
-    monkeypatch.setattr(guard.logs, "say", lambda event, **values: said.append((event, values)))
+    monkeypatch.setattr(logs, "say", lambda event, **values: said.append((event, values)))
     monkeypatch.setattr(guard, "_SAY_SECONDS", 3600.0)
     refusing = guard.Guard(_nowhere, console.site.origin, lambda _path: 1)
     for _ in range(5):

@@ -101,11 +101,6 @@ MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
         "网页还没有账号,请运行 huying console link",
         "nobody has an account yet: run huying console link",
     ),
-    "console_link": (
-        "info",
-        "首次设置:链接写在此文件中",
-        "the first account: its link is in this file",
-    ),
     "console_failed": (
         "warning",
         "网页控制台退出,将重启",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from huying.node.config import Config
 
 __all__ = ["group"]
-
-_LINK_FILE: Final = "set-up-link.txt"
 
 
 def group() -> typer.Typer:
@@ -63,7 +60,6 @@ def link(
     """首次设置的一次性链接 · A one-time link that makes the first account."""
     from pathlib import Path
 
-    from huying.node import logs
     from huying.node.web.app import origin_of
     from huying.node.web.certificate import fingerprint, tls_files
 
@@ -76,15 +72,7 @@ def link(
     pairs = [("打开 · open", address)]
     if origin_of(config).startswith("https://") and not config.console.proxied:
         pairs.append(("证书指纹 · certificate", fingerprint(Path(tls_files(config)[1]))))
-    if first and not sys.stderr.isatty():
-        # A log is read by many; the file by its owner alone.
-        file = config.console_dir / _LINK_FILE
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
-            opened.writelines(f"{value}\n" for _, value in pairs)
-        logs.configure(config.log.level, config.log.format)
-        logs.say("console_link", file=str(file))
-    elif first:
+    if first:
         for name, value in pairs:
             print(f"{name}: {value}", file=sys.stderr)
     else:
