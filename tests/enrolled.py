@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from huying.node import config as node_config
-from huying.node.enrol import Initialised, init_node
-from huying.node.joining import Wishes, join_beside
+from huying.node.membership.enrol import Initialised, init_node
+from huying.node.membership.joining import Wishes, join_beside
 
 NETWORK = "wenshang.example"
 

@@ -24,9 +24,9 @@ import uvicorn
 from playwright.sync_api import Page
 
 from huying.hub.web.server import make_app, make_site
+from huying.node.web.access.people import Person
+from huying.node.web.access.roles import Role
 from huying.node.web.app import Site
-from huying.node.web.people import Person
-from huying.node.web.roles import Role
 from huying.node.web.store import ConsoleStore
 from tests.unit.served_network import ServedNetwork
 

@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from huying.common import limits
-from huying.node.web.setup_link import SetupLink
+from huying.node.web.access.setup_link import SetupLink
 from tests.browser.conftest import Watch
 from tests.browser.served_console import PASSWORD, ServedConsole, aside
 from tests.unit.served_network import ServedNetwork

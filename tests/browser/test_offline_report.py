@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 from huying.common.effects import AppendReceipt, DraftEntry
 from huying.common.errors import Code, HuyingError
 from huying.node.store.event_queries import EventRow
-from huying.node.web.people import Person
+from huying.node.web.access.people import Person
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
 from tests.browser.conftest import Watch
 from tests.browser.served_console import ServedConsole, aside

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from huying.common.errors import Code, HuyingError
-from huying.common.leaf import make_opening, pack_openings
+from huying.common.feed.leaf import make_opening, pack_openings
 from huying.common.ports import Store
 from huying.common.records import STATEMENT_TYPES
 from huying.common.spans import Span

@@ -61,7 +61,7 @@ def test_each_alert_is_tested_and_has_its_page_in_the_runbook_and_no_page_is_lef
 def test_the_rules_use_no_metric_that_the_node_does_not_serve() -> None:
     """A rule over a name that was renamed is silent for ever."""
     from huying.hub.call_metrics import CALL_METRIC_NAMES
-    from huying.node.metrics import METRIC_NAMES
+    from huying.node.monitoring.metrics import METRIC_NAMES
 
     used = set(re.findall(r"\bhuying_\w+", RULES.read_text(encoding="utf-8")))
     assert used <= {*METRIC_NAMES, *CALL_METRIC_NAMES}

@@ -23,12 +23,13 @@ import pytest
 
 from huying.common.errors import HuyingError
 from huying.node import config as node_config
-from huying.node import fsck, keys
+from huying.node import keys
 from huying.node.config import Config
-from huying.node.file_check import check_files
-from huying.node.fsck_report import FsckReport
 from huying.node.highwater import FileMark, host_id
-from huying.node.known_keys import KnownKeys, known_keys
+from huying.node.integrity import fsck
+from huying.node.integrity.file_check import check_files
+from huying.node.integrity.fsck_report import FsckReport
+from huying.node.integrity.known_keys import KnownKeys, known_keys
 from huying.node.store.database import sqlite_url
 from huying.node.store.reader import FileReader
 from huying.node.store.store import SqlStore

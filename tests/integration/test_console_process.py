@@ -19,9 +19,9 @@ import pytest
 
 from huying.hub.fleet import Fleet, Member, Place
 from huying.node.config import load
-from huying.node.web.accounts import Accounts
+from huying.node.web.access.accounts import Accounts
+from huying.node.web.access.roles import Role
 from huying.node.web.app import origin_of
-from huying.node.web.roles import Role
 from huying.node.web.store import ConsoleStore
 
 pytestmark = pytest.mark.slow

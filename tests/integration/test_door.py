@@ -14,7 +14,7 @@ from huying.common.errors import Code, HuyingError
 from huying.common.limits import ENROLMENTS_MAX
 from huying.node import keys, tls
 from huying.node.children import ChildRoster
-from huying.node.knocking import knocking_certificate, knocking_key
+from huying.node.membership.knocking import knocking_certificate, knocking_key
 from huying.node.transport import door
 from huying.node.transport.downlink import Downlink
 from huying.node.transport.knock import knock

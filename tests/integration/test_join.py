@@ -20,7 +20,7 @@ from huying.common.join_token import format_token, parse_token
 from huying.hub.fleet import free_addresses
 from huying.node import tls
 from huying.node.config import load
-from huying.node.knocking import knocking_certificate, knocking_key
+from huying.node.membership.knocking import knocking_certificate, knocking_key
 from huying.node.transport.door import DOOR_METHOD, DOOR_SERVICE
 from huying.node.transport.link import METHOD, SERVICE
 

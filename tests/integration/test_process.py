@@ -17,7 +17,8 @@ import pytest
 
 from huying.common.errors import ADVICE, Code
 from huying.hub.fleet import free_addresses
-from huying.node import config, enrol
+from huying.node import config
+from huying.node.membership import enrol
 
 COUNTY = "370830000000"
 START_SECONDS = 30.0

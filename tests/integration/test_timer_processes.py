@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from huying.common.call_state import CallState, ClockKind, ClockStatus
 from huying.common.calls import fold
+from huying.common.calls.call_state import CallState, ClockKind, ClockStatus
 from huying.common.effects import AppendReceipt, DraftEntry
 from huying.hub.cli import additions
 from huying.hub.outage import HEARTBEAT_FILE, OUTAGE_FILE

@@ -34,9 +34,10 @@ from huying.common.limits import (
     TRANSPORT_BYTES_MAX,
 )
 from huying.common.status import NodeStatus
-from huying.node import enrol, keys, tls
+from huying.node import keys, tls
 from huying.node.children import ChildRoster
 from huying.node.clock import SystemClock, SystemEntropy
+from huying.node.membership import enrol
 from huying.node.runtime import Runtime
 from huying.node.transport.downlink import Downlink
 from huying.node.transport.link import METHOD, SERVICE

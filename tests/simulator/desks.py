@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from huying.common.call_drafts import step_draft
-from huying.common.call_parties import summary
-from huying.common.call_state import ClockKind
 from huying.common.calls import CallStage, CallState, fold
+from huying.common.calls.call_drafts import step_draft
+from huying.common.calls.call_parties import summary
+from huying.common.calls.call_state import ClockKind
 from huying.common.effects import DraftEntry
 from huying.wire.v1 import calls_pb2
 from tests.simulator.world import COUNTY, PARENT, TOWNS, Request, SimNode, World

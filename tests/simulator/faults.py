@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from huying.common.errors import Code
-from huying.common.merkle import CompactRange, build, leaf_hash, merge
+from huying.common.feed.merkle import CompactRange, build, leaf_hash, merge
 from huying.common.pulse import peek_pulse
 from huying.wire.v1 import feed_pb2, sync_pb2
 

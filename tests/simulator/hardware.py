@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from huying.common.merkle import EMPTY_ROOT
+from huying.common.feed.merkle import EMPTY_ROOT
 from huying.common.spans import Span
 from huying.node.store.store import SqlStore
 

@@ -11,7 +11,7 @@ from functools import partial
 
 from huying.common import codes
 from huying.common.effects import Operate
-from huying.common.note import KeyType, Signer
+from huying.common.feed.note import KeyType, Signer
 from huying.common.roster import EpochStatus, Identity
 from huying.common.succession import choose_epoch, held_epochs
 from huying.common.trust import RotateFeed

@@ -13,7 +13,7 @@ from functools import partial
 
 from google.protobuf.message import Message
 
-from huying.common.call_drafts import raise_draft
+from huying.common.calls.call_drafts import raise_draft
 from huying.common.effects import Append, DraftEntry
 from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2
 from tests.simulator.desks import Desks

@@ -37,7 +37,7 @@ from huying.common.effects import (
 )
 from huying.common.engine import Engine, Settings
 from huying.common.errors import Code
-from huying.common.note import KeyType, Signer
+from huying.common.feed.note import KeyType, Signer
 from huying.common.roster import Identity, Pin
 from huying.hub.sequencer import CallSequencer
 from huying.node.store.schema import ENTRIES, METADATA, entry_place

@@ -14,8 +14,8 @@ import pytest
 from huying.common.census import question_draft, tally_record
 from huying.common.census_template import Template
 from huying.common.effects import Append, Appended, AppendReceipt, DraftEntry
-from huying.node.census_answers import CensusAnswers
-from huying.node.census_templates import template
+from huying.node.census.census_answers import CensusAnswers
+from huying.node.census.census_templates import template
 from huying.node.desk import census as desk
 from huying.node.settings import AskSection
 from huying.node.store.database import sqlite_url

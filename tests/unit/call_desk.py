@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from huying.common.audience import plan
-from huying.common.call_drafts import raise_draft
-from huying.common.call_state import CallState, ClockKind, ClockStatus
 from huying.common.calls import Folding, Proposal, SequencedStep
+from huying.common.calls.call_drafts import raise_draft
+from huying.common.calls.call_state import CallState, ClockKind, ClockStatus
 from huying.common.disclosure import may_read
 from huying.common.effects import DraftEntry
-from huying.common.leaf import ADDRESSED
+from huying.common.feed.audience import plan
+from huying.common.feed.leaf import ADDRESSED
 from huying.common.policies import shipped_calendar, shipped_policy
 from huying.common.records import check_write
 from huying.hub.sequencer import CallSequencer

@@ -10,8 +10,8 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from huying.common.codes import parse_origin
-from huying.common.leaf import commitment, commitment_prefix, encode_leaf, pack_openings
-from huying.common.leaf import make_opening as opening_of
+from huying.common.feed.leaf import commitment, commitment_prefix, encode_leaf, pack_openings
+from huying.common.feed.leaf import make_opening as opening_of
 from huying.common.state import Applied, FeedState, StoredEntry
 from huying.node.store.schema import CALL_STEPS, CALL_TURNS, CALLS
 from huying.node.store.store import SqlStore

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
-from huying.common.bundle_import import ImportBundle, Imported
-from huying.common.bundle_ledger import BundleLedger
-from huying.common.bundle_receipt import Taken, TakeReceipt, TakeShortCode
-from huying.common.carriage import ExportBundle, Exported
+from huying.common.bundles.bundle_import import ImportBundle, Imported
+from huying.common.bundles.bundle_ledger import BundleLedger
+from huying.common.bundles.bundle_receipt import Taken, TakeReceipt, TakeShortCode
+from huying.common.bundles.carriage import ExportBundle, Exported
 from huying.common.effects import Alarm, Append, Appended, DraftEntry, Operate, Operated, Operation
 from huying.common.engine import Engine
 from huying.common.errors import Code
-from huying.common.hpke import SealKey
+from huying.common.feed.hpke import SealKey
 from huying.common.ports import ErasureList, Store
 from huying.common.roster import Pin
 from huying.hub.sequencer import CallSequencer

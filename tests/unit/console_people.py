@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from huying.node.web.accounts import Accounts
-from huying.node.web.passwords import Cost, Hashing
-from huying.node.web.people import Person
-from huying.node.web.roles import Role
+from huying.node.web.access.accounts import Accounts
+from huying.node.web.access.passwords import Cost, Hashing
+from huying.node.web.access.people import Person
+from huying.node.web.access.roles import Role
 from huying.node.web.store import ConsoleStore
 
 NOW: Final = 1_800_000_000.0

@@ -17,10 +17,10 @@ from typing import Any, Self
 from starlette.testclient import TestClient
 
 from huying.hub.web.server import make_app, make_site
-from huying.node.web.accounts import Accounts
-from huying.node.web.password_rules import place_words
-from huying.node.web.people import Person
-from huying.node.web.roles import Role
+from huying.node.web.access.accounts import Accounts
+from huying.node.web.access.password_rules import place_words
+from huying.node.web.access.people import Person
+from huying.node.web.access.roles import Role
 from huying.node.web.store import ConsoleStore
 from tests.unit.console_people import CHEAP
 from tests.unit.served_network import ServedNetwork

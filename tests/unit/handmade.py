@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 
 from google.protobuf.message import Message
 
-from huying.common.audience import split
-from huying.common.checkpoint import Checkpoint, sign_checkpoint
 from huying.common.codes import level
 from huying.common.disclosure import classes
 from huying.common.effects import (
@@ -27,10 +25,12 @@ from huying.common.effects import (
 )
 from huying.common.engine import Engine, Settings
 from huying.common.errors import Code
-from huying.common.leaf import make_entry
-from huying.common.merkle import EMPTY_ROOT, append, build, leaf_hash, root
-from huying.common.merkle import CompactRange as Range
-from huying.common.note import Signer
+from huying.common.feed.audience import split
+from huying.common.feed.checkpoint import Checkpoint, sign_checkpoint
+from huying.common.feed.leaf import make_entry
+from huying.common.feed.merkle import EMPTY_ROOT, append, build, leaf_hash, root
+from huying.common.feed.merkle import CompactRange as Range
+from huying.common.feed.note import Signer
 from huying.common.ports import ErasureList, Sequencer, Store
 from huying.common.records import member_record
 from huying.node.store.store import SqlStore

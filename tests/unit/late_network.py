@@ -9,9 +9,9 @@ from typing import Any
 
 from huying.common.effects import Operate, Operated
 from huying.common.errors import HuyingError
+from huying.common.feed.leaf import unpack_openings
 from huying.common.late_requests import DiscloseRecord, EraseRecord
-from huying.common.leaf import unpack_openings
-from huying.node.fsck import check
+from huying.node.integrity.fsck import check
 from huying.node.store.database import sqlite_url
 from huying.wire.v1 import feed_pb2, records_pb2
 from tests.unit.tiny_network import COUNTY, GRID, TOWN, VILLAGE, TinyNetwork, identity, put

@@ -38,9 +38,9 @@ from huying.node.api.reads import StoreReads
 from huying.node.api.server import ApiServer
 from huying.node.api.service import NodeService
 from huying.node.config import Config
-from huying.node.disk_use import disk_use
-from huying.node.figures import Observed
-from huying.node.history import History
+from huying.node.monitoring.disk_use import disk_use
+from huying.node.monitoring.figures import Observed
+from huying.node.monitoring.history import History
 from huying.node.store.database import sqlite_url
 from huying.node.store.reader import FileReader
 from tests.enrolled import make_node

@@ -10,8 +10,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 from hypothesis import given
 from hypothesis import strategies as st
 
-from huying.common import audience
 from huying.common.errors import Code, HuyingError
+from huying.common.feed import audience
 from huying.common.records import REGISTRY
 from huying.wire.v1 import audience_pb2, calls_pb2, records_pb2
 

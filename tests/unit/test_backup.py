@@ -12,13 +12,15 @@ import pytest
 from huying.common.effects import Append, Appended, DraftEntry
 from huying.common.engine import Engine
 from huying.common.errors import Code, HuyingError
-from huying.node import backup, backup_file, department_keys, fsck
+from huying.node import department_keys
 from huying.node.app import open_engine
-from huying.node.backup import back_up
+from huying.node.backups import backup, backup_file
+from huying.node.backups.backup import back_up
+from huying.node.backups.restore import read_header, restore
 from huying.node.config import Config, load
-from huying.node.enrol import init_node
 from huying.node.highwater import FileMark, host_id
-from huying.node.restore import read_header, restore
+from huying.node.integrity import fsck
+from huying.node.membership.enrol import init_node
 from huying.node.store.database import sqlite_url
 from huying.node.store.reader import FileReader
 from huying.node.store.store import SqlStore

@@ -8,8 +8,8 @@ import random
 import pytest
 
 from huying.common.errors import Code, HuyingError
-from huying.node import backup_file
-from huying.node.backup_file import CHUNK_BYTES, Header, PartReader, PartWriter
+from huying.node.backups import backup_file
+from huying.node.backups.backup_file import CHUNK_BYTES, Header, PartReader, PartWriter
 
 KEY = bytes(range(32))
 HEADER = Header(

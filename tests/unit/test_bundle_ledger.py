@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from huying.common.bundle_ledger import BundlePeer, SentBundle
+from huying.common.bundles.bundle_ledger import BundlePeer, SentBundle
 from huying.common.errors import Code, HuyingError
 from huying.node.store.bundle_ledger import SENT_KEPT_MAX, SqlBundleLedger
 from huying.node.store.store import SqlStore

@@ -11,11 +11,13 @@ import pytest
 import zstandard
 from sqlalchemy import select
 
-from huying.common import bundle, hpke, limits
-from huying.common.bundle_import import ImportBundle
+from huying.common import limits
+from huying.common.bundles import bundle
+from huying.common.bundles.bundle_import import ImportBundle
 from huying.common.effects import Operate, Operated
 from huying.common.errors import ADVICE, Code, HuyingError
-from huying.common.note import KeyType, Signer
+from huying.common.feed import hpke
+from huying.common.feed.note import KeyType, Signer
 from huying.node.store.schema import METADATA
 from huying.wire.v1 import bundle_pb2, sync_pb2
 from tests.unit.carried_network import Archipelago, Far, ledger_of, seal_key

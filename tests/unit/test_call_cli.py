@@ -15,7 +15,7 @@ import pytest
 from google.protobuf.message import Message
 from rich.cells import cell_len
 
-from huying.common.call_state import CallStage, ClockKind, ClockStatus, VoidReason
+from huying.common.calls.call_state import CallStage, ClockKind, ClockStatus, VoidReason
 from huying.common.effects import DraftEntry
 from huying.common.errors import ADVICE, Code, HuyingError
 from huying.common.policies import shipped_policy

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from huying.common.call_clock import Rules, clock_marks, is_due, step_name, terms_of
-from huying.common.call_state import CallStage, CallState, ClockKind, ClockState, ClockStatus
 from huying.common.calls import SequencedStep, advance
+from huying.common.calls.call_clock import Rules, clock_marks, is_due, step_name, terms_of
+from huying.common.calls.call_state import CallStage, CallState, ClockKind, ClockState, ClockStatus
 from huying.common.policies import shipped_calendar, shipped_policy
 from huying.common.working_time import HOUR_MICROS, period_end, working_time
 from huying.wire.v1 import calls_pb2, policy_pb2

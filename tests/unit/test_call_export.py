@@ -15,7 +15,7 @@ from unittest import mock
 import pytest
 
 from huying.common.errors import ADVICE, Code, HuyingError
-from huying.common.note import VerifierKey
+from huying.common.feed.note import VerifierKey
 from huying.hub.cli import app
 from huying.hub.sequencer import CallSequencer
 from huying.node.cli.call_verify import verify_folder
@@ -191,7 +191,7 @@ def test_the_callers_contact_stays_out_of_an_export_unless_it_is_asked_for(
 
 
 def _shown(file: Path) -> str:
-    from huying.common.tlog_proof import parse_proof, unpack_extra
+    from huying.common.feed.tlog_proof import parse_proof, unpack_extra
 
     return str(unpack_extra(parse_proof(file.read_bytes()).extra)[1])
 

@@ -13,9 +13,6 @@ from typing import Any
 
 import pytest
 
-from huying.common.call_clock import Rules, clock_marks
-from huying.common.call_rules import refusal_of, void_reason_of
-from huying.common.call_state import ENDED_STAGES, CallState, ClockKind, ClockStatus, VoidReason
 from huying.common.calls import (
     OWN_STEPS,
     PROPOSALS,
@@ -25,6 +22,15 @@ from huying.common.calls import (
     advance,
     allowed_steps,
     fold,
+)
+from huying.common.calls.call_clock import Rules, clock_marks
+from huying.common.calls.call_rules import refusal_of, void_reason_of
+from huying.common.calls.call_state import (
+    ENDED_STAGES,
+    CallState,
+    ClockKind,
+    ClockStatus,
+    VoidReason,
 )
 from huying.common.errors import Code, HuyingError
 from huying.common.policies import shipped_calendar, shipped_policy

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
-from huying.common.call_state import CallStage, ClockKind
-from huying.common.call_turns import Objection, Outcome, TurnCause, TurnKind
+from huying.common.calls.call_state import CallStage, ClockKind
+from huying.common.calls.call_turns import Objection, Outcome, TurnCause, TurnKind
 from huying.common.errors import Code, HuyingError
 from huying.common.policies import shipped_policy
 from huying.node.store import call_projection, database

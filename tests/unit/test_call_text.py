@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from huying.common.call_state import CallStage, CallState
 from huying.common.calls import allowed_steps
+from huying.common.calls.call_state import CallStage, CallState
 from huying.hub.cli import app
 from huying.node.cli import call_text
 from huying.node.cli.call_document import call_document, in_reading_order

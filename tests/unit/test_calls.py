@@ -12,9 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from huying.common.call_drafts import raise_draft, step_draft
-from huying.common.call_moves import own_changes
-from huying.common.call_state import ENDED_STAGES, CallTerms, ClockKind, ClockStatus
 from huying.common.calls import (
     OWN_STEPS,
     PROPOSALS,
@@ -33,6 +30,9 @@ from huying.common.calls import (
     fold,
     judge,
 )
+from huying.common.calls.call_drafts import raise_draft, step_draft
+from huying.common.calls.call_moves import own_changes
+from huying.common.calls.call_state import ENDED_STAGES, CallTerms, ClockKind, ClockStatus
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import ENTRY_BYTES_MAX, TEXT_CHARACTERS_MAX
 from huying.common.policies import shipped_policy

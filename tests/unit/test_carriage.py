@@ -8,17 +8,18 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import select
 
-from huying.common import bundle, limits
-from huying.common.bundle import open_payload, parse_bundle
-from huying.common.bundle_import import Imported
-from huying.common.bundle_ledger import BundlePeer
-from huying.common.checkpoint import Checkpoint, sign_checkpoint
+from huying.common import limits
+from huying.common.bundles import bundle
+from huying.common.bundles.bundle import open_payload, parse_bundle
+from huying.common.bundles.bundle_import import Imported
+from huying.common.bundles.bundle_ledger import BundlePeer
 from huying.common.errors import Code, HuyingError
 from huying.common.evidence import ForkEvidence
+from huying.common.feed.checkpoint import Checkpoint, sign_checkpoint
+from huying.common.feed.leaf import pack_openings, unpack_openings
+from huying.common.feed.note import KeyType, Signer
 from huying.common.late_requests import DiscloseRecord, EraseRecord
-from huying.common.leaf import pack_openings, unpack_openings
 from huying.common.members import member_draft, member_message
-from huying.common.note import KeyType, Signer
 from huying.common.pulse import make_pulse
 from huying.common.state import Missing
 from huying.common.status import FeedStatus

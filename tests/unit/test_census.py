@@ -22,7 +22,7 @@ from huying.common.census_template import (
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import ASK_CELLS_MAX, ASK_MONTHS_MAX, TEMPLATE_BYTES_MAX
 from huying.common.months import is_month, last_day
-from huying.node.census_templates import answered_names, shipped, template
+from huying.node.census.census_templates import answered_names, shipped, template
 from huying.node.cli import output
 from huying.node.cli.ask_text import document, print_answer
 from huying.node.settings import AskSection

@@ -15,10 +15,10 @@ from huying.common.census_protection import Word
 from huying.common.effects import DraftEntry
 from huying.common.errors import Code
 from huying.common.limits import ASK_MONTHS_MAX, ASK_REFUSALS_MAX
-from huying.node import census_answers, census_count
-from huying.node.census_answers import CensusAnswers
-from huying.node.census_templates import shipped, template
-from huying.node.fsck import check
+from huying.node.census import census_answers, census_count
+from huying.node.census.census_answers import CensusAnswers
+from huying.node.census.census_templates import shipped, template
+from huying.node.integrity.fsck import check
 from huying.wire.v1 import census_pb2, feed_pb2, records_pb2
 from tests.unit.asking_network import (
     BANDS,

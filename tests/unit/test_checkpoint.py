@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from huying.common.canonical import encode_base64
-from huying.common.checkpoint import (
+from huying.common.errors import Code, HuyingError
+from huying.common.feed.canonical import encode_base64
+from huying.common.feed.checkpoint import (
     Checkpoint,
     cosign,
     cosignatures,
@@ -20,10 +21,9 @@ from huying.common.checkpoint import (
     parse_checkpoint,
     sign_checkpoint,
 )
-from huying.common.errors import Code, HuyingError
+from huying.common.feed.merkle import EMPTY_ROOT
+from huying.common.feed.note import KeyType, Note, NoteSignature, Signer, format_note, parse_note
 from huying.common.limits import NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, TREE_SIZE_MAX
-from huying.common.merkle import EMPTY_ROOT
-from huying.common.note import KeyType, Note, NoteSignature, Signer, format_note, parse_note
 
 VECTOR: dict[str, Any] = json.loads(
     (Path(__file__).parents[1] / "data" / "feed_vectors.json").read_text()

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from huying.common.errors import ADVICE, Code, HuyingError
-from huying.common.merkle import leaf_hash
-from huying.common.note import VerifierKey
+from huying.common.feed.merkle import leaf_hash
+from huying.common.feed.note import VerifierKey
+from huying.common.feed.tlog_proof import format_proof, pack_extra, parse_proof, unpack_extra
 from huying.common.records import REGISTRY
-from huying.common.tlog_proof import format_proof, pack_extra, parse_proof, unpack_extra
 from huying.hub.cli import app
 from huying.node.cli import output
 from huying.node.cli.main import build_app, execute

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from huying.common.checkpoint import Checkpoint, sign_checkpoint
 from huying.common.errors import ADVICE, EXIT_OK, Code
+from huying.common.feed.checkpoint import Checkpoint, sign_checkpoint
 from huying.hub.cli import app
 from huying.node import keys
 from huying.node.cli.main import execute

@@ -10,12 +10,12 @@ import pytest
 
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
-from huying.node.web.accounts import Accounts
-from huying.node.web.passwords import Cost, Hashing, draw_password
-from huying.node.web.people import check_area, parse_login
-from huying.node.web.roles import Permission, Role
-from huying.node.web.sessions import Sessions
-from huying.node.web.setup_link import SetupLink
+from huying.node.web.access.accounts import Accounts
+from huying.node.web.access.passwords import Cost, Hashing, draw_password
+from huying.node.web.access.people import check_area, parse_login
+from huying.node.web.access.roles import Permission, Role
+from huying.node.web.access.sessions import Sessions
+from huying.node.web.access.setup_link import SetupLink
 from huying.node.web.store import FILE_NAME, ConsoleStore
 from tests.unit.console_people import CHEAP, NOW, PASSWORD, cheap_accounts, enter
 

@@ -10,9 +10,9 @@ import pytest
 
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
-from huying.node.web.audit import Audit
+from huying.node.web.access.audit import Audit
+from huying.node.web.access.sessions import Sessions
 from huying.node.web.drafts import Drafts
-from huying.node.web.sessions import Sessions
 from huying.node.web.store import FILE_NAME, ConsoleStore
 from huying.node.web.upkeep import tidy
 from tests.unit.console_people import NOW, cheap_accounts, enter

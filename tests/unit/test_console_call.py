@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from huying.common.evidence_parts import Picture, parts_of
+from huying.common.feed.tlog_proof import parse_proof, unpack_extra
 from huying.common.policies import shipped_policy
-from huying.common.tlog_proof import parse_proof, unpack_extra
 from huying.hub.desk import DUTY
 from huying.wire.v1 import duty_pb2, feed_pb2, policy_pb2
 from tests.unit.call_console import HELPER, LEAD, SECOND, CallConsoles, call_consoles

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from huying.node.web.call_conversation import conversation, newest_move, parse_entry_key
+from huying.node.web.calls.call_conversation import conversation, newest_move, parse_entry_key
 from huying.node.web.words import WORDS
 from huying.wire.v1 import api_pb2, calls_pb2
 from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE

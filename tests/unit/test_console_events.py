@@ -12,7 +12,7 @@ import pytest
 
 from huying.common.errors import HuyingError
 from huying.common.evidence_parts import JPEG, Picture, parts_of
-from huying.node.web.event_pages import LoadedEvent, check_settles
+from huying.node.web.events.event_pages import LoadedEvent, check_settles
 from huying.wire.v1 import api_pb2, calls_pb2, feed_pb2, records_pb2
 from tests.unit.console_site import forms_of, text_of
 from tests.unit.console_town import HOSTILE, OTHER_VILLAGE, REPORTER, Town, open_town

@@ -14,11 +14,11 @@ import pytest
 
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
-from huying.node.web.passwords import Cost, Hashing
-from huying.node.web.people import Person
-from huying.node.web.sessions import Sessions
+from huying.node.web.access.passwords import Cost, Hashing
+from huying.node.web.access.people import Person
+from huying.node.web.access.sessions import Sessions
+from huying.node.web.access.totp import STEP_SECONDS, SecondFactors, matching_step, qr_svg
 from huying.node.web.store import FILE_NAME, ConsoleStore
-from huying.node.web.totp import STEP_SECONDS, SecondFactors, matching_step, qr_svg
 from tests.unit.console_people import CHEAP, NOW, cheap_accounts, enter
 
 

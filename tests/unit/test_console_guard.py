@@ -10,9 +10,9 @@ from huying.common.errors import HuyingError
 from huying.hub.web.site import PAGES, STATIC, TEMPLATES
 from huying.node import logs
 from huying.node.web import app, guard, render
-from huying.node.web.people import Person
-from huying.node.web.roles import ROLES_OF_LEVEL, Permission, Role, permissions
-from huying.node.web.scope import Scope, covers
+from huying.node.web.access.people import Person
+from huying.node.web.access.roles import ROLES_OF_LEVEL, Permission, Role, permissions
+from huying.node.web.access.scope import Scope, covers
 from tests.unit.console_site import ConsoleUnderTest
 from tests.unit.served_network import ServedNetwork
 from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, raise_call

@@ -9,8 +9,8 @@ import pytest
 
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
+from huying.node.web.access.people import Person
 from huying.node.web.drafts import Drafts
-from huying.node.web.people import Person
 from huying.node.web.store import FILE_NAME, ConsoleStore
 from huying.node.web.views import SavedViews
 from tests.unit.console_people import NOW, cheap_accounts, enter

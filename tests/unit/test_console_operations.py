@@ -11,9 +11,9 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from huying.common.evidence import ForkEvidence
-from huying.node.metrics import NodeMetrics
-from huying.node.web import runbook
-from huying.node.web.operations_lines import RUNBOOK, STATE_KINDS
+from huying.node.monitoring.metrics import NodeMetrics
+from huying.node.web.operations import runbook
+from huying.node.web.operations.operations_lines import RUNBOOK, STATE_KINDS
 from huying.wire.v1 import feed_pb2
 from tests.unit.console_site import ConsoleUnderTest, forms_of, text_of
 from tests.unit.handmade import HandmadeFeed

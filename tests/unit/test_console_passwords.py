@@ -12,10 +12,10 @@ import pytest
 
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
-from huying.node.web import passwords
-from huying.node.web.breached import is_breached
-from huying.node.web.password_rules import check_password_choice
-from huying.node.web.passwords import COST, Cost, Hashing, draw_password
+from huying.node.web.access import passwords
+from huying.node.web.access.breached import is_breached
+from huying.node.web.access.password_rules import check_password_choice
+from huying.node.web.access.passwords import COST, Cost, Hashing, draw_password
 
 KNOWN = ("zhang.san", "张三", "汶上县", "wenshang")
 

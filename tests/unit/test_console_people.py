@@ -11,13 +11,13 @@ import pytest
 
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
-from huying.node.web import audit_pages, people_pages
-from huying.node.web.account_words import device, explain
-from huying.node.web.audit_words import ACTIONS
-from huying.node.web.password_rules import check_password_choice
-from huying.node.web.people import check_area, check_person, parse_login
-from huying.node.web.roles import Permission, Role, permissions
-from huying.node.web.totp import SecondFactors
+from huying.node.web.access import audit_pages, people_pages
+from huying.node.web.access.account_words import device, explain
+from huying.node.web.access.audit_words import ACTIONS
+from huying.node.web.access.password_rules import check_password_choice
+from huying.node.web.access.people import check_area, check_person, parse_login
+from huying.node.web.access.roles import Permission, Role, permissions
+from huying.node.web.access.totp import SecondFactors
 from tests.unit.console_people import CHEAP
 from tests.unit.console_site import PASSWORD, ConsoleUnderTest, text_of
 from tests.unit.served_network import ServedNetwork

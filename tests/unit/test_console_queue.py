@@ -122,7 +122,7 @@ def test_pages_follow_one_another_without_gap_or_repeat(
 ) -> None:
     """The place goes along in the address, so that back works, and new calls shift nothing."""
     monkeypatch.setattr("huying.hub.web.queue_pages.ROWS_OF_PAGE", 3)
-    monkeypatch.setattr("huying.node.web.call_list_pages.ROWS_OF_PAGE", 3)
+    monkeypatch.setattr("huying.node.web.calls.call_list_pages.ROWS_OF_PAGE", 3)
     site = centre(desk)
     for path, count in (("/queue", 8), ("/calls", 8), ("/calls?order=oldest", 8)):
         seen: list[str] = []

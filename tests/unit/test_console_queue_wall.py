@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from huying.common.call_state import CallStage
+from huying.common.calls.call_state import CallStage
 from huying.hub.call_metrics import CallCollector
 from huying.hub.web.wall_pages import by_department, by_stage
 from huying.hub.web.wall_tree import Lag, NodeOnWall, branch_counts, tree

@@ -10,8 +10,8 @@ import pytest
 
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
-from huying.node.web.accounts import Accounts
-from huying.node.web.sessions import Sessions
+from huying.node.web.access.accounts import Accounts
+from huying.node.web.access.sessions import Sessions
 from huying.node.web.store import FILE_NAME, ConsoleStore
 from tests.unit.console_people import NOW, cheap_accounts, enter
 

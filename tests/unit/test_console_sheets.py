@@ -19,8 +19,8 @@ from python_calamine import CalamineWorkbook
 
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
-from huying.node.web import ledger_book, ledger_records, sheet_pages
-from huying.node.web.ledger_holdings import Holdings, read_holdings
+from huying.node.web.ledger import ledger_book, ledger_records, sheet_pages
+from huying.node.web.ledger.ledger_holdings import Holdings, read_holdings
 from huying.wire.v1 import records_pb2
 from tests.unit.console_ledger import (
     FIRST,

@@ -12,9 +12,9 @@ import pytest
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
 from huying.hub.web.site import PAGES
+from huying.node.web.access.setup_link import SetupLink
+from huying.node.web.access.totp import SecondFactors
 from huying.node.web.local import local_path
-from huying.node.web.setup_link import SetupLink
-from huying.node.web.totp import SecondFactors
 from tests.unit.console_people import CHEAP
 from tests.unit.console_site import PASSWORD, ConsoleUnderTest, forms_of, text_of
 from tests.unit.served_network import ServedNetwork

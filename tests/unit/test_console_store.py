@@ -15,7 +15,7 @@ from sqlalchemy import Engine, event, inspect
 from huying.common.errors import Code, HuyingError
 from huying.node.web import schema
 from huying.node.web import store as store_module
-from huying.node.web.audit import Audit
+from huying.node.web.access.audit import Audit
 from huying.node.web.schema import METADATA
 from huying.node.web.store import FILE_NAME, ConsoleStore
 from tests.unit.console_people import NOW, PASSWORD, cheap_accounts, enter
@@ -175,7 +175,7 @@ def test_a_full_disk_is_named_and_what_was_there_stays(store: ConsoleStore) -> N
 WRITER = """
 import sys
 from pathlib import Path
-from huying.node.web.audit import Audit
+from huying.node.web.access.audit import Audit
 from huying.node.web.store import ConsoleStore
 store = ConsoleStore.open(Path(sys.argv[1]))
 for number in range(40):

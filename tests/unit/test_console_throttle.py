@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from huying.common import limits
+from huying.node.web.access.throttle import Throttle
 from huying.node.web.store import FILE_NAME, ConsoleStore
-from huying.node.web.throttle import Throttle
 from tests.unit.console_people import NOW
 
 HERE = "10.1.2.3"

@@ -14,11 +14,11 @@ import pytest
 
 from huying.hub.cli import app
 from huying.node.cli.main import execute
-from huying.node.web.accounts import Accounts
-from huying.node.web.audit import Audit
-from huying.node.web.sessions import Sessions
+from huying.node.web.access.accounts import Accounts
+from huying.node.web.access.audit import Audit
+from huying.node.web.access.sessions import Sessions
+from huying.node.web.access.throttle import Throttle
 from huying.node.web.store import ConsoleStore
-from huying.node.web.throttle import Throttle
 from tests.enrolled import make_node
 from tests.unit.console_people import CHEAP, PASSWORD
 
@@ -132,7 +132,7 @@ def test_a_reset_ends_sessions_and_waits_and_drops_the_factor_when_asked(
     user: Run, store: ConsoleStore
 ) -> None:
     """The person stands at the counter without their handset and wants to work."""
-    from huying.node.web.totp import SecondFactors
+    from huying.node.web.access.totp import SecondFactors
     from tests.unit.test_console_factor import confirmed
 
     add(user, "zhang")

@@ -13,9 +13,9 @@ from typing import cast
 import metamorphic_log as other
 import pytest
 
-from huying.common.checkpoint import Checkpoint, cosign, open_checkpoint, sign_checkpoint
 from huying.common.errors import HuyingError
-from huying.common.merkle import (
+from huying.common.feed.checkpoint import Checkpoint, cosign, open_checkpoint, sign_checkpoint
+from huying.common.feed.merkle import (
     EMPTY_RANGE,
     EMPTY_ROOT,
     SubtreeReader,
@@ -23,13 +23,13 @@ from huying.common.merkle import (
     leaf_hash,
     root,
 )
-from huying.common.merkle_proof import (
+from huying.common.feed.merkle_proof import (
     consistency_proof,
     inclusion_proof,
     verify_consistency,
     verify_inclusion,
 )
-from huying.common.note import KeyType, Note, NoteSignature, Signer, format_note, parse_note
+from huying.common.feed.note import KeyType, Note, NoteSignature, Signer, format_note, parse_note
 
 NAME = "wenshang.example/feed/370830100201/e1"
 ORIGIN = Signer.from_seed(NAME, KeyType.ORIGIN, b"o" * 32)

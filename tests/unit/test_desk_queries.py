@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from alembic import command
 
-from huying.common.call_state import ClockKind
+from huying.common.calls.call_state import ClockKind
 from huying.common.errors import Code, HuyingError
 from huying.node.store import desk_queries
 from huying.node.store.call_queries import CallRow

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from huying.common.errors import ADVICE, Code
-from huying.common.merkle import EMPTY_ROOT
+from huying.common.feed.merkle import EMPTY_ROOT
 from huying.node import config as node_config
 from huying.node import keys
-from huying.node.backup import back_up
+from huying.node.backups.backup import back_up
 from huying.node.cli import check_link, check_machine, check_store
 from huying.node.cli.checks import CHECKS, examine
 from huying.node.cli.finding import Finding, Outcome, exit_code

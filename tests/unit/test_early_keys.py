@@ -9,9 +9,9 @@ import pytest
 
 from huying.common.effects import Received
 from huying.common.errors import Code
+from huying.common.feed.segment import parse_frame
 from huying.common.members import member_draft, member_message
 from huying.common.roster import EpochStatus
-from huying.common.segment import parse_frame
 from huying.common.succession import make_succession
 from huying.common.trust import RotateFeed
 from huying.wire.v1 import trust_pb2

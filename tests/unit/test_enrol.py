@@ -7,13 +7,14 @@ from hashlib import sha256
 
 import pytest
 
-from huying.common.canonical import encode_base64
 from huying.common.errors import Code, HuyingError
+from huying.common.feed.canonical import encode_base64
 from huying.common.join_token import parse_token
 from huying.common.roster import Roster
-from huying.node import config, enrol, joining, keys, pins
-from huying.node.invites import InviteFolder, issue
-from huying.node.offers import make_offer
+from huying.node import config, keys, pins
+from huying.node.membership import enrol, joining
+from huying.node.membership.invites import InviteFolder, issue
+from huying.node.membership.offers import make_offer
 from tests.enrolled import NETWORK, make_node
 from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE
 

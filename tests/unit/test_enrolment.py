@@ -20,13 +20,14 @@ from huying.common.errors import Code, HuyingError
 from huying.common.join_request import parse_request, parse_response, prove_request
 from huying.common.join_token import JoinToken, mac_key, parse_token
 from huying.common.limits import ENROL_BYTES_MAX, JOIN_REFUSALS_MAX
-from huying.node import joining, keys, knocking, logs
+from huying.node import keys, logs
 from huying.node.app import open_engine
 from huying.node.children import ReadRoster
 from huying.node.config import Config
-from huying.node.enrolment import Enrolment, Strangers
-from huying.node.invites import InviteFolder, issue
-from huying.node.offers import make_offer
+from huying.node.membership import joining, knocking
+from huying.node.membership.enrolment import Enrolment, Strangers
+from huying.node.membership.invites import InviteFolder, issue
+from huying.node.membership.offers import make_offer
 from huying.node.runtime import Runtime
 from huying.wire.v1 import enrol_pb2
 from tests.enrolled import NETWORK, make_node

@@ -13,13 +13,13 @@ import pytest
 from huying.common.effects import DraftEntry, LinkDown, NoticeKind, Received
 from huying.common.engine import Engine
 from huying.common.errors import Code, HuyingError
+from huying.common.feed.merkle import EMPTY_ROOT, CompactRange, merge, root
+from huying.common.feed.segment import decode_segment
 from huying.common.limits import WAITING_KEYS_MAX
 from huying.common.members import member_draft, member_message
-from huying.common.merkle import EMPTY_ROOT, CompactRange, merge, root
 from huying.common.outgoing import cut_segment
 from huying.common.own_feed import OwnFeed
 from huying.common.roster import EpochStatus, Identity, Pin
-from huying.common.segment import decode_segment
 from huying.common.status import FeedHealth
 from huying.common.succession import make_succession
 from huying.common.trust import (

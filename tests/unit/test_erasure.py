@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from huying.common.audience import slot_of
 from huying.common.errors import Code
+from huying.common.feed.audience import slot_of
+from huying.common.feed.leaf import unpack_openings
+from huying.common.feed.segment import decode_segment
 from huying.common.late_requests import EraseRecord
-from huying.common.leaf import unpack_openings
 from huying.common.limits import LATE_RANGES_MAX
-from huying.common.segment import decode_segment
 from huying.common.spans import Span
 from huying.common.state import FeedState
 from huying.common.trust import RotateFeed
-from huying.node.fsck import check
+from huying.node.integrity.fsck import check
 from huying.node.store.store import SqlStore
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2, trust_pb2
 from tests.unit.carried_network import Archipelago, Far

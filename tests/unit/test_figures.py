@@ -16,11 +16,11 @@ from huying.common.limits import HISTORY_FEEDS_MAX, HISTORY_SAMPLES, HISTORY_SEC
 from huying.common.status import DelayHistogram, FeedHealth, FeedStatus, NodeStatus, PeerStatus
 from huying.node.admin import AdminNode
 from huying.node.admin.figures import show_figures, show_history
-from huying.node.disk_use import DiskUse
-from huying.node.figures import Observed
-from huying.node.history import History
-from huying.node.metrics import NodeMetrics
-from huying.node.web.operations_source import Figures
+from huying.node.monitoring.disk_use import DiskUse
+from huying.node.monitoring.figures import Observed
+from huying.node.monitoring.history import History
+from huying.node.monitoring.metrics import NodeMetrics
+from huying.node.web.operations.operations_source import Figures
 from huying.wire.v1 import admin_pb2
 from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE
 

@@ -19,8 +19,8 @@ from huying.common.effects import (
 from huying.common.engine import Engine
 from huying.common.errors import Code, HuyingError
 from huying.common.evidence import ForkEvidence
-from huying.common.merkle import build
-from huying.common.note import KeyType, Signer
+from huying.common.feed.merkle import build
+from huying.common.feed.note import KeyType, Signer
 from huying.common.status import FeedHealth
 from huying.node.store.store import SqlStore
 from huying.wire.v1 import feed_pb2, sync_pb2

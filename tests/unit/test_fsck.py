@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from huying.node import fsck
-from huying.node.fsck_report import FsckReport
+from huying.node.integrity import fsck
+from huying.node.integrity.fsck_report import FsckReport
 from huying.node.store import database
 from huying.node.store.store import SqlStore
 from huying.wire.v1 import calls_pb2, feed_pb2
@@ -171,7 +171,7 @@ def test_a_wrong_key_is_a_problem_of_every_checkpoint(store):
 
 def test_problems_are_counted_beyond_those_kept(store, monkeypatch):
     """A store damaged all over must not fill the memory with its complaints."""
-    monkeypatch.setattr("huying.node.fsck_report.PROBLEMS_SHOWN_MAX", 3)
+    monkeypatch.setattr("huying.node.integrity.fsck_report.PROBLEMS_SHOWN_MAX", 3)
     with store.reading() as connection:
         raw = database.raw_connection(connection)
         raw.execute(f"UPDATE entries SET {flip('openings')} WHERE {IN_FEED_ENTRIES}")

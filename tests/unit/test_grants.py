@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from huying.common.audience import slot_of
 from huying.common.effects import DraftEntry
 from huying.common.engine import Engine
 from huying.common.errors import Code
+from huying.common.feed.audience import slot_of
+from huying.common.feed.leaf import unpack_openings
 from huying.common.late_requests import DiscloseRecord
-from huying.common.leaf import unpack_openings
 from huying.common.limits import DISCLOSURE_READERS_MAX
 from huying.common.state import FeedState
 from huying.common.trust import RotateFeed

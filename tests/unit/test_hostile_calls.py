@@ -9,14 +9,14 @@ from unittest import mock
 import pytest
 
 from huying.common import writer
-from huying.common.call_state import CallStage, CallState, ClockKind, VoidReason
-from huying.common.call_turns import Turn
 from huying.common.calls import fold
+from huying.common.calls.call_state import CallStage, CallState, ClockKind, VoidReason
+from huying.common.calls.call_turns import Turn
 from huying.common.effects import Append, Appended, DraftEntry
 from huying.common.errors import Code, HuyingError
 from huying.common.policies import shipped_policy
 from huying.hub.sequencer import CallSequencer
-from huying.node.fsck import check
+from huying.node.integrity.fsck import check
 from huying.node.store.store import SqlStore
 from huying.wire.v1 import calls_pb2
 from tests.unit.call_desk import LEAD, Desk, step_of

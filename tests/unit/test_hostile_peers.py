@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from huying.common.errors import Code, HuyingError
-from huying.common.leaf import commitment, commitment_prefix, encode_leaf, make_opening
+from huying.common.feed.leaf import commitment, commitment_prefix, encode_leaf, make_opening
 from huying.common.limits import (
     DEFERRED_EPOCHS_MAX,
     SEGMENT_BYTES_MAX,
@@ -94,7 +94,7 @@ def test_the_first_key_of_a_node_stays_over_a_restart() -> None:
     sibling = "370830102000"
 
     def member(seed: int) -> trust_pb2.Member:
-        from huying.common.note import KeyType, Signer
+        from huying.common.feed.note import KeyType, Signer
 
         first = identity(sibling)
         key = Signer.from_seed(first.origin, KeyType.ORIGIN, bytes([seed] * 32)).key

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from huying.common.errors import Code, HuyingError
-from huying.common.hpke import SealKey
+from huying.common.feed.hpke import SealKey
 from huying.common.limits import COMMIT_ENTRIES_MAX, ORDER_COMPARISONS_MAX
 from huying.common.orders import open_contact, order_record, seal_contact
 from huying.wire.v1 import feed_pb2, hotline_pb2

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from huying.common.errors import Code
+from huying.common.feed.leaf import make_opening, unpack_openings
 from huying.common.intake import Intake, Reader, judge
-from huying.common.leaf import make_opening, unpack_openings
 from huying.common.state import ClassMark
 from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2
 from tests.unit.handmade import HandmadeFeed, an_event, flip

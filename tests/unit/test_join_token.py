@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from huying.common.canonical import encode_base64
 from huying.common.errors import Code, HuyingError
+from huying.common.feed.canonical import encode_base64
 from huying.common.join_token import (
     SECRET_BYTES,
     JoinToken,

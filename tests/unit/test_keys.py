@@ -8,7 +8,7 @@ import traceback
 import pytest
 
 from huying.common.errors import Code, HuyingError
-from huying.common.note import KeyType
+from huying.common.feed.note import KeyType
 from huying.node import keys, tls
 
 NETWORK, CODE = "wenshang.example", "370830108000"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from huying.common.call_drafts import raise_draft, step_draft
-from huying.common.call_parties import summary
 from huying.common.calls import CallStage, CallState, fold
+from huying.common.calls.call_drafts import raise_draft, step_draft
+from huying.common.calls.call_parties import summary
 from huying.common.effects import Append, Appended, DraftEntry, Operate, Operated
 from huying.common.errors import Code, HuyingError
 from huying.common.trust import RotateFeed

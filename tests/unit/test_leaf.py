@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from huying.common.errors import Code, HuyingError
-from huying.common.leaf import (
+from huying.common.feed.leaf import (
     commitment,
     commitment_prefix,
     encode_leaf,
@@ -22,8 +22,8 @@ from huying.common.leaf import (
     pack_openings,
     unpack_openings,
 )
+from huying.common.feed.merkle import leaf_hash
 from huying.common.limits import ENTRY_BYTES_MAX
-from huying.common.merkle import leaf_hash
 
 VECTOR = json.loads((Path(__file__).parents[1] / "data" / "feed_vectors.json").read_text())["entry"]
 ORIGIN = "wenshang.example/feed/370830108201/e1"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from huying.common.call_state import ClockStatus
+from huying.common.calls.call_state import ClockStatus
 from huying.common.errors import Code, HuyingError
 from huying.common.measures import DepartmentMeasures, Ratio, score
 from huying.common.months import month_span, months_up_to

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from huying.common.errors import Code, HuyingError
-from huying.common.merkle import (
+from huying.common.feed.merkle import (
     EMPTY_RANGE,
     EMPTY_ROOT,
     CompactRange,
@@ -31,7 +31,7 @@ from huying.common.merkle import (
     root,
     unpack_range,
 )
-from huying.common.merkle_proof import (
+from huying.common.feed.merkle_proof import (
     consistency_proof,
     inclusion_proof,
     verify_consistency,

@@ -25,10 +25,10 @@ from huying.common.status import (
     PeerStatus,
 )
 from huying.hub.call_metrics import CALL_METRIC_NAMES
-from huying.node.disk_use import DiskUse
-from huying.node.figures import Observed, feed_label
-from huying.node.http import MetricsServer
-from huying.node.metrics import METRIC_NAMES, NodeMetrics
+from huying.node.monitoring.disk_use import DiskUse
+from huying.node.monitoring.figures import Observed, feed_label
+from huying.node.monitoring.http import MetricsServer
+from huying.node.monitoring.metrics import METRIC_NAMES, NodeMetrics
 
 ROOT = Path(__file__).resolve().parents[2]
 VILLAGE, TOWN, COUNTY = "370830108201", "370830108000", "370830000000"

@@ -13,11 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from huying.common.canonical import decode_base64, decode_decimal, encode_base64
-from huying.common.ed25519_keys import PUBLISHED_KEYS, SMALL_ORDER_KEYS, check_public_key
 from huying.common.errors import Code, HuyingError
-from huying.common.limits import NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX
-from huying.common.note import (
+from huying.common.feed.canonical import decode_base64, decode_decimal, encode_base64
+from huying.common.feed.ed25519_keys import PUBLISHED_KEYS, SMALL_ORDER_KEYS, check_public_key
+from huying.common.feed.note import (
     KeyType,
     Note,
     NoteSignature,
@@ -28,6 +27,7 @@ from huying.common.note import (
     parse_note,
     verify,
 )
+from huying.common.limits import NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX
 
 VECTOR: dict[str, Any] = json.loads(
     (Path(__file__).parents[1] / "data" / "feed_vectors.json").read_text()

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from huying.common.status import FeedHealth
-from huying.node.web import runbook
-from huying.node.web.lag_chart import Band, chart, spark
-from huying.node.web.machine_pages import growth
-from huying.node.web.operations_lines import (
+from huying.node.web.operations import runbook
+from huying.node.web.operations.lag_chart import Band, chart, spark
+from huying.node.web.operations.machine_pages import growth
+from huying.node.web.operations.operations_lines import (
     RUNBOOK,
     STATE_KINDS,
     FeedLine,
@@ -20,9 +20,9 @@ from huying.node.web.operations_lines import (
     feed_lines,
     peer_lines,
 )
-from huying.node.web.operations_pages import lag_text
-from huying.node.web.operations_remarks import Remark, remarks
-from huying.node.web.operations_source import Figures, Look
+from huying.node.web.operations.operations_pages import lag_text
+from huying.node.web.operations.operations_remarks import Remark, remarks
+from huying.node.web.operations.operations_source import Figures, Look
 from huying.wire.v1 import admin_pb2
 from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from huying.common.errors import Code
-from huying.common.merkle import EMPTY_ROOT
-from huying.common.note import KeyType, Signer
+from huying.common.feed.merkle import EMPTY_ROOT
+from huying.common.feed.note import KeyType, Signer
 from huying.common.records import member_record
 from huying.common.roster import Pin
 from huying.wire.v1 import feed_pb2, sync_pb2, trust_pb2

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from huying.common.call_state import CallStage
+from huying.common.calls.call_state import CallStage
 from huying.common.errors import Code
 from huying.node import config
 from huying.node.provision_rules import CallFacts, ProvisionRule, first_match, parse_rules

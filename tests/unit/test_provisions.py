@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from huying.common import hpke
 from huying.common.errors import Code
-from huying.common.hpke import SealKey
+from huying.common.feed import hpke
+from huying.common.feed.hpke import SealKey
+from huying.common.feed.leaf import unpack_openings
 from huying.common.late_requests import EraseRecord
-from huying.common.leaf import unpack_openings
 from huying.common.limits import PROVISION_SECONDS_MAX
 from huying.common.provision_asker import AskProvision, DropProvision, RevealProvision
 from huying.common.provision_home import (

@@ -15,10 +15,10 @@ from huying.common.effects import Operate, Operated
 from huying.common.errors import Code, HuyingError
 from huying.common.quarantine import Retried, Retry, RetryOutcome, Skip
 from huying.common.status import FeedHealth
-from huying.node import fsck
-from huying.node.known_keys import KnownKeys
-from huying.node.repair import repair_store
-from huying.node.repair_report import RepairReport
+from huying.node.integrity import fsck
+from huying.node.integrity.known_keys import KnownKeys
+from huying.node.integrity.repair import repair_store
+from huying.node.integrity.repair_report import RepairReport
 from huying.node.store.database import sqlite_url
 from huying.node.store.quarantine_queries import QuarantineCount
 from huying.node.store.store import SqlStore

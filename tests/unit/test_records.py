@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from huying.common.audience import split
 from huying.common.errors import Code, HuyingError
+from huying.common.feed.audience import split
 from huying.common.limits import TEXT_CHARACTERS_MAX
 from huying.common.records import REGISTRY, check_write, decode, default_to, with_public_text
 from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2, trust_pb2

@@ -8,10 +8,10 @@ import pytest
 
 from huying.common.effects import DraftEntry, Operate, Operated, Received
 from huying.common.errors import Code, HuyingError
+from huying.common.feed.leaf import unpack_openings
+from huying.common.feed.note import KeyType, Signer
 from huying.common.last_resort import BeginEpoch, RecoveryView, ShowRecovery
-from huying.common.leaf import unpack_openings
 from huying.common.lost import ANY_CLASS, LostRange, coalesced
-from huying.common.note import KeyType, Signer
 from huying.common.state import ClassMark, Missing
 from huying.common.succession import make_succession
 from huying.common.writer import Writer

@@ -7,12 +7,13 @@ import pytest
 from huying.common.errors import Code, HuyingError
 from huying.common.join_token import parse_token
 from huying.node import config as node_config
-from huying.node import pins, rehoming
+from huying.node import pins
 from huying.node.admin import handler
 from huying.node.admin.offline import carry_out
 from huying.node.cli import offline
-from huying.node.invites import InviteFolder, issue
-from huying.node.offers import make_offer
+from huying.node.membership import rehoming
+from huying.node.membership.invites import InviteFolder, issue
+from huying.node.membership.offers import make_offer
 from huying.wire.v1 import admin_pb2
 from tests.enrolled import make_node
 from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE

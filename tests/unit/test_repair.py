@@ -23,15 +23,16 @@ from huying.common.errors import ADVICE, Code
 from huying.common.state import DAMAGED
 from huying.hub.cli import app
 from huying.node import config as node_config
-from huying.node import fsck, keys
+from huying.node import keys
 from huying.node.cli.main import execute
 from huying.node.config import Config
-from huying.node.fsck_report import FsckReport
 from huying.node.highwater import FileMark, host_id
-from huying.node.known_keys import KnownKeys
-from huying.node.repair import repair_store
-from huying.node.repair_report import RepairReport
-from huying.node.salvage import is_readable, salvage
+from huying.node.integrity import fsck
+from huying.node.integrity.fsck_report import FsckReport
+from huying.node.integrity.known_keys import KnownKeys
+from huying.node.integrity.repair import repair_store
+from huying.node.integrity.repair_report import RepairReport
+from huying.node.integrity.salvage import is_readable, salvage
 from huying.node.store.database import sqlite_url
 from huying.node.store.store import SqlStore
 from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2

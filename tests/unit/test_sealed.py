@@ -19,8 +19,8 @@ from huying.common.effects import (
     Send,
 )
 from huying.common.errors import Code, HuyingError
-from huying.common.hpke import SealKey
-from huying.common.leaf import pack_openings, unpack_openings
+from huying.common.feed.hpke import SealKey
+from huying.common.feed.leaf import pack_openings, unpack_openings
 from huying.common.limits import SEALED_BYTES_MAX, SEALED_ENTRIES_MAX, SEALED_QUIET_SECONDS
 from huying.common.sealed import CopyState, SealedCopy, open_sealed
 from huying.common.sealing import PutBack, PutBackReport, Sealing

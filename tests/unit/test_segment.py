@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from huying.common.errors import Code, HuyingError
 from huying.common.evidence import ForkError
+from huying.common.feed.merkle import CompactRange, build, root
+from huying.common.feed.segment import decode_segment, parse_frame, verify_segment
 from huying.common.limits import FRAME_BYTES_MAX, TREE_SIZE_MAX
-from huying.common.merkle import CompactRange, build, root
-from huying.common.segment import decode_segment, parse_frame, verify_segment
 from huying.common.state import FeedState, StoredCheckpoint
 from huying.wire.v1 import feed_pb2, sync_pb2
 from tests.unit.handmade import HandmadeFeed, flip

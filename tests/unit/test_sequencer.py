@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from huying.common.call_drafts import step_draft
-from huying.common.call_state import ClockKind, ClockStatus
 from huying.common.calls import CallStage, VoidReason
+from huying.common.calls.call_drafts import step_draft
+from huying.common.calls.call_state import ClockKind, ClockStatus
 from huying.common.effects import DraftEntry
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import CALL_EARLIER_STEPS_MAX, LATE_RANGES_MAX, SELECTORS_MAX

@@ -8,13 +8,13 @@ import pytest
 
 from huying.common.effects import Append, DraftEntry, LinkDown
 from huying.common.errors import Code
+from huying.common.feed.segment import decode_segment, verify_segment
 from huying.common.limits import (
     SEGMENT_BYTES_MAX,
     SEGMENT_BYTES_MIN,
     SEGMENT_ENTRIES_MAX,
     UNACKED_BYTES_MAX,
 )
-from huying.common.segment import decode_segment, verify_segment
 from huying.common.state import FeedState
 from huying.wire.v1 import feed_pb2, records_pb2, sync_pb2
 from tests.unit.handmade import HandmadeFeed, Host, an_event, event_draft, of_kind

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from huying.common.bundles.short_code import parse_short_code, short_code
 from huying.common.errors import Code, HuyingError
-from huying.common.short_code import parse_short_code, short_code
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CHECKS = ALPHABET + "*~$=U"  # of Crockford's base 32, for the value modulo 37

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from huying.common.call_state import CallStage, CallState, ClockKind, ClockStatus
 from huying.common.calls import fold
+from huying.common.calls.call_state import CallStage, CallState, ClockKind, ClockStatus
 from huying.common.effects import AppendReceipt, DraftEntry
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import TIMER_RETRY_SECONDS

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from huying.common.checkpoint import Checkpoint, cosign, sign_checkpoint
 from huying.common.errors import Code, HuyingError
-from huying.common.limits import COMPARTMENTS_MAX, ENTRY_BYTES_MAX
-from huying.common.merkle import (
+from huying.common.feed.checkpoint import Checkpoint, cosign, sign_checkpoint
+from huying.common.feed.merkle import (
     EMPTY_RANGE,
     SubtreeReader,
     append,
@@ -19,9 +18,9 @@ from huying.common.merkle import (
     leaf_hashes,
     root,
 )
-from huying.common.merkle_proof import inclusion_proof
-from huying.common.note import KeyType, Signer
-from huying.common.tlog_proof import (
+from huying.common.feed.merkle_proof import inclusion_proof
+from huying.common.feed.note import KeyType, Signer
+from huying.common.feed.tlog_proof import (
     TlogProof,
     format_proof,
     pack_extra,
@@ -29,6 +28,7 @@ from huying.common.tlog_proof import (
     unpack_extra,
     verify_proof,
 )
+from huying.common.limits import COMPARTMENTS_MAX, ENTRY_BYTES_MAX
 
 NAME = "wenshang.example/feed/370830100201/e1"
 ORIGIN = Signer.from_seed(NAME, KeyType.ORIGIN, b"o" * 32)

@@ -17,7 +17,7 @@ from huying.common.pulse import make_pulse
 from huying.common.state import DAMAGED, ClassMark, FeedState, Missing
 from huying.node.admin import AdminNode
 from huying.node.admin.trouble import show_trouble
-from huying.node.trouble import stored_trouble
+from huying.node.monitoring.trouble import stored_trouble
 from huying.wire.v1 import admin_pb2, feed_pb2, sync_pb2
 from tests.unit.handmade import HandmadeFeed, Host
 from tests.unit.tiny_network import TOWN, VILLAGE, identity, pin

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from huying.common.checkpoint import cosign, cosignatures, open_checkpoint
 from huying.common.errors import Code
-from huying.common.note import KeyType, Signer, parse_note
+from huying.common.feed.checkpoint import cosign, cosignatures, open_checkpoint
+from huying.common.feed.note import KeyType, Signer, parse_note
 from huying.node.store.store import SqlStore
 from huying.wire.v1 import feed_pb2, sync_pb2
 from tests.simulator.hardware import FragileStore, Fuse, PowerCutError

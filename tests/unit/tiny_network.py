@@ -18,8 +18,8 @@ from huying.common.effects import (
     Send,
 )
 from huying.common.engine import Engine
-from huying.common.merkle import EMPTY_ROOT
-from huying.common.note import KeyType, Signer
+from huying.common.feed.merkle import EMPTY_ROOT
+from huying.common.feed.note import KeyType, Signer
 from huying.common.roster import Identity, Pin
 from huying.hub.sequencer import CallSequencer
 from huying.node.store.store import SqlStore

@@ -25,7 +25,7 @@ from huying.common.effects import (
 )
 from huying.common.engine import Engine, Settings
 from huying.common.errors import Code
-from huying.common.note import KeyType, Signer
+from huying.common.feed.note import KeyType, Signer
 from huying.common.roster import Identity, Pin
 from huying.common.status import FeedStatus
 from huying.node.store.store import SqlStore

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from huying.common.codes import parse_origin
 from huying.common.effects import Direction
 from huying.common.errors import Code, HuyingError
-from huying.common.note import VerifierKey
+from huying.common.feed.note import VerifierKey
 from huying.common.session import Session
 from huying.common.succession import open_succession
 from huying.wire.v1 import sync_pb2, trust_pb2

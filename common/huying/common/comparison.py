@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from huying.common.checkpoint import parse_checkpoint
 from huying.common.errors import Code, HuyingError
 from huying.common.evidence import ForkError, ForkEvidence
-from huying.common.note import parse_note
+from huying.common.feed.checkpoint import parse_checkpoint
+from huying.common.feed.note import parse_note
 from huying.common.witness import compare
 
 if TYPE_CHECKING:

@@ -10,17 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from huying.common import limits
-from huying.common.checkpoint import parse_checkpoint
 from huying.common.codes import parse_origin
 from huying.common.effects import Direction, LinkUp, Received
 from huying.common.errors import STORE_FAULTS, Code, HuyingError
 from huying.common.evidence import ForkError
+from huying.common.feed.checkpoint import parse_checkpoint
+from huying.common.feed.note import parse_note
+from huying.common.feed.segment import decode_segment, parse_frame
 from huying.common.late_answers import LateAnswers
-from huying.common.note import parse_note
 from huying.common.pulse import open_pulse, peek_pulse
 from huying.common.roster import EpochStatus
 from huying.common.sealing import SEALED_FRAMES
-from huying.common.segment import decode_segment, parse_frame
 from huying.common.session import Session
 from huying.common.state import Applied, ClassMark, FeedState, Missing
 from huying.common.witness import adopt_cosignature

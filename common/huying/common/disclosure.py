@@ -24,7 +24,7 @@ from functools import lru_cache
 
 from huying.common.codes import ancestors, is_within, level, parse_code
 from huying.common.errors import Code, HuyingError
-from huying.common.leaf import ADDRESSED, HEAD_SLOT, slot_level
+from huying.common.feed.leaf import ADDRESSED, HEAD_SLOT, slot_level
 from huying.common.limits import CLASSES_MAX, SELECTORS_MAX
 
 __all__ = ["View", "check_selectors", "classes", "in_reach", "may_read", "view"]

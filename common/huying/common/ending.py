@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from huying.common.errors import Code, HuyingError
-from huying.common.merkle import CompactRange, append, build, merge
+from huying.common.feed.merkle import CompactRange, append, build, merge
+from huying.common.feed.segment import Accepted
 from huying.common.roster import Epoch, EpochStatus
-from huying.common.segment import Accepted
 from huying.common.state import FeedState
 
 __all__ = ["cut_at_end", "ended"]

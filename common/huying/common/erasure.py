@@ -17,8 +17,8 @@ from huying.common.codes import Origin, is_within, parse_origin
 from huying.common.disclosure import in_reach
 from huying.common.effects import DraftEntry
 from huying.common.errors import Code, HuyingError
+from huying.common.feed.leaf import BODY_OFFSET, HEAD_SLOT, leaf_slots, unpack_openings
 from huying.common.late import take_away
-from huying.common.leaf import BODY_OFFSET, HEAD_SLOT, leaf_slots, unpack_openings
 from huying.common.limits import (
     LATE_RANGES_MAX,
     LATE_SPAN_ENTRIES_MAX,

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 
-from huying.common.checkpoint import Checkpoint, open_checkpoint
 from huying.common.errors import Code, HuyingError
-from huying.common.merkle import CompactRange, merge, range_hashes, root, unpack_range
-from huying.common.note import VerifierKey
+from huying.common.feed.checkpoint import Checkpoint, open_checkpoint
+from huying.common.feed.merkle import CompactRange, merge, range_hashes, root, unpack_range
+from huying.common.feed.note import VerifierKey
 from huying.common.outgoing import tree_reader
 from huying.common.ports import Store
 from huying.common.state import FeedState, StoredCheckpoint

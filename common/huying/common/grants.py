@@ -20,9 +20,9 @@ from huying.common.codes import ancestors, is_within, parse_origin
 from huying.common.disclosure import view
 from huying.common.erasure import spans_of
 from huying.common.errors import Code, HuyingError
+from huying.common.feed.leaf import BODY_OFFSET, HEAD_SLOT, leaf_slots, unpack_openings
 from huying.common.intake import Granted, Judgement
 from huying.common.late import take_away
-from huying.common.leaf import BODY_OFFSET, HEAD_SLOT, leaf_slots, unpack_openings
 from huying.common.limits import DISCLOSURE_READERS_MAX, LATE_SPAN_ENTRIES_MAX
 from huying.common.spans import NO_SPANS, Span, Spans
 from huying.common.state import Applied, FeedState, Missing, StoredEntry

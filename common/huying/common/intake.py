@@ -23,7 +23,7 @@ from google.protobuf.message import DecodeError, Message
 from huying.common.codes import Origin, level, parse_origin
 from huying.common.disclosure import View, may_read, view
 from huying.common.errors import Code, HuyingError
-from huying.common.leaf import (
+from huying.common.feed.leaf import (
     BODY_OFFSET,
     HEAD_SLOT,
     commitment_prefix,

@@ -22,9 +22,9 @@ from huying.common.certificates import (
     verify_by_certificate,
 )
 from huying.common.errors import Code, HuyingError
+from huying.common.feed.note import VerifierKey
 from huying.common.join_token import TOKEN_ID_BYTES, check_pin
 from huying.common.limits import ENROL_BYTES_MAX
-from huying.common.note import VerifierKey
 from huying.common.roster import Identity, Pin
 from huying.wire.v1 import enrol_pb2
 

@@ -21,8 +21,8 @@ from google.protobuf.message import DecodeError
 
 from huying.common import codes
 from huying.common.errors import Code, HuyingError
+from huying.common.feed.note import KeyType, VerifierKey
 from huying.common.limits import EPOCH_MAX, NAME_CHARACTERS_MAX, TOKEN_CHARACTERS_MAX
-from huying.common.note import KeyType, VerifierKey
 from huying.common.roster import Pin
 from huying.wire.v1 import enrol_pb2
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from huying.common.codes import parse_origin
 from huying.common.errors import Code, HuyingError
-from huying.common.leaf import HEAD_SLOT
+from huying.common.feed.leaf import HEAD_SLOT
+from huying.common.feed.note import Signer
 from huying.common.lost import LostRange, coalesced
-from huying.common.note import Signer
 from huying.common.succession import make_succession
 from huying.common.trust import Rotated, begin_epoch
 from huying.wire.v1 import trust_pb2

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from huying.common.errors import Code, HuyingError
+from huying.common.feed.leaf import pack_openings, unpack_openings
+from huying.common.feed.merkle import leaf_hash
 from huying.common.intake import Granted, Intake, Judgement, Reader, count_number, judge_entry
-from huying.common.leaf import pack_openings, unpack_openings
 from huying.common.limits import ENTRY_BYTES_MAX
-from huying.common.merkle import leaf_hash
 from huying.common.outgoing import entry_hash
 from huying.common.state import Applied, ClassMark, FeedState, Missing, StoredEntry
 from huying.wire.v1 import feed_pb2

@@ -10,13 +10,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from huying.common.audience import fields_by_slot, slot_of
 from huying.common.codes import is_within, level, parse_origin
 from huying.common.disclosure import in_reach
 from huying.common.effects import DraftEntry
 from huying.common.errors import Code, HuyingError
+from huying.common.feed.audience import fields_by_slot, slot_of
+from huying.common.feed.leaf import BODY_OFFSET, HEAD_SLOT, leaf_slots, unpack_openings
 from huying.common.grants import is_on_line
-from huying.common.leaf import BODY_OFFSET, HEAD_SLOT, leaf_slots, unpack_openings
 from huying.common.limits import (
     COMMIT_ENTRIES_MAX,
     LATE_RANGES_MAX,

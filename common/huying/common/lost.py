@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from huying.common.codes import Origin, parse_origin
 from huying.common.disclosure import classes, may_read, view
 from huying.common.errors import Code, HuyingError
+from huying.common.feed.leaf import ADDRESSED, BODY_OFFSET, HEAD_SLOT, leaf_slots, unpack_openings
 from huying.common.intake import NUMBERLESS
-from huying.common.leaf import ADDRESSED, BODY_OFFSET, HEAD_SLOT, leaf_slots, unpack_openings
 from huying.common.limits import SEGMENT_ENTRIES_MAX
 from huying.common.state import Applied, ClassMark, FeedState, Missing
 from huying.wire.v1 import feed_pb2, trust_pb2

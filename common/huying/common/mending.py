@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 from huying.common.codes import Origin
 from huying.common.errors import Code, HuyingError
+from huying.common.feed.leaf import HEAD_SLOT, shown_slots, unpack_openings
+from huying.common.feed.merkle import HASH_BYTES, STORED_LEVELS, build, cover_count, leaf_hash
 from huying.common.intake import Judgement, Reader, judge_entry
 from huying.common.late import settle
-from huying.common.leaf import HEAD_SLOT, shown_slots, unpack_openings
-from huying.common.merkle import HASH_BYTES, STORED_LEVELS, build, cover_count, leaf_hash
 from huying.common.outgoing import disclosed_entry, entry_hash
 from huying.common.ports import Store
 from huying.common.state import DAMAGED, Applied, FeedState, Missing, StoredEntry

@@ -2,7 +2,7 @@
 
 docs/HOTLINE.md. The caller's contact travels as `Order.sealed_contact`:
 
-    first 8 bytes of SHA-256 of the handler's key ‖ HPKE (`huying.common.hpke`)
+    first 8 bytes of SHA-256 of the handler's key ‖ HPKE (`huying.common.feed.hpke`)
 
 under an `info` that names the network, the order's home, its record id, the handler and the key; so
 a contact that is put into another order, or shown to another node, does not open.
@@ -17,8 +17,8 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from huying.common import hpke
 from huying.common.errors import Code, HuyingError
+from huying.common.feed import hpke
 from huying.common.record_keys import keyed
 from huying.wire.v1 import hotline_pb2
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from huying.common.codes import Level, Origin, level, parse_origin
 from huying.common.disclosure import view
-from huying.common.leaf import BODY_OFFSET, leaf_slots, unpack_openings
+from huying.common.feed.leaf import BODY_OFFSET, leaf_slots, unpack_openings
+from huying.common.feed.merkle import CompactRange, SubtreeReader, leaf_hash, merge, range_hashes
 from huying.common.limits import SEGMENT_ENTRIES_MAX
-from huying.common.merkle import CompactRange, SubtreeReader, leaf_hash, merge, range_hashes
 from huying.common.ports import Store
 from huying.common.state import FeedState, StoredCheckpoint, StoredEntry
 from huying.wire.v1 import feed_pb2

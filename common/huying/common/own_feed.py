@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from huying.common.checkpoint import Checkpoint, sign_checkpoint
 from huying.common.effects import AppendReceipt, DraftEntry
 from huying.common.errors import HuyingError
+from huying.common.feed.checkpoint import Checkpoint, sign_checkpoint
+from huying.common.feed.merkle import CompactRange, append, root
+from huying.common.feed.note import Signer
 from huying.common.limits import COMMIT_ENTRIES_MAX
-from huying.common.merkle import CompactRange, append, root
-from huying.common.note import Signer
 from huying.common.ports import Clock, Entropy, Store
 from huying.common.state import Applied, ClassMark, FeedState, StoredCheckpoint
 from huying.common.writer import Composed, Writer

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from huying.common import hpke
-from huying.common.audience import slot_of
 from huying.common.codes import is_within, level, parse_origin
 from huying.common.effects import AppendReceipt, DraftEntry
 from huying.common.errors import Code, HuyingError
+from huying.common.feed import hpke
+from huying.common.feed.audience import slot_of
+from huying.common.feed.leaf import leaf_slots
 from huying.common.late_requests import chosen_slots
-from huying.common.leaf import leaf_slots
 from huying.common.limits import PROVISION_SECONDS_MAX
 from huying.common.provision_places import (
     MICROS,

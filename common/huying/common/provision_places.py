@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from huying.common.audience import slot_of
 from huying.common.codes import level, parse_origin
 from huying.common.errors import Code, HuyingError
+from huying.common.feed.audience import slot_of
 from huying.common.provisions import HeldEntry, request_record
 from huying.common.record_keys import keyed
 from huying.wire.v1 import calls_pb2, feed_pb2

@@ -5,7 +5,7 @@ A *request* stands in the feed of the node that asks, a *decision* in the feed o
 as plain functions; `huying.common.provision_home` and `provision_asker` run them in the engine.
 
 The home seals each opening that was asked for (slot, salt and body, as it stands in its store) to
-the key that the signed request names, by HPKE (`huying.common.hpke`), under
+the key that the signed request names, by HPKE (`huying.common.feed.hpke`), under
 
     info = "huying/provision/v1\n"
          ‖ u8 len(network) ‖ network ‖ u8 len(origin) ‖ origin ‖ u64 index ‖ leaf hash
@@ -25,11 +25,10 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError, Message
 
-from huying.common import hpke
 from huying.common.codes import ancestors, parse_origin
 from huying.common.errors import Code, HuyingError
-from huying.common.late_requests import chosen_slots
-from huying.common.leaf import (
+from huying.common.feed import hpke
+from huying.common.feed.leaf import (
     BODY_OFFSET,
     HEAD_SLOT,
     commitment,
@@ -38,7 +37,8 @@ from huying.common.leaf import (
     leaf_slots,
     unpack_openings,
 )
-from huying.common.merkle import leaf_hash
+from huying.common.feed.merkle import leaf_hash
+from huying.common.late_requests import chosen_slots
 from huying.common.record_keys import keyed
 from huying.common.records import REGISTRY
 from huying.common.state import StoredEntry

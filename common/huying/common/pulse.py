@@ -14,8 +14,8 @@ from google.protobuf.message import DecodeError
 
 from huying.common.codes import is_within, parse_code
 from huying.common.errors import Code, HuyingError
+from huying.common.feed.note import Signer, VerifierKey
 from huying.common.limits import CLASSES_MAX, TREE_SIZE_MAX
-from huying.common.note import Signer, VerifierKey
 from huying.common.state import ClassMark
 from huying.wire.v1 import feed_pb2
 

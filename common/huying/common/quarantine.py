@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from huying.common.errors import Code, HuyingError
+from huying.common.feed.leaf import unpack_openings
 from huying.common.field_checks import one_line, refuse
 from huying.common.intake import Judgement, judge_entry
 from huying.common.late import projected
-from huying.common.leaf import unpack_openings
 from huying.common.limits import RETRIED_ENTRIES_MAX
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from typing import Final
 
 from google.protobuf.message import DecodeError, Message
 
-from huying.common import audience
 from huying.common.codes import is_within, level
 from huying.common.errors import Code, HuyingError
+from huying.common.feed import audience
 from huying.common.limits import RECORD_ID_BYTES, SELECTORS_MAX
 from huying.common.masking import mask
 from huying.common.record_judges import Judge, judge_of

@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from huying.common.carriage import NO_LINK
+from huying.common.bundles.carriage import NO_LINK
 from huying.common.codes import is_within, parse_origin
 from huying.common.effects import Direction, DraftEntry
 from huying.common.errors import Code, HuyingError
-from huying.common.leaf import HEAD_SLOT
+from huying.common.feed.leaf import HEAD_SLOT
 from huying.common.limits import WANT_ENTRIES_MAX
 from huying.common.lost import LostEntry, lacking, may_hold, recovered_message, survey
 from huying.common.ports import HighWaterMark

@@ -18,18 +18,18 @@ from huying.common.ending import cut_at_end, ended
 from huying.common.erasure import Erasures
 from huying.common.errors import Code, HuyingError
 from huying.common.evidence import ForkError, ForkEvidence
+from huying.common.feed.merkle import CompactRange, range_hashes, root
+from huying.common.feed.note import Signer, VerifierKey
+from huying.common.feed.segment import Segment, verify_segment
 from huying.common.grants import Grants
 from huying.common.intake import Intake, Reader, judge
 from huying.common.late import fill_in
 from huying.common.mending import mend
-from huying.common.merkle import CompactRange, range_hashes, root
-from huying.common.note import Signer, VerifierKey
 from huying.common.outgoing import tree_reader
 from huying.common.own_feed import OwnFeed
 from huying.common.ports import Clock, Entropy, Store
 from huying.common.records import STATEMENT_TYPES
 from huying.common.roster import Identity, Roster
-from huying.common.segment import Segment, verify_segment
 from huying.common.state import Applied, ClassMark, FeedState, Missing, StoredCheckpoint
 from huying.common.statements import Statements
 from huying.common.witness import compare, countersign

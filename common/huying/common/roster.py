@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from huying.common.codes import ancestors, is_within, parse_origin, witness_name
 from huying.common.errors import Code, HuyingError
-from huying.common.note import KeyType, Signer, VerifierKey
+from huying.common.feed.note import KeyType, Signer, VerifierKey
 
 __all__ = ["Epoch", "EpochStatus", "Identity", "Pin", "Roster", "Waiting"]
 

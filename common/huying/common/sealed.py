@@ -22,10 +22,10 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from huying.common import hpke
 from huying.common.codes import Origin, parse_origin
 from huying.common.errors import Code, HuyingError
-from huying.common.leaf import leaf_slots, unpack_openings
+from huying.common.feed import hpke
+from huying.common.feed.leaf import leaf_slots, unpack_openings
 from huying.common.limits import (
     SEALED_BYTES_MAX,
     SEALED_ENTRIES_MAX,

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from huying.common.leaf import ADDRESSED, HEAD_SLOT
+from huying.common.feed.leaf import ADDRESSED, HEAD_SLOT
 from huying.common.records import STATEMENT_TYPES
 from huying.wire.v1 import feed_pb2
 

@@ -37,7 +37,7 @@ class StoredEntry(NamedTuple):
 
     leaf: bytes | None
     leaf_hash: bytes | None  # 32 bytes, just where `leaf` is None
-    openings: bytes  # packed by `huying.common.leaf.pack_openings`; empty where none is held
+    openings: bytes  # packed by `huying.common.feed.leaf.pack_openings`; empty where none is held
 
 
 class ClassMark(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Final
 
 from huying.common.codes import parse_origin
 from huying.common.errors import Code, HuyingError
-from huying.common.note import KeyType, Signer, VerifierKey
+from huying.common.feed.note import KeyType, Signer, VerifierKey
 from huying.common.state import FeedState
 from huying.wire.v1 import trust_pb2
 

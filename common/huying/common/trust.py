@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 from huying.common.codes import ancestors, parse_origin
 from huying.common.effects import AppendReceipt, DraftEntry, Notice, NoticeKind
 from huying.common.errors import Code, HuyingError
+from huying.common.feed.leaf import unpack_openings
+from huying.common.feed.note import Signer
 from huying.common.intake import judge_entry
-from huying.common.leaf import unpack_openings
 from huying.common.limits import STRANDED_ENTRIES_MAX
 from huying.common.members import member_draft, member_message
-from huying.common.note import Signer
 from huying.common.records import STATEMENT_TYPES
 from huying.common.roster import EpochStatus
 from huying.common.succession import make_succession

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from huying.common.leaf import HEAD_SLOT
+from huying.common.feed.leaf import HEAD_SLOT
 from huying.common.limits import (
     WANT_ENTRIES_MAX,
     WANTS_IN_FLIGHT_MAX,

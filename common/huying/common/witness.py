@@ -10,11 +10,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from huying.common.checkpoint import cosign, merge_signatures, open_checkpoint, parse_checkpoint
 from huying.common.codes import parse_origin
 from huying.common.errors import Code, HuyingError
 from huying.common.evidence import ForkError, contradiction
-from huying.common.note import Signer, parse_note
+from huying.common.feed.checkpoint import (
+    cosign,
+    merge_signatures,
+    open_checkpoint,
+    parse_checkpoint,
+)
+from huying.common.feed.note import Signer, parse_note
 from huying.common.state import FeedState, StoredCheckpoint
 
 if TYPE_CHECKING:

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from huying.common.audience import split
 from huying.common.codes import level, parse_origin
 from huying.common.disclosure import classes
 from huying.common.effects import DraftEntry
 from huying.common.errors import Code, HuyingError
-from huying.common.leaf import HEAD_SLOT, make_entry, pack_openings
+from huying.common.feed.audience import split
+from huying.common.feed.leaf import HEAD_SLOT, make_entry, pack_openings
+from huying.common.feed.merkle import leaf_hash
 from huying.common.limits import RECORD_ID_BYTES, SALT_BYTES
 from huying.common.lost import ANY_CLASS
-from huying.common.merkle import leaf_hash
 from huying.common.ports import Entropy
 from huying.common.records import check_write, default_to
 from huying.common.state import Applied, ClassMark, StoredEntry

@@ -16,7 +16,7 @@ from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from huying.common.call_state import CallStage
+from huying.common.calls.call_state import CallStage
 from huying.common.limits import DEPARTMENT_LABELS_MAX, LIST_ENTRIES_MAX
 from huying.wire.v1 import calls_pb2, feed_pb2
 

@@ -25,10 +25,10 @@ from huying.common.errors import Code, HuyingError
 from huying.common.join_token import parse_token
 from huying.node.api.client import Client
 from huying.node.config import Config, load
-from huying.node.enrol import init_node
-from huying.node.invites import InviteFolder, issue
-from huying.node.joining import Wishes, begin, finish, join_beside
-from huying.node.offers import make_offer
+from huying.node.membership.enrol import init_node
+from huying.node.membership.invites import InviteFolder, issue
+from huying.node.membership.joining import Wishes, begin, finish, join_beside
+from huying.node.membership.offers import make_offer
 from huying.node.transport.knock import knock
 
 __all__ = ["Fleet", "Member", "Place", "cpu_seconds", "free_addresses"]

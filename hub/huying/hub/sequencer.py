@@ -12,9 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
-from huying.common.call_clock import Rules, clock_marks, is_due, terms_of
-from huying.common.call_drafts import took_draft
-from huying.common.call_parties import complete_party
 from huying.common.calls import (
     PROPOSALS,
     CallStage,
@@ -26,6 +23,9 @@ from huying.common.calls import (
     is_aside,
     judge,
 )
+from huying.common.calls.call_clock import Rules, clock_marks, is_due, terms_of
+from huying.common.calls.call_drafts import took_draft
+from huying.common.calls.call_parties import complete_party
 from huying.common.effects import DraftEntry
 from huying.common.errors import Code, HuyingError
 from huying.common.ports import Clock

@@ -16,8 +16,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from huying.common.call_state import CallState, ClockState, ClockStatus
 from huying.common.calls import SequencedStep, fold
+from huying.common.calls.call_state import CallState, ClockState, ClockStatus
 from huying.common.codes import Level, level
 from huying.common.effects import AppendReceipt, DraftEntry
 from huying.common.errors import Code, HuyingError

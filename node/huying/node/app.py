@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Final
 from huying.common import codes
 from huying.common.errors import EXIT_OK, Code, HuyingError
 from huying.common.limits import FALLBACK_SECONDS
-from huying.node import keys, logs, memory, pins, recovery_key, renewal
+from huying.node import keys, logs, memory, pins, renewal
 from huying.node.api.ports import Facts
+from huying.node.backups import recovery_key
 from huying.node.children import ChildRoster, Live, RosterFollower
 from huying.node.clock import SystemClock, SystemEntropy
 from huying.node.config import Config
 from huying.node.desk import Topic
-from huying.node.late_enrolment import LateEnrolment
+from huying.node.membership.late_enrolment import LateEnrolment
 from huying.node.runtime import Runtime
 from huying.node.services import (
     Component,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huying.common.errors import Code, HuyingError
-from huying.common.hpke import SealKey
+from huying.common.feed.hpke import SealKey
 from huying.node import keys
 
 if TYPE_CHECKING:

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Final
 
 from huying.common import codes
-from huying.common.canonical import decode_base64, encode_base64
 from huying.common.errors import Code, HuyingError
-from huying.common.note import KeyType, Signer, VerifierKey
+from huying.common.feed.canonical import decode_base64, encode_base64
+from huying.common.feed.note import KeyType, Signer, VerifierKey
 from huying.common.roster import Identity
 from huying.common.succession import choose_epoch
 from huying.node import tls

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from huying.common.call_state import ENDED_STAGES
+from huying.common.calls.call_state import ENDED_STAGES
 from huying.common.limits import NAME_CHARACTERS_MAX
 from huying.wire.v1 import feed_pb2
 
@@ -49,7 +49,7 @@ class CallFacts:
 
     sequencer: str
     department: str  # that leads it now
-    stage: int  # huying.common.call_state.CallStage
+    stage: int  # huying.common.calls.call_state.CallStage
     content: Call
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from huying.common.errors import ADVICE, Advice, Code, HuyingError
-from huying.common.leaf import HEAD_SLOT, leaf_slots, unpack_openings
-from huying.common.merkle import leaf_hash
+from huying.common.feed.leaf import HEAD_SLOT, leaf_slots, unpack_openings
+from huying.common.feed.merkle import leaf_hash
 from huying.node.api.types import type_name
 from huying.node.store.quarantine_queries import Quarantined
 

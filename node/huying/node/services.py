@@ -16,12 +16,12 @@ from huying.common.ports import Clock
 from huying.node.api.ports import Facts
 from huying.node.config import Config, split_address
 from huying.node.desk import Topic
-from huying.node.history import History, HistoryKeeper
-from huying.node.late_enrolment import LateEnrolment
+from huying.node.membership.late_enrolment import LateEnrolment
+from huying.node.monitoring.history import History, HistoryKeeper
 from huying.node.runtime import Runtime
 
 if TYPE_CHECKING:
-    from huying.node.figures import Observed
+    from huying.node.monitoring.figures import Observed
     from huying.node.store.reader import FileReader
 
 __all__ = [
@@ -143,9 +143,9 @@ def metrics_component(node: Node) -> Component | None:
     """
     if node.config.metrics.listen is None:
         return None
-    from huying.node.http import MetricsServer
-    from huying.node.metrics import NodeMetrics
-    from huying.node.observing import observe
+    from huying.node.monitoring.http import MetricsServer
+    from huying.node.monitoring.metrics import NodeMetrics
+    from huying.node.monitoring.observing import observe
 
     look = functools.partial(observe, node)
     metrics = NodeMetrics(look, node.facts.version, node.facts.code)
@@ -169,7 +169,7 @@ def census_component(node: Node) -> Component | None:
     """A village's answers to what it is asked, or None at the tiers that ask."""
     if level(node.config.node.code) != Level.VILLAGE:
         return None
-    from huying.node.census_answers import CensusAnswers
+    from huying.node.census.census_answers import CensusAnswers
 
     return CensusAnswers(node)
 
@@ -183,7 +183,7 @@ def provision_component(node: Node) -> Component:
 
 def introduction_component(node: Node) -> Component:
     """The node's own division record."""
-    from huying.node.introduction import Introduction
+    from huying.node.membership.introduction import Introduction
 
     return Introduction(node.config.node, node.runtime)
 
@@ -195,7 +195,7 @@ def history_component(node: Node) -> Component:
 
 def _observe(node: Node) -> Observed:
     """The look at the node, loaded when the first one asks: an idle village has nobody who does."""
-    from huying.node.observing import observe
+    from huying.node.monitoring.observing import observe
 
     return observe(node)
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from huying.common import codes
-from huying.common.audience import slot_of, split
-from huying.common.leaf import (
+from huying.common.feed.audience import slot_of, split
+from huying.common.feed.leaf import (
     HEAD_SLOT,
     commitment,
     commitment_prefix,

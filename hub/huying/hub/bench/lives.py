@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
-from huying.common.call_clock import Rules, clock_marks, terms_of
-from huying.common.call_state import ClockStatus
-from huying.common.call_turns import Turn
 from huying.common.calls import SequencedStep
+from huying.common.calls.call_clock import Rules, clock_marks, terms_of
+from huying.common.calls.call_state import ClockStatus
+from huying.common.calls.call_turns import Turn
 from huying.common.policies import shipped_calendar, shipped_policy
 from huying.node.store.call_fold import FoldedCall, folded_columns
 from huying.wire.v1 import calls_pb2

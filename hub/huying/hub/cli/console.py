@@ -81,8 +81,8 @@ def link(
 
 def _set_up_address(config: Config) -> str | None:
     from huying.hub.web.site import PAGES
+    from huying.node.web.access.setup_link import SetupLink
     from huying.node.web.app import origin_of
-    from huying.node.web.setup_link import SetupLink
     from huying.node.web.store import ConsoleStore
 
     store = ConsoleStore.open(config.console_dir)

@@ -13,10 +13,10 @@ from typing import Final
 from huying.hub.demo.plan import COUNTY, TOWNS
 from huying.hub.fleet import Fleet
 from huying.node.config import load
-from huying.node.web.accounts import Accounts
+from huying.node.web.access.accounts import Accounts
+from huying.node.web.access.passwords import draw_password
+from huying.node.web.access.roles import Role, role_names
 from huying.node.web.app import origin_of
-from huying.node.web.passwords import draw_password
-from huying.node.web.roles import Role, role_names
 from huying.node.web.store import ConsoleStore
 
 __all__ = ["DEPARTMENT", "DemoAccount", "DemoAccounts", "make_accounts"]

@@ -12,10 +12,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from huying.common.audience import slot_of
 from huying.common.codes import level
 from huying.common.effects import DraftEntry
 from huying.common.errors import Code, HuyingError
+from huying.common.feed.audience import slot_of
 from huying.common.limits import ENTRY_BYTES_MAX, ORDER_CANDIDATES_MAX, ORDER_NEAR_SECONDS
 from huying.common.near_orders import near_duplicates, sighting_of
 from huying.common.orders import (

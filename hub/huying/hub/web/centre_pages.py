@@ -13,11 +13,11 @@ from starlette.responses import Response
 from huying.common.errors import Code, HuyingError
 from huying.hub.web.worklists import FilledList, fill
 from huying.node.store.reader import Reader
-from huying.node.web.call_access import load_call
-from huying.node.web.call_filters import day_ends, sees
-from huying.node.web.call_rows import listed
+from huying.node.web.access.roles import Permission
+from huying.node.web.calls.call_access import load_call
+from huying.node.web.calls.call_filters import day_ends, sees
+from huying.node.web.calls.call_rows import listed
 from huying.node.web.page import Ask, Nav, Page
-from huying.node.web.roles import Permission
 from huying.wire.v1 import api_pb2, calls_pb2
 
 __all__ = ["PAGES"]

@@ -22,9 +22,9 @@ from huying.hub.web.charts import bars, lines
 from huying.node.sheets import write_table
 from huying.node.store.measure_queries import TURN_MEASURES, MeasuredTurn
 from huying.node.store.reader import Reader
+from huying.node.web.access.roles import Permission
 from huying.node.web.page import Ask, Nav, Page
 from huying.node.web.render import local_time
-from huying.node.web.roles import Permission
 from huying.wire.v1 import calls_pb2, measures_pb2
 
 __all__ = ["PAGES"]

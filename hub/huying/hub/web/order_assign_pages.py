@@ -10,10 +10,10 @@ from huying.common.codes import parse_code
 from huying.common.errors import HuyingError
 from huying.common.limits import NAME_CHARACTERS_MAX
 from huying.hub.web.order_runs import HOTLINE_DESK
+from huying.node.web.access.roles import Permission
 from huying.node.web.app import error_status
-from huying.node.web.order_pages import LoadedOrder, load_order
+from huying.node.web.calling.order_pages import LoadedOrder, load_order
 from huying.node.web.page import Ask, Page
-from huying.node.web.roles import Permission
 from huying.wire.v1 import hotline_pb2
 
 __all__ = ["PAGES"]

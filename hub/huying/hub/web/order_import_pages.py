@@ -17,11 +17,11 @@ from huying.common.errors import Code, HuyingError
 from huying.common.limits import MAPPING_BYTES_MAX, SHEET_BYTES_MAX
 from huying.hub.web.order_jobs import ENDINGS, Job, JobState, shown_name
 from huying.hub.web.order_runs import ImportRuns, runs_of
+from huying.node.web.access.roles import Permission
 from huying.node.web.app import error_status
-from huying.node.web.event_pages import record_id
+from huying.node.web.events.event_pages import record_id
 from huying.node.web.forms import Form
 from huying.node.web.page import Ask, Page
-from huying.node.web.roles import Permission
 
 __all__ = ["PAGES"]
 

@@ -17,8 +17,8 @@ from huying.node.store.call_schema import (
     LANE_PAUSED,
 )
 from huying.node.store.desk_filter import CallFilter
-from huying.node.web.call_filters import Asked, DayEnds, asked
-from huying.node.web.call_rows import GROUPS
+from huying.node.web.calls.call_filters import Asked, DayEnds, asked
+from huying.node.web.calls.call_rows import GROUPS
 from huying.node.web.page import Ask
 from huying.wire.v1 import policy_pb2
 

@@ -19,11 +19,11 @@ from huying.hub.web.urge_pages import urge
 from huying.node.store.desk_filter import CallFilter
 from huying.node.store.desk_queries import FoundCalls, QueueCounts
 from huying.node.store.reader import Reader
-from huying.node.web.call_filters import Choices, choices, day_ends, sees
-from huying.node.web.call_list_pages import ROWS_OF_PAGE
-from huying.node.web.call_rows import GROUPS, listed
+from huying.node.web.access.roles import Permission
+from huying.node.web.calls.call_filters import Choices, choices, day_ends, sees
+from huying.node.web.calls.call_list_pages import ROWS_OF_PAGE
+from huying.node.web.calls.call_rows import GROUPS, listed
 from huying.node.web.page import Ask, Nav, Page, query_string
-from huying.node.web.roles import Permission
 
 __all__ = ["PAGES"]
 

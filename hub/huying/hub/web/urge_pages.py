@@ -17,8 +17,8 @@ from huying.common.errors import Code, HuyingError
 from huying.common.limits import RECORD_ID_BYTES, URGED_CALLS_MAX
 from huying.node.store.call_queries import CallRow
 from huying.node.store.reader import Reader
-from huying.node.web.call_filters import day_ends, sees
-from huying.node.web.call_rows import ListedCall, listed
+from huying.node.web.calls.call_filters import day_ends, sees
+from huying.node.web.calls.call_rows import ListedCall, listed
 from huying.node.web.forms import Form
 from huying.node.web.page import Ask
 from huying.wire.v1 import api_pb2, calls_pb2

@@ -12,14 +12,14 @@ from typing import Final
 
 from starlette.responses import Response
 
-from huying.common.call_state import ENDED_STAGES, CallStage
+from huying.common.calls.call_state import ENDED_STAGES, CallStage
 from huying.common.errors import Code, HuyingError
 from huying.hub.web.wall_tree import Lag, branch_counts, tree
 from huying.node.store.call_queries import CallLoad
 from huying.node.store.reader import Reader
-from huying.node.web.call_filters import day_ends
+from huying.node.web.access.roles import Permission
+from huying.node.web.calls.call_filters import day_ends
 from huying.node.web.page import Ask, Nav, Page
-from huying.node.web.roles import Permission
 
 __all__ = ["PAGES", "Bar", "by_department", "by_stage"]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from huying.common.call_state import CallStage
+from huying.common.calls.call_state import CallStage
 from huying.node.store.call_queries import CallRow
 from huying.node.store.call_schema import ASKS_EXTENSION, ASKS_SUPPLEMENT, LANE_OURS
 from huying.node.store.desk_filter import CallFilter, Order

@@ -16,9 +16,9 @@ from huying.common.errors import Code, HuyingError
 
 if TYPE_CHECKING:
     from huying.node.config import Config
-    from huying.node.figures import Observed
-    from huying.node.history import History
-    from huying.node.late_enrolment import LateEnrolment
+    from huying.node.membership.late_enrolment import LateEnrolment
+    from huying.node.monitoring.figures import Observed
+    from huying.node.monitoring.history import History
     from huying.node.runtime import Runtime
     from huying.node.store.reader import Reader
 

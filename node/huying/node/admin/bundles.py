@@ -6,12 +6,12 @@ import asyncio
 import secrets
 from typing import TYPE_CHECKING
 
-from huying.common.bundle_import import ImportBundle, Imported
-from huying.common.bundle_receipt import Taken, TakeReceipt, TakeShortCode
-from huying.common.carriage import ExportBundle, Exported
+from huying.common.bundles.bundle_import import ImportBundle, Imported
+from huying.common.bundles.bundle_receipt import Taken, TakeReceipt, TakeShortCode
+from huying.common.bundles.carriage import ExportBundle, Exported
 from huying.common.codes import parse_code
 from huying.common.errors import Code, HuyingError
-from huying.common.hpke import SealKey
+from huying.common.feed.hpke import SealKey
 from huying.common.limits import BUNDLE_SECRET_BYTES
 from huying.common.ports import Store
 from huying.node import keys, renewal

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import HISTORY_SAMPLES, HISTORY_SECONDS
-from huying.node.figures import COUNTERS, GAUGES, Figure, counters, feed_label, gauges
+from huying.node.monitoring.figures import COUNTERS, GAUGES, Figure, counters, feed_label, gauges
 from huying.wire.v1 import admin_pb2
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ def carry_out(config: Config, handle: Handler, request: Any) -> Any:
 
 async def _carry_out(config: Config, handle: Handler, request: Any) -> Any:
     from huying.node.app import open_engine
-    from huying.node.late_enrolment import LateEnrolment
+    from huying.node.membership.late_enrolment import LateEnrolment
     from huying.node.runtime import Runtime
     from huying.node.store.database import sqlite_url
     from huying.node.store.reader import FileReader

@@ -12,8 +12,8 @@ from sqlalchemy import select
 from huying.common.codes import is_within, parse_origin
 from huying.common.disclosure import view
 from huying.common.errors import Code, HuyingError
+from huying.common.feed.leaf import BODY_OFFSET, leaf_slots, unpack_openings
 from huying.common.grants import Grant
-from huying.common.leaf import BODY_OFFSET, leaf_slots, unpack_openings
 from huying.common.limits import RECORD_ID_BYTES
 from huying.common.provisions import stage_of
 from huying.common.spans import NO_SPANS, Span, erasable

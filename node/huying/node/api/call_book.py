@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from huying.common.call_state import CallState
 from huying.common.calls import SequencedStep
+from huying.common.calls.call_state import CallState
 from huying.wire.v1 import api_pb2, calls_pb2, policy_pb2
 
 __all__ = ["CallBook", "KnownCall", "PendingStep"]

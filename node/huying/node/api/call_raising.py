@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from huying.common import codes
-from huying.common.call_drafts import raise_draft
+from huying.common.calls.call_drafts import raise_draft
 from huying.common.effects import DraftEntry
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import RECORD_ID_BYTES

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from huying.common.call_drafts import step_draft
-from huying.common.call_parties import summary
-from huying.common.call_state import CallStage
+from huying.common.calls.call_drafts import step_draft
+from huying.common.calls.call_parties import summary
+from huying.common.calls.call_state import CallStage
 from huying.common.effects import DraftEntry
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import SELECTORS_MAX

@@ -8,8 +8,8 @@ from typing import Final, TypeVar
 
 from google.protobuf.message import DecodeError
 
-from huying.common.call_state import CallStage, CallState, ClockKind, ClockState
 from huying.common.calls import SequencedStep, allowed_steps
+from huying.common.calls.call_state import CallStage, CallState, ClockKind, ClockState
 from huying.common.codes import parse_origin
 from huying.common.errors import Code, HuyingError
 from huying.node.api.entries import slot_fields

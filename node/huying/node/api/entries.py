@@ -13,9 +13,10 @@ from typing import Any
 
 from google.protobuf.message import DecodeError, Message
 
-from huying.common import audience, codes
+from huying.common import codes
 from huying.common.errors import Code, HuyingError
-from huying.common.leaf import (
+from huying.common.feed import audience
+from huying.common.feed.leaf import (
     ADDRESSED,
     HEAD_SLOT,
     commitment,

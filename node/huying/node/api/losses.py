@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from google.protobuf.message import DecodeError
 
-from huying.common.leaf import HEAD_SLOT
+from huying.common.feed.leaf import HEAD_SLOT
 from huying.common.lost import LostRange
 from huying.node.store.content import message_bytes
 from huying.node.store.reader import Reader

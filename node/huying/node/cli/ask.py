@@ -109,8 +109,8 @@ def _worth_waiting(response: AskResponse, waited_seconds: float) -> bool:
 
 
 def _list(ctx: typer.Context, template: str, *, as_json: bool) -> None:
-    from huying.node.census_templates import answered_names, shipped
-    from huying.node.census_templates import template as find
+    from huying.node.census.census_templates import answered_names, shipped
+    from huying.node.census.census_templates import template as find
     from huying.node.cli import context
     from huying.node.cli.ask_text import print_templates, template_document
     from huying.node.cli.output import print_bytes, print_json

@@ -11,7 +11,7 @@ from huying.node.cli import context
 from huying.node.cli.context import JsonOption
 
 if TYPE_CHECKING:
-    from huying.node.backup import BackupReport
+    from huying.node.backups.backup import BackupReport
 
 __all__ = ["register"]
 
@@ -35,7 +35,7 @@ def backup(
     """
     import time
 
-    from huying.node.backup import back_up
+    from huying.node.backups.backup import back_up
     from huying.node.cli.output import print_json
     from huying.node.cli.progress import progress
 

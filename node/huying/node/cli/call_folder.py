@@ -25,7 +25,7 @@ from google.protobuf.message import DecodeError
 from huying.common.calls import SequencedStep, fold
 from huying.common.codes import parse_origin
 from huying.common.errors import Code, HuyingError
-from huying.common.leaf import ADDRESSED, unpack_openings
+from huying.common.feed.leaf import ADDRESSED, unpack_openings
 from huying.common.limits import CALL_STEPS_MAX
 from huying.node.cli.call_state_document import state_document
 from huying.node.cli.prove import ALL, find_feed, make_proof, read_entry

@@ -6,7 +6,7 @@ import dataclasses
 import enum
 from typing import Any
 
-from huying.common.call_state import CallState, Place
+from huying.common.calls.call_state import CallState, Place
 
 __all__ = ["state_document"]
 

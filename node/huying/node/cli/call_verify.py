@@ -28,7 +28,7 @@ from huying.wire.v1 import calls_pb2, trust_pb2
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-    from huying.common.note import VerifierKey
+    from huying.common.feed.note import VerifierKey
 
 __all__ = ["print_report", "verify_folder"]
 
@@ -121,11 +121,11 @@ def _check_proof(
 def _checked_proof(
     name: str, data: bytes, keys: Mapping[str, VerifierKey], witness_keys: Sequence[VerifierKey]
 ) -> _Entry:
-    from huying.common.checkpoint import parse_checkpoint
-    from huying.common.merkle import leaf_hash
-    from huying.common.merkle_proof import verify_inclusion
-    from huying.common.note import parse_note
-    from huying.common.tlog_proof import parse_proof, unpack_extra, verify_proof
+    from huying.common.feed.checkpoint import parse_checkpoint
+    from huying.common.feed.merkle import leaf_hash
+    from huying.common.feed.merkle_proof import verify_inclusion
+    from huying.common.feed.note import parse_note
+    from huying.common.feed.tlog_proof import parse_proof, unpack_extra, verify_proof
     from huying.node.api.entries import check_openings, view_entry
 
     proof = parse_proof(data)

@@ -156,7 +156,7 @@ def erasures(config: Config) -> Iterator[Finding]:
 
 def backup(config: Config) -> Iterator[Finding]:
     """When the last backup was made here."""
-    from huying.node.backup_note import last_backup
+    from huying.node.backups.backup_note import last_backup
 
     made = last_backup(config)
     advice = ("运行 huying backup FILE", "run: huying backup FILE")

@@ -21,7 +21,7 @@ _DAY: Final = 86400.0
 def private_keys(config: Config) -> Iterator[Finding]:
     """The keys are there, whole, this node's and its owner's alone."""
     from huying.node import keys
-    from huying.node.file_check import exposed_files
+    from huying.node.integrity.file_check import exposed_files
 
     for path in exposed_files(config):
         yield Finding(

@@ -57,9 +57,9 @@ def _notes(frozen: bytes) -> bytes:
 
 
 def _document(origin: str, frozen: bytes) -> dict[str, Any]:
-    from huying.common.checkpoint import parse_checkpoint
     from huying.common.evidence import ForkEvidence
-    from huying.common.note import parse_note
+    from huying.common.feed.checkpoint import parse_checkpoint
+    from huying.common.feed.note import parse_note
 
     kept = ForkEvidence.decode(frozen)
     sizes = [parse_checkpoint(parse_note(note).text).size for note in (kept.first, kept.second)]

@@ -68,7 +68,7 @@ def list_(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
 
 def _feed_document(feed: FeedState) -> dict[str, Any]:
     from huying.common.codes import parse_origin
-    from huying.common.merkle import CompactRange, root
+    from huying.common.feed.merkle import CompactRange, root
 
     cosigned = (point.size for point in (feed.witnessed, feed.cosigned) if point is not None)
     origin = parse_origin(feed.origin)
@@ -131,8 +131,8 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """查看一个条目:头、可见字段、各分格 · Show an entry: head, visible fields, compartments."""
-    from huying.common.leaf import unpack_openings
-    from huying.common.merkle import leaf_hash
+    from huying.common.feed.leaf import unpack_openings
+    from huying.common.feed.merkle import leaf_hash
     from huying.node.api.entries import view_entry
     from huying.node.cli.entry_text import print_entry
     from huying.node.cli.offline import open_reader

@@ -12,8 +12,8 @@ from huying.node.cli.context import JsonOption
 
 if TYPE_CHECKING:
     from huying.node.config import Config
-    from huying.node.fsck_report import FsckReport
-    from huying.node.repair_report import RepairReport
+    from huying.node.integrity.fsck_report import FsckReport
+    from huying.node.integrity.repair_report import RepairReport
     from huying.node.store.reader import FileReader
 
 __all__ = ["register"]
@@ -54,7 +54,7 @@ def fsck(ctx: typer.Context, *, repair: RepairOption = False, as_json: JsonOptio
 
 
 def _repair(config: Config) -> RepairReport:
-    from huying.node.repair import repair
+    from huying.node.integrity.repair import repair
 
     return repair(config)
 
@@ -62,7 +62,7 @@ def _repair(config: Config) -> RepairReport:
 def _check(config: Config) -> dict[str, Any]:
     """The document; a database that can't be opened as one is a problem like another."""
     from huying.node.cli.offline import open_reader
-    from huying.node.fsck_report import FsckReport
+    from huying.node.integrity.fsck_report import FsckReport
 
     quarantined: list[dict[str, Any]] = []
     try:
@@ -94,9 +94,9 @@ def _check(config: Config) -> dict[str, Any]:
 
 
 def _report(config: Config, reader: FileReader) -> FsckReport:
-    from huying.node import fsck as checker
-    from huying.node.file_check import check_files
-    from huying.node.known_keys import KnownKeys, known_keys
+    from huying.node.integrity import fsck as checker
+    from huying.node.integrity.file_check import check_files
+    from huying.node.integrity.known_keys import KnownKeys, known_keys
 
     try:
         known = known_keys(config, reader)

@@ -51,7 +51,7 @@ def init(
     Every node below it joins with a token: roster invite there, join here.
     """
     from huying.node.cli.output import print_json, print_pairs
-    from huying.node.enrol import init_node
+    from huying.node.membership.enrol import init_node
 
     made = init_node(
         folder,

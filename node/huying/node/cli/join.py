@@ -13,7 +13,7 @@ from huying.node.cli.context import JsonOption
 
 if TYPE_CHECKING:
     from huying.common.join_token import JoinToken
-    from huying.node.joining import Joined
+    from huying.node.membership.joining import Joined
 
 __all__ = ["read_token", "register", "say_waiting"]
 
@@ -74,7 +74,7 @@ def join(
     Cut in the middle, it can be repeated with the same token and the same folder. Behind a gap:
     join TOKEN --request F here, roster enrol F -o R at the parent, join --response R here.
     """
-    from huying.node import joining
+    from huying.node.membership import joining
     from huying.node.transport.knock import knock
 
     if response is not None:
@@ -132,7 +132,7 @@ def default_api(code: str) -> str:
 def say_waiting(code: str, state: str) -> None:
     """Where the new key has to be confirmed: who has to do what."""
     from huying.node.cli.output import print_note
-    from huying.node.enrolment import WAITING
+    from huying.node.membership.enrolment import WAITING
 
     if state == WAITING:
         print_note(

@@ -40,7 +40,7 @@ def recovery(
     the parent, who can't open it. Take the file away from this machine: whoever has it can open the
     copies, and without it nobody can.
     """
-    from huying.node import recovery_key
+    from huying.node.backups import recovery_key
     from huying.node.cli.output import print_json, print_note, print_pairs
 
     made = recovery_key.create(context.config(ctx), file, replace=replace)

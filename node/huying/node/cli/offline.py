@@ -46,8 +46,8 @@ def offline_status(config: Config) -> api_pb2.StatusResponse:
     Raises HuyingError as `open_reader`, or KEY where the node's own pin can't be read.
     """
     from huying.common.codes import parse_origin
-    from huying.common.merkle import CompactRange, root
-    from huying.node.enrol import own_pin
+    from huying.common.feed.merkle import CompactRange, root
+    from huying.node.membership.enrol import own_pin
     from huying.wire.v1 import api_pb2
 
     pin = own_pin(config)
@@ -114,7 +114,7 @@ def feed_key(config: Config, reader: FileReader, origin: str) -> str:
     A pin file that can't be read has none: this serves a hint, which must not fail.
     """
     from huying.node import pins
-    from huying.node.enrol import own_pin
+    from huying.node.membership.enrol import own_pin
 
     known = [member.feed_key for member in reader.members()]
     with contextlib.suppress(HuyingError):

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from huying.common.checkpoint import merge_signatures
 from huying.common.codes import parse_origin
 from huying.common.errors import Code, HuyingError
-from huying.common.leaf import HEAD_SLOT, leaf_slots, unpack_openings
-from huying.common.merkle import SubtreeReader, leaf_hash
-from huying.common.merkle_proof import inclusion_proof, verify_inclusion
-from huying.common.tlog_proof import TlogProof, format_proof, pack_extra
+from huying.common.feed.checkpoint import merge_signatures
+from huying.common.feed.leaf import HEAD_SLOT, leaf_slots, unpack_openings
+from huying.common.feed.merkle import SubtreeReader, leaf_hash
+from huying.common.feed.merkle_proof import inclusion_proof, verify_inclusion
+from huying.common.feed.tlog_proof import TlogProof, format_proof, pack_extra
 from huying.node.api.entries import slot_fields
 from huying.wire.v1 import feed_pb2
 
@@ -141,7 +141,7 @@ def _choose(
 def _slots_by_field(origin: str, head: bytes | None) -> dict[str, int]:
     if head is None:
         return {}
-    from huying.common.leaf import opening_body
+    from huying.common.feed.leaf import opening_body
 
     parsed = feed_pb2.Head.FromString(opening_body(head))
     fields = slot_fields(parsed.type, parse_origin(origin).code)

@@ -15,7 +15,7 @@ from huying.node.cli.context import JsonOption
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from huying.common.hpke import SealKey
+    from huying.common.feed.hpke import SealKey
     from huying.common.sealed import CopyState, SealedCopy
     from huying.common.state import FeedState
     from huying.node.config import Config
@@ -90,7 +90,7 @@ def rebuild(
 
 def _open(config: Config, file: Path) -> _Opened:
     from huying.common.sealed import CopyState
-    from huying.node import recovery_key
+    from huying.node.backups import recovery_key
     from huying.node.cli.offline import open_reader
     from huying.node.cli.output import print_note
     from huying.node.cli.progress import progress
@@ -164,7 +164,7 @@ def _feeds(config: Config) -> list[_Feed]:
 
 def _erased(reader: FileReader, feed: FeedState) -> int:
     """How many openings of a feed were erased."""
-    from huying.common.leaf import leaf_slots, unpack_openings
+    from huying.common.feed.leaf import leaf_slots, unpack_openings
     from huying.common.spans import NO_SPANS
 
     spans = NO_SPANS.plus(

@@ -33,9 +33,9 @@ def rehome(
     The new parent issues a token for this node's code: roster invite. A node that runs goes on
     with its old parent until it is started again.
     """
-    from huying.node import rehoming
     from huying.node.cli.join import read_token, say_waiting
     from huying.node.cli.output import division, print_json, print_note, print_pairs
+    from huying.node.membership import rehoming
     from huying.node.transport.knock import knock
 
     config = context.config(ctx)

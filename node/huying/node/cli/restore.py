@@ -10,7 +10,7 @@ import typer
 from huying.node.cli.context import JsonOption
 
 if TYPE_CHECKING:
-    from huying.node.restore import RestoreReport
+    from huying.node.backups.restore import RestoreReport
 
 __all__ = ["register"]
 
@@ -39,9 +39,9 @@ def restore(
     before it has that. The key is looked for in --keys, in the folder that HUYING_BACKUP_KEYS
     names, where it lay at the time, and beside the backup.
     """
+    from huying.node.backups.restore import restore as restore_node
     from huying.node.cli.output import print_json
     from huying.node.cli.progress import progress
-    from huying.node.restore import restore as restore_node
 
     with progress("恢复 · restore") as advance:
         report = restore_node(file, data, keys_folder=keys, progress=advance)

@@ -43,8 +43,8 @@ def invite(
     Whoever holds the token can enrol as that node: hand it over as you would a password.
     """
     from huying.node.cli.output import division, print_json, print_note, print_pairs
-    from huying.node.invites import InviteFolder, issue
-    from huying.node.offers import make_offer
+    from huying.node.membership.invites import InviteFolder, issue
+    from huying.node.membership.offers import make_offer
 
     config = context.config(ctx)
     offer = make_offer(config, code, name, fallback)

@@ -21,9 +21,9 @@ from huying.node.cli.context import JsonOption
 
 if TYPE_CHECKING:
     from huying.node.config import Config
-    from huying.node.web.accounts import Accounts
-    from huying.node.web.audit import Audit
-    from huying.node.web.people import Person
+    from huying.node.web.access.accounts import Accounts
+    from huying.node.web.access.audit import Audit
+    from huying.node.web.access.people import Person
     from huying.node.web.store import ConsoleStore
 
 __all__ = ["group"]
@@ -76,8 +76,8 @@ def add(
     Hand it over in person. It works for three days, and must be changed at the first sign-in.
     """
     from huying.common.codes import level
-    from huying.node.web.people import check_area
-    from huying.node.web.roles import parse_roles
+    from huying.node.web.access.people import check_area
+    from huying.node.web.access.roles import parse_roles
 
     with _opened(ctx) as console:
         code = console.config.node.code
@@ -153,9 +153,9 @@ def reset(
 
     Waits after wrong passwords are forgotten too.
     """
-    from huying.node.web.passwords import Hashing
-    from huying.node.web.throttle import Throttle
-    from huying.node.web.totp import SecondFactors
+    from huying.node.web.access.passwords import Hashing
+    from huying.node.web.access.throttle import Throttle
+    from huying.node.web.access.totp import SecondFactors
 
     with _opened(ctx) as console:
         person = console.find(login)
@@ -172,7 +172,7 @@ def reset(
 def disable(ctx: typer.Context, login: _LoginArgument, *, as_json: JsonOption = False) -> None:
     """停用账号并注销其会话 · Let a person sign in no more, and end their sessions."""
     from huying.node.cli.output import print_note
-    from huying.node.web.roles import Permission
+    from huying.node.web.access.roles import Permission
 
     with _opened(ctx) as console:
         person = console.find(login)
@@ -256,9 +256,9 @@ class _Console:
 
 @contextlib.contextmanager
 def _opened(ctx: typer.Context) -> Iterator[_Console]:
-    from huying.node.web.accounts import Accounts
-    from huying.node.web.audit import Audit
-    from huying.node.web.password_rules import place_words
+    from huying.node.web.access.accounts import Accounts
+    from huying.node.web.access.audit import Audit
+    from huying.node.web.access.password_rules import place_words
     from huying.node.web.store import ConsoleStore
 
     config = context.config(ctx)
@@ -272,7 +272,7 @@ def _opened(ctx: typer.Context) -> Iterator[_Console]:
 
 def _password(*, asked: bool) -> tuple[str, bool]:
     """The password, and whether it is worth one time. Raises HuyingError(INVALID_ARGUMENT)."""
-    from huying.node.web.passwords import draw_password
+    from huying.node.web.access.passwords import draw_password
 
     if not asked:
         return draw_password(), True

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from huying.common.errors import Code, HuyingError
 
 if TYPE_CHECKING:
-    from huying.common.note import VerifierKey
+    from huying.common.feed.note import VerifierKey
 
 __all__ = ["read_feed_keys", "read_keys", "read_witnesses", "verify_file"]
 
@@ -56,10 +56,10 @@ def verify_file(
     HuyingError(BAD_PROOF, BAD_NOTE, BAD_SIGNATURE, BAD_LEAF or OPENING_MISMATCH; INVALID_ARGUMENT
     for a file that can't be read).
     """
+    from huying.common.feed.merkle import leaf_hash
+    from huying.common.feed.note import parse_note
+    from huying.common.feed.tlog_proof import parse_proof, unpack_extra, verify_proof
     from huying.common.limits import PROOF_FILE_BYTES_MAX
-    from huying.common.merkle import leaf_hash
-    from huying.common.note import parse_note
-    from huying.common.tlog_proof import parse_proof, unpack_extra, verify_proof
     from huying.node.api.entries import check_openings, view_entry
     from huying.node.cli.render import entry_document
 
@@ -94,7 +94,7 @@ def verify_file(
 
 def _key(text: str, option: str) -> VerifierKey:
     """A key that a person typed: a wrong one is their input's fault, not that of a node's key."""
-    from huying.common.note import VerifierKey
+    from huying.common.feed.note import VerifierKey
 
     try:
         return VerifierKey.parse(text)

@@ -13,7 +13,7 @@ from huying.common.errors import Code, HuyingError
 from huying.common.roster import EpochStatus
 from huying.common.status import FeedHealth, NodeStatus
 from huying.node.admin import AdminNode
-from huying.node.census_templates import answered_names, shipped, template
+from huying.node.census.census_templates import answered_names, shipped, template
 from huying.node.clock import SystemClock
 from huying.wire.v1 import census_pb2, feed_pb2
 

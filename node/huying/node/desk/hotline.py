@@ -11,7 +11,7 @@ import asyncio
 from huying.common.codes import parse_code
 from huying.common.effects import DraftEntry
 from huying.common.errors import Code, HuyingError
-from huying.common.hpke import SealKey
+from huying.common.feed.hpke import SealKey
 from huying.common.limits import NAME_CHARACTERS_MAX, RECORD_ID_BYTES
 from huying.common.masking import mask
 from huying.common.orders import (

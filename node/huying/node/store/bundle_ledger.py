@@ -1,4 +1,4 @@
-"""The bookkeeping of bundles: `huying.common.bundle_ledger` over the writer's connection.
+"""The bookkeeping of bundles: `huying.common.bundles.bundle_ledger` over the writer's connection.
 
 Every neighbour has one row. Of the bundles written for it the newest are kept: as far back
 a short code can still be told. Of those imported it is the number and the hash.
@@ -12,7 +12,7 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 from sqlalchemy import bindparam, delete, desc, select
 
-from huying.common.bundle_ledger import BundlePeer, SentBundle
+from huying.common.bundles.bundle_ledger import BundlePeer, SentBundle
 from huying.common.errors import Code, HuyingError
 from huying.node.store.schema import BUNDLE_PEERS, BUNDLES_IMPORTED, BUNDLES_SENT
 from huying.node.store.statements import compile_sql, insert_sql, upsert_sql
@@ -25,7 +25,7 @@ SENT_KEPT_MAX: Final = 64  # a bundle a day: two months without an acknowledgeme
 
 
 class SqlBundleLedger:
-    """See `huying.common.bundle_ledger.BundleLedger`."""
+    """See `huying.common.bundles.bundle_ledger.BundleLedger`."""
 
     def __init__(self, store: SqlStore) -> None:
         self._store = store

@@ -11,9 +11,9 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, select
 
-from huying.common.call_state import CallStage, CallState, ClockKind, ClockState, ClockStatus
-from huying.common.call_turns import Turn, advance_turns
 from huying.common.calls import Folding, Place, SequencedStep
+from huying.common.calls.call_state import CallStage, CallState, ClockKind, ClockState, ClockStatus
+from huying.common.calls.call_turns import Turn, advance_turns
 from huying.common.errors import Code, HuyingError
 from huying.node.store.call_schema import (
     ASKS_EXTENSION,

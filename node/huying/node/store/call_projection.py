@@ -19,8 +19,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, and_, bindparam, delete, select, tuple_, update
 
-from huying.common.call_turns import Turn
 from huying.common.calls import Folding, Place, SequencedStep
+from huying.common.calls.call_turns import Turn
 from huying.common.state import Applied
 from huying.node.store.call_fold import (
     FOLDED_NAMES,

@@ -18,8 +18,8 @@ from sqlalchemy import (
     tuple_,
 )
 
-from huying.common.call_state import ClockKind
 from huying.common.calls import Proposal, SequencedStep
+from huying.common.calls.call_state import ClockKind
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import CALL_STEPS_MAX
 from huying.node.store.call_fold import sequencer_steps
@@ -85,7 +85,7 @@ class CallRow:
     confirmed_micros: int
     ended_micros: int
     deadline_micros: int
-    due_clock: int  # huying.common.call_state.ClockKind; 0: nothing is due
+    due_clock: int  # huying.common.calls.call_state.ClockKind; 0: nothing is due
     due_micros: int  # 0: nothing is due
     overdue: int
     paused: int

@@ -105,7 +105,7 @@ CALLS: Final = Table(
     text_column("village"),
     integer("raised_micros"),
     # Below: folded from the sequencer's steps. Times are 0 where it has not happened.
-    integer("stage", SmallInteger),  # huying.common.call_state.CallStage
+    integer("stage", SmallInteger),  # huying.common.calls.call_state.CallStage
     integer("open", SmallInteger),  # 0 once its stage is one of ENDED_STAGES
     text_column("department"),
     integer("urgency", SmallInteger),
@@ -119,7 +119,7 @@ CALLS: Final = Table(
     integer("ended_micros"),
     integer("deadline_micros"),  # to answer, as printed on the call
     # The clock that the stage waits for and that is due first; one that ran out stays.
-    integer("due_clock", SmallInteger),  # huying.common.call_state.ClockKind; 0: none
+    integer("due_clock", SmallInteger),  # huying.common.calls.call_state.ClockKind; 0: none
     integer("due_micros"),  # NOTHING_DUE: none
     integer("overdue", SmallInteger),  # 1: it ran out, and the answering side is late
     integer("paused", SmallInteger),  # 1: the answer clock is
@@ -203,7 +203,8 @@ def _clock_columns(prefix: str) -> tuple[Column[int], Column[int]]:
     return integer(f"{prefix}due_micros"), integer(f"{prefix}outcome", SmallInteger)
 
 
-# Whose turn it was, one row each: huying.common.call_turns.Turn, where the columns are explained.
+# Whose turn it was, one row each: the columns are explained at
+# huying.common.calls.call_turns.Turn.
 CALL_TURNS: Final = Table(
     "call_turns",
     METADATA,

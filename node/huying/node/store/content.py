@@ -8,7 +8,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from huying.common.errors import Code, HuyingError
-from huying.common.leaf import HEAD_SLOT, opening_body, unpack_openings
+from huying.common.feed.leaf import HEAD_SLOT, opening_body, unpack_openings
 from huying.wire.v1 import api_pb2, feed_pb2
 
 __all__ = ["head_bytes", "message_bytes", "peek_head", "slot_states"]

@@ -136,7 +136,7 @@ def _lanes(wanted: CallFilter) -> list[ColumnElement[bool]]:
 
 
 def _within(area: str, *, leads: bool) -> list[ColumnElement[bool]]:
-    """As `huying.node.web.scope.covers`, as far as the columns go."""
+    """As `huying.node.web.access.scope.covers`, as far as the columns go."""
     if not area:
         return []
     home = off_index(_C.home) if leads else _C.home

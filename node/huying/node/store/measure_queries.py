@@ -12,8 +12,8 @@ from typing import Any, Final, Literal, NamedTuple
 from sqlalchemy import ColumnElement, Connection, and_, case, func, literal_column, or_
 from sqlalchemy import select as select_of
 
-from huying.common.call_state import CallStage
-from huying.common.call_turns import Objection, Outcome, TurnCause, TurnKind
+from huying.common.calls.call_state import CallStage
+from huying.common.calls.call_turns import Objection, Outcome, TurnCause, TurnKind
 from huying.common.codes import is_within
 from huying.common.measures import DepartmentMeasures, Ratio, TownMeasures
 from huying.node.store.call_schema import CALL_TURNS, CALLS

@@ -14,9 +14,9 @@ from google.protobuf.message import DecodeError
 
 from huying.common.codes import parse_origin
 from huying.common.errors import HuyingError
+from huying.common.feed.leaf import commitment, commitment_prefix, leaf_commitment, unpack_openings
+from huying.common.feed.leaf import leaf_slots as slots_of
 from huying.common.intake import NUMBERLESS
-from huying.common.leaf import commitment, commitment_prefix, leaf_commitment, unpack_openings
-from huying.common.leaf import leaf_slots as slots_of
 from huying.common.records import STATEMENT_TYPES, decode
 from huying.common.spans import NO_SPANS, Spans, erasable
 from huying.common.state import Applied, FeedState, StoredEntry

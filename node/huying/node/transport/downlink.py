@@ -16,7 +16,7 @@ from huying.common.effects import Direction
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import CHILDREN_MAX, ENROL_SECONDS_MAX, ENROLMENTS_MAX
 from huying.node import logs, tls
-from huying.node.knocking import knocking_certificate
+from huying.node.membership.knocking import knocking_certificate
 from huying.node.transport.door import Answer, Door
 from huying.node.transport.link import CHANNEL_OPTIONS, METHOD, SERVICE, FrameTap, Host, Link
 

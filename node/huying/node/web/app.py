@@ -35,24 +35,24 @@ from huying.node import logs
 from huying.node.background import end_task
 from huying.node.config import Config, split_address
 from huying.node.version import own_version
-from huying.node.web.accounts import Accounts
-from huying.node.web.audit import Audit
+from huying.node.web.access.accounts import Accounts
+from huying.node.web.access.audit import Audit
+from huying.node.web.access.oidc import Flows, open_provider
+from huying.node.web.access.password_rules import place_words
+from huying.node.web.access.people import must_have_factor
+from huying.node.web.access.roles import role_names
+from huying.node.web.access.scope import OutOfScopeError
+from huying.node.web.access.sessions import Sessions, SignedIn
+from huying.node.web.access.throttle import Throttle
 from huying.node.web.drafts import Drafts
 from huying.node.web.guard import BODY_BYTES_MAX, Guard, TooLargeError
 from huying.node.web.live import LiveHub
 from huying.node.web.local import asked_path, local_path
 from huying.node.web.node_link import NodeLink
-from huying.node.web.oidc import Flows, open_provider
 from huying.node.web.page import NOT_KEPT, NOTICES, Ask, Page, query_string
-from huying.node.web.password_rules import place_words
-from huying.node.web.people import must_have_factor
 from huying.node.web.render import TEMPLATES, environment
-from huying.node.web.roles import role_names
-from huying.node.web.scope import OutOfScopeError
-from huying.node.web.sessions import Sessions, SignedIn
 from huying.node.web.shelf import Shelf
 from huying.node.web.store import ConsoleStore
-from huying.node.web.throttle import Throttle
 from huying.node.web.upkeep import keep_tidy
 from huying.node.web.uploads import Uploads
 from huying.node.web.views import SavedViews

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 from sse_starlette import EventSourceResponse
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from huying.node.web.access.roles import Permission
 from huying.node.web.app import LANGUAGE_COOKIE
 from huying.node.web.live import TOPICS_MAX, Viewer
 from huying.node.web.local import local_path
 from huying.node.web.page import NOT_KEPT, Ask, Page
-from huying.node.web.roles import Permission
 
 __all__ = ["PAGES", "keep_language"]
 

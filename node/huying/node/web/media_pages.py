@@ -18,9 +18,9 @@ from huying.common.evidence_parts import JPEG, PDF
 from huying.node.media.showing import served_type
 from huying.node.store.evidence_queries import EvidenceRow
 from huying.node.store.reader import Reader
-from huying.node.web.call_access import load_call
+from huying.node.web.access.roles import Permission
+from huying.node.web.calls.call_access import load_call
 from huying.node.web.page import Ask, Page
-from huying.node.web.roles import Permission
 from huying.wire.v1 import feed_pb2
 
 __all__ = ["PAGES", "evidence_may_see"]

@@ -16,15 +16,15 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from huying.common.limits import RECORD_ID_BYTES
+from huying.node.web.access.people import Person
+from huying.node.web.access.roles import Permission
+from huying.node.web.access.scope import Scope
 from huying.node.web.forms import Form, read_form
-from huying.node.web.people import Person
-from huying.node.web.roles import Permission
-from huying.node.web.scope import Scope
 
 if TYPE_CHECKING:
+    from huying.node.web.access.sessions import SignedIn
     from huying.node.web.app import Site
     from huying.node.web.node_link import NodeLink
-    from huying.node.web.sessions import SignedIn
     from huying.node.web.store import ConsoleStore
 
 __all__ = ["NOTICES", "NOT_KEPT", "Ask", "Handler", "Nav", "Page", "query_string"]

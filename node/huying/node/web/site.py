@@ -4,39 +4,35 @@ from __future__ import annotations
 
 from typing import Final
 
-from huying.node.web import (
+from huying.node.web import home_pages, media_pages
+from huying.node.web.access import (
     account_pages,
     audit_pages,
-    call_list_pages,
-    call_new_pages,
-    call_pages,
-    call_proof_pages,
-    draft_pages,
-    event_pages,
     factor_pages,
-    help_pages,
-    home_pages,
+    oidc_pages,
+    people_pages,
+    proof,
+    sign_in_pages,
+)
+from huying.node.web.calling import call_new_pages, draft_pages, order_pages
+from huying.node.web.calls import call_list_pages, call_pages, call_proof_pages
+from huying.node.web.events import event_pages, report_pages, task_pages
+from huying.node.web.ledger import (
     household_pages,
     household_view,
     ledger_pages,
-    machine_pages,
-    media_pages,
-    oidc_pages,
-    operations_pages,
-    order_pages,
-    people_pages,
-    proof,
-    provision_ask_pages,
-    provision_pages,
-    quarantine_pages,
-    report_pages,
     sheet_pages,
-    sign_in_pages,
-    task_pages,
-    trouble_pages,
     visit_pages,
 )
+from huying.node.web.operations import (
+    help_pages,
+    machine_pages,
+    operations_pages,
+    quarantine_pages,
+    trouble_pages,
+)
 from huying.node.web.page import Page
+from huying.node.web.provisions import provision_ask_pages, provision_pages
 
 __all__ = ["NODE_PAGES"]
 

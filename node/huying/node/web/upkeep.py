@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from huying.common.errors import HuyingError
 from huying.node import logs
-from huying.node.web.audit import Audit
+from huying.node.web.access.audit import Audit
+from huying.node.web.access.sessions import Sessions
 from huying.node.web.drafts import Drafts
-from huying.node.web.sessions import Sessions
 from huying.node.web.store import ConsoleStore
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The home's side of a question asked of many: templates, counting, and the answer."""

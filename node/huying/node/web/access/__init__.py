@@ -1,0 +1,1 @@
+"""People and access: accounts, roles, the scope of each, signing in, and the audit trail."""

@@ -1,0 +1,1 @@
+"""The calling side's desk: new calls, drafts, the principal's word, hotline orders."""

@@ -1,0 +1,68 @@
+"""The list of calls, at every tier: filters, order, pages by key, and a search that says its bound.
+
+A search reads the text of one call after the other, so it looks at a bounded number of them for
+each page, the open ones first, and tells how far it looked.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.responses import Response
+
+from huying.node.store.desk_queries import FoundCalls
+from huying.node.store.reader import Reader
+from huying.node.web.access.roles import Permission
+from huying.node.web.calls.call_filters import Choices, asked, choices, day_ends, sees
+from huying.node.web.calls.call_rows import GROUPS, listed
+from huying.node.web.page import Ask, Nav, Page
+
+__all__ = ["PAGES", "ROWS_OF_PAGE"]
+
+ROWS_OF_PAGE: Final = 50
+
+
+async def show_calls(ask: Ask) -> Response:
+    """A page of calls."""
+    offset = await ask.node.offset_minutes()
+    names = await ask.node.names()
+    wish = asked(ask, ask.request.query_params, offset)
+    scope = ask.scope
+
+    def read(reader: Reader) -> tuple[FoundCalls, Choices]:
+        found = reader.find_calls(
+            wish.wanted,
+            order=wish.order,
+            limit=ROWS_OF_PAGE,
+            token=wish.token,
+            sees=lambda row: sees(scope, row),
+        )
+        return found, choices(ask, reader, names)
+
+    found, offered = await ask.node.read(read)
+    ends = day_ends(ask.now(), offset)
+    return await ask.render(
+        "call_list.html",
+        {
+            "wish": wish,
+            "found": found,
+            "rows": [listed(row, ends) for row in found.rows],
+            "choices": offered,
+            "groups": {group.key: group for group in GROUPS},
+            "next_url": ask.url("calls", **wish.params, after=found.next_token)
+            if found.next_token
+            else "",
+            "first_url": ask.url("calls", **wish.params) if wish.token else "",
+        },
+    )
+
+
+PAGES: Final = (
+    Page(
+        "/calls",
+        "calls",
+        show_calls,
+        Permission.CALLS_READ,
+        nav=Nav("呼叫", "Calls", 50, "calls"),
+    ),
+)

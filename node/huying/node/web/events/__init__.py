@@ -1,0 +1,1 @@
+"""Events: reported from a handset, listed, and brought to their end."""

@@ -1,0 +1,69 @@
+"""办结 in the village: an event's end, with what was done in words and in photos.
+
+The words are added to the event's own text, masked in the part that travels, and the photos are
+written with it in one append.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from huying.common.errors import Code, HuyingError
+from huying.common.limits import TEXT_CHARACTERS_MAX
+from huying.common.masking import mask
+from huying.node.web.events.event_pages import check_settles, load_event
+from huying.node.web.events.report_photos import photo_drafts
+from huying.node.web.page import Ask
+from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
+
+__all__ = ["DONE_CHARACTERS_MAX", "settle", "settled_event"]
+
+DONE_CHARACTERS_MAX: Final = 500
+_MICROS: Final = 1_000_000
+
+
+def settled_event(event: records_pb2.Event, done: str, now: float) -> records_pb2.Event:
+    """The event's next version. Raises HuyingError(INVALID_ARGUMENT) where the text is too long."""
+    after = records_pb2.Event()
+    after.CopyFrom(event)
+    after.status = records_pb2.EVENT_STATUS_SETTLED
+    after.settled_micros = int(now * _MICROS)
+    if done:
+        after.description_full = f"{event.description_full}\n办结:{done}".strip()
+        after.description_public = f"{event.description_public}\n办结:{mask(done).text}".strip()
+        longest = max(len(after.description_full), len(after.description_public))
+        if longest > TEXT_CHARACTERS_MAX:
+            raise HuyingError(
+                Code.INVALID_ARGUMENT,
+                f"done: with what was reported at most {TEXT_CHARACTERS_MAX} characters; say less",
+            )
+    return after
+
+
+async def settle(ask: Ask, record: bytes) -> None:
+    """Write the end of an event of this node, as the form says; once.
+
+    Raises HuyingError: NOT_FOUND for one that is not the person's to see; WRONG_STAGE where it was
+    settled or changed meanwhile; as the photos; as `NodeLink.ask`.
+    """
+    form = await ask.form()
+    request_id, seen = form.id(), form.text("version", 300)
+    done = form.text("done", DONE_CHARACTERS_MAX)
+    loaded = await load_event(ask, ask.node.code, record)
+    if await ask.node.read(lambda reader: reader.request(request_id)) is not None:
+        return  # the first press wrote it
+    check_settles(loaded, seen)
+    photos = await photo_drafts(ask, form.files("photo"), record, stay=form.flag("photos_stay"))
+    event = settled_event(loaded.event, done, ask.now())
+    drafts = [
+        api_pb2.Draft(
+            kind=feed_pb2.KIND_PUT,
+            type=feed_pb2.RECORD_TYPE_EVENT,
+            record=record,
+            message=event.SerializeToString(),
+            request_id=request_id,
+        ),
+        *photos,
+    ]
+    await ask.node.ask("Append", api_pb2.AppendRequest(drafts=drafts))
+    await ask.audit("event-settled", record.hex())

@@ -1,0 +1,314 @@
+"""Entering, changing and ending households and residents.
+
+Whoever leaves is ended: the record stays in the feed, and no list shows it. To take away what the
+feed says about a person is an erasure, which a technician does with `huying erase`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from huying.common.errors import Code, HuyingError
+from huying.common.limits import INTEGER_MAX
+from huying.node.web.access.roles import Permission
+from huying.node.web.forms import Form
+from huying.node.web.ledger.ledger_book import open_book
+from huying.node.web.ledger.ledger_forms import (
+    FIELD_NAMES,
+    POPULATIONS,
+    fill_household,
+    fill_resident,
+    shown_household,
+    shown_resident,
+)
+from huying.node.web.ledger.ledger_pages import seen_grids
+from huying.node.web.ledger.ledger_records import (
+    Found,
+    append,
+    derived_id,
+    draft,
+    find_household,
+    find_resident,
+    masked,
+    refuse_stale,
+    residents_of,
+    village_only,
+    was_taken,
+)
+from huying.node.web.page import Ask, Page
+from huying.wire.v1 import feed_pb2, records_pb2
+
+__all__ = ["PAGES"]
+
+_HOUSEHOLD: Final = feed_pb2.RECORD_TYPE_HOUSEHOLD
+_RESIDENT: Final = feed_pb2.RECORD_TYPE_RESIDENT
+
+
+# --- households ------------------------------------------------------------------------------
+
+
+async def new_household(ask: Ask) -> Response:
+    """The form of a new household, and what it sends."""
+    village_only(ask)
+    if ask.request.method == "GET":
+        return await _household_form(ask, None, {})
+    form = await ask.form()
+    message = records_pb2.Household()
+    try:
+        record = await was_taken(ask, form.id())
+        if not record:
+            await _fill_household(ask, message, form)
+            (receipt,) = await append(ask, [draft(_HOUSEHOLD, message, b"", form.id())])
+            record = receipt.record
+    except HuyingError as error:
+        return await _household_form(ask, None, _typed(form), error=error)
+    return ask.redirect("household", household=record.hex(), notice="sent")
+
+
+async def edit_household(ask: Ask) -> Response:
+    """The form of a household that there is, and what it sends."""
+    found = await find_household(ask, ask.path("household"))
+    if ask.request.method == "GET":
+        await ask.audit("household-view", found.record.hex(), detail="to change it")
+        return await _household_form(ask, found, shown_household(found.message))
+    form = await ask.form()
+    try:
+        if not await was_taken(ask, form.id()):
+            refuse_stale(found, form.number("version", 0, INTEGER_MAX))
+            before = found.message.SerializeToString()
+            await _fill_household(ask, found.message, form)
+            if found.message.SerializeToString() == before:
+                return ask.redirect("household", household=found.record.hex(), notice="unchanged")
+            await append(ask, [draft(_HOUSEHOLD, found.message, found.record, form.id())])
+    except HuyingError as error:
+        return await _household_form(ask, found, _typed(form), error=error)
+    return ask.redirect("household", household=found.record.hex(), notice="sent")
+
+
+async def _fill_household(ask: Ask, message: Any, form: Form) -> None:
+    """Change the household; its grid and number must be good. Raises INVALID_ARGUMENT."""
+    fill_household(message, form)
+    book = await open_book(ask.node)
+    if message.grid not in _grids(ask, book.grids()):
+        raise HuyingError(Code.INVALID_ARGUMENT, "grid: choose one of yours")
+    if not message.number and not message.address:
+        raise HuyingError(Code.INVALID_ARGUMENT, "number: give a number or an address")
+
+
+def _grids(ask: Ask, grids: list[str]) -> list[str]:
+    """The grids a person may enter a household in; one of their own that is empty still, too."""
+    found = [grid for grid in grids if ask.scope.sees_record(ask.node.code, grid)]
+    if not found and len(ask.scope.area) > len(ask.node.code):
+        return [ask.scope.area]
+    return found
+
+
+async def end_household(ask: Ask) -> Response:
+    """Whether the household is to end; and its end. Nobody may live there any more."""
+    if ask.request.method == "POST" and await was_taken(ask, (await ask.form()).id()):
+        return ask.redirect("ledger", notice="sent")
+    found = await find_household(ask, ask.path("household"))
+    people = await residents_of(ask, found.record, everybody=True)
+    if ask.request.method == "GET":
+        return await _end_page(ask, found, "household", bool(people))
+    form = await ask.form()
+    if people:
+        return await _end_page(ask, found, "household", is_blocked=True)
+    await append(ask, [draft(_HOUSEHOLD, None, found.record, form.id())])
+    await ask.audit("household-end", found.record.hex())
+    return ask.redirect("ledger", notice="sent")
+
+
+async def _household_form(
+    ask: Ask, found: Found | None, values: dict[str, Any], *, error: HuyingError | None = None
+) -> Response:
+    book = await open_book(ask.node)
+    codes = _grids(ask, seen_grids(ask, book))
+    return await ask.render(
+        "household_form.html",
+        {
+            "record": found.record.hex() if found else "",
+            "entry": found.version if found else 0,
+            "values": values,
+            "grids": [(code, book.grid_names.get(code, code)) for code in codes],
+            "phone": masked(found.message.phone) if found else "",
+            "error": error,
+            "error_field": _field_of(ask, error),
+        },
+        status=_status(error),
+    )
+
+
+# --- residents -------------------------------------------------------------------------------
+
+
+async def new_resident(ask: Ask) -> Response:
+    """The form of a new resident of a household, and what it sends."""
+    home = await find_household(ask, ask.path("household"))
+    if ask.request.method == "GET":
+        return await _resident_form(ask, home, None, {})
+    form = await ask.form()
+    message = records_pb2.Resident(grid=home.message.grid, household=home.record)
+    try:
+        if not await was_taken(ask, form.id()):
+            fill_resident(message, form)
+            people = await residents_of(ask, home.record, everybody=True)
+            drafts = [draft(_RESIDENT, message, b"", form.id())]
+            # The county sees how many live there; the count never falls behind those entered.
+            if home.message.resident_count <= len(people):
+                home.message.resident_count = len(people) + 1
+                again = derived_id(form.id(), "count")
+                drafts.append(draft(_HOUSEHOLD, home.message, home.record, again))
+            await append(ask, drafts)
+    except HuyingError as error:
+        return await _resident_form(ask, home, None, _typed(form), error=error)
+    return ask.redirect("household", household=home.record.hex(), notice="sent")
+
+
+async def edit_resident(ask: Ask) -> Response:
+    """The form of a resident that there is, and what it sends."""
+    found = await find_resident(ask, ask.path("resident"))
+    if ask.request.method == "GET":
+        await ask.audit("resident-view", found.record.hex(), detail="to change it")
+        return await _resident_form(ask, None, found, shown_resident(found.message))
+    form = await ask.form()
+    try:
+        if not await was_taken(ask, form.id()):
+            refuse_stale(found, form.number("version", 0, INTEGER_MAX))
+            before = found.message.SerializeToString()
+            fill_resident(found.message, form)
+            if found.message.SerializeToString() == before:
+                return _back(ask, found, "unchanged")
+            await append(ask, [draft(_RESIDENT, found.message, found.record, form.id())])
+    except HuyingError as error:
+        return await _resident_form(ask, None, found, _typed(form), error=error)
+    return _back(ask, found, "sent")
+
+
+async def end_resident(ask: Ask) -> Response:
+    """Whether a resident is to be ended; and the end."""
+    if ask.request.method == "POST" and await was_taken(ask, (await ask.form()).id()):
+        return ask.redirect("ledger", notice="sent")
+    found = await find_resident(ask, ask.path("resident"))
+    if ask.request.method == "GET":
+        return await _end_page(ask, found, "resident", is_blocked=False)
+    form = await ask.form()
+    drafts = [draft(_RESIDENT, None, found.record, form.id())]
+    try:
+        home = await find_household(ask, found.message.household.hex())
+    except HuyingError as error:
+        if error.code is not Code.NOT_FOUND:
+            raise
+    else:
+        people = await residents_of(ask, home.record, everybody=True)
+        # Where the count is that of those entered, it goes down with them.
+        if home.message.resident_count == len(people):
+            home.message.resident_count -= 1
+            again = derived_id(form.id(), "count")
+            drafts.append(draft(_HOUSEHOLD, home.message, home.record, again))
+    await append(ask, drafts)
+    await ask.audit("resident-end", found.record.hex())
+    return _back(ask, found, "sent")
+
+
+def _back(ask: Ask, found: Found, notice: str) -> Response:
+    household = found.message.household.hex()
+    if not household:
+        return ask.redirect("ledger", notice=notice)
+    return ask.redirect("household", household=household, notice=notice)
+
+
+async def _resident_form(
+    ask: Ask,
+    home: Found | None,
+    found: Found | None,
+    values: dict[str, Any],
+    *,
+    error: HuyingError | None = None,
+) -> Response:
+    one = found.message if found else records_pb2.Resident()
+    return await ask.render(
+        "resident_form.html",
+        {
+            "record": found.record.hex() if found else "",
+            "household": home.record.hex() if home else one.household.hex(),
+            "entry": found.version if found else 0,
+            "values": values,
+            "offered": POPULATIONS,
+            "id_number": masked(one.id_number),
+            "phone": masked(one.phone),
+            "has_health": bool(one.health),
+            "error": error,
+            "error_field": _field_of(ask, error),
+        },
+        status=_status(error),
+    )
+
+
+# --- both ------------------------------------------------------------------------------------
+
+
+async def _end_page(ask: Ask, found: Found, kind: str, is_blocked: bool) -> Response:
+    one = found.message
+    name = one.name if kind == "resident" else one.head_name
+    back = one.household.hex() if kind == "resident" else found.record.hex()
+    return await ask.render(
+        "ledger_end.html",
+        kind=kind,
+        record=found.record.hex(),
+        name=name,
+        back=ask.url("household", household=back) if back else ask.url("ledger"),
+        is_blocked=is_blocked,
+    )
+
+
+def _typed(form: Form) -> dict[str, Any]:
+    """What was typed, to show it again; the boxes come several under one name."""
+    return {**form.values(), "populations": form.many("population")}
+
+
+def _field_of(ask: Ask, error: HuyingError | None) -> str:
+    """The name on the screen of the field that is refused, as far as the refusal says it."""
+    if error is None or error.code is not Code.INVALID_ARGUMENT:
+        return ""
+    names = FIELD_NAMES.get(error.detail.partition(":")[0].rpartition(" ")[2])
+    return ask.t(*names) if names else ""
+
+
+def _status(error: HuyingError | None) -> int:
+    if error is None:
+        return 200
+    return 409 if error.code is Code.WRONG_STAGE else 400
+
+
+_BOTH: Final = ("GET", "POST")
+PAGES: Final = (
+    Page("/ledger/new", "household-new", new_household, Permission.LEDGER, _BOTH),
+    Page(
+        "/ledger/households/{household}/edit",
+        "household-edit",
+        edit_household,
+        Permission.LEDGER,
+        _BOTH,
+    ),
+    Page(
+        "/ledger/households/{household}/end",
+        "household-end",
+        end_household,
+        Permission.LEDGER,
+        _BOTH,
+    ),
+    Page(
+        "/ledger/households/{household}/add",
+        "resident-new",
+        new_resident,
+        Permission.LEDGER,
+        _BOTH,
+    ),
+    Page("/ledger/residents/{resident}", "resident-edit", edit_resident, Permission.LEDGER, _BOTH),
+    Page(
+        "/ledger/residents/{resident}/end", "resident-end", end_resident, Permission.LEDGER, _BOTH
+    ),
+)

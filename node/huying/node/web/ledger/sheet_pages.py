@@ -1,0 +1,324 @@
+"""表格: the ledger from and to spreadsheets.
+
+A file is checked before anything is written; the page says what would happen and what is wrong, and
+somebody confirms. Writing goes on in steps of some seconds, so a page always answers; whatever cuts
+it, pressing the button again goes on where it ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from time import monotonic
+from typing import Any, BinaryIO, Final
+
+from starlette.responses import Response
+
+from huying.common.errors import Code, HuyingError
+from huying.common.limits import (
+    LEDGER_IMPORT_BYTES_MAX,
+    LEDGER_IMPORT_ENTRIES_MAX,
+    LEDGER_IMPORT_SECONDS,
+    LEDGER_SHEET_BYTES_MAX,
+    MIB,
+    ROW_ERRORS_MAX,
+)
+from huying.node.sheets import Import, OnError, SheetError
+from huying.node.web.access.roles import Permission
+from huying.node.web.ledger.ledger_book import open_book
+from huying.node.web.ledger.ledger_columns import COLUMNS
+from huying.node.web.ledger.ledger_export import (
+    CONTENT_TYPES,
+    errors_file,
+    export_rows,
+    table_file,
+    template_file,
+)
+from huying.node.web.ledger.ledger_holdings import read_holdings
+from huying.node.web.ledger.ledger_pages import seen_grids
+from huying.node.web.ledger.ledger_records import append, village_only
+from huying.node.web.ledger.ledger_sheet import Plan, Planner
+from huying.node.web.ledger.sheet_jobs import CHECKED, DONE, WRITING, Job, Jobs
+from huying.node.web.page import Ask, Page
+from huying.wire.v1 import api_pb2
+
+__all__ = ["PAGES"]
+
+_ENDINGS: Final = (".xlsx", ".xls", ".ods", ".csv")
+_NAME_CHARACTERS_MAX: Final = 80
+_PIECE_BYTES: Final = 64 * 1024
+_PURPOSE_CHARACTERS_MIN: Final = 4
+# What an export has unless somebody ticks more.
+_USUAL: Final = ("grid", "number", "head_name", "address", "name", "sex", "key_population")
+
+
+def _jobs(ask: Ask) -> Jobs:
+    return Jobs(ask.console.folder)
+
+
+async def sheets(ask: Ask) -> Response:
+    """What can be brought and taken."""
+    return await _sheets_page(ask)
+
+
+async def _sheets_page(
+    ask: Ask, error: HuyingError | None = None, typed: dict[str, Any] | None = None
+) -> Response:
+    village_only(ask)
+    jobs = _jobs(ask)
+    await ask.site.on_thread(lambda: jobs.forget_old(ask.now()))
+    mine = await ask.site.on_thread(lambda: jobs.of(ask.person.id))
+    book = await open_book(ask.node)
+    return await ask.render(
+        "sheets.html",
+        {
+            "jobs": mine,
+            "columns": [(key, names[0]) for key, names in COLUMNS.items()],
+            "grids": [(one, book.grid_names.get(one, one)) for one in seen_grids(ask, book)],
+            "typed": typed or {"columns": _USUAL},
+            "size_max": LEDGER_SHEET_BYTES_MAX // MIB,
+            "error": error,
+            "row_errors": list(error.errors) if isinstance(error, SheetError) else [],
+        },
+        status=400 if error else 200,
+    )
+
+
+async def template(ask: Ask) -> Response:
+    """The workbook to fill in."""
+    village_only(ask)
+    data = await ask.site.on_thread(template_file)
+    return _download(data, ".xlsx", "ledger-template")
+
+
+# --- bringing --------------------------------------------------------------------------------
+
+
+async def upload(ask: Ask) -> Response:
+    """Take a file in and check it."""
+    village_only(ask)
+    form = await ask.form()
+    files = form.files("table")
+    jobs, job = _jobs(ask), None
+    try:
+        form.id()
+        if len(files) != 1:
+            raise SheetError("请选择一个文件 · choose one file")
+        name = Path(files[0].filename or "").name[-_NAME_CHARACTERS_MAX:]
+        ending = Path(name).suffix.lower()
+        if ending not in _ENDINGS:
+            raise SheetError(
+                "只能导入 .xlsx、.xls、.ods、.csv 文件 · only .xlsx, .xls, .ods and .csv"
+            )
+        job = await ask.site.on_thread(lambda: jobs.begin(ask.person.id, name, ending, ask.now()))
+        source, path = files[0].file, jobs.table(job)
+        job.sha256 = await ask.site.on_thread(lambda: _keep(source, path))
+        plan, work = await _planned(ask, jobs, job, OnError.SKIP)
+    except HuyingError as error:
+        if job is not None:
+            dropped = job
+            await ask.site.on_thread(lambda: jobs.drop(dropped))
+        return await _sheets_page(ask, error)
+    _note(job, plan, work)
+    checked = job
+    await ask.site.on_thread(lambda: jobs.save(checked))
+    await ask.audit("ledger-upload", job.id, detail=f"rows {job.rows} refused {job.rejected}")
+    return ask.redirect("sheet", job=job.id)
+
+
+def _keep(file: BinaryIO, path: Path) -> str:
+    """Write the file down, its owner's alone; its SHA-256. Raises SheetError past the limit."""
+    digest = hashlib.sha256()
+    size = 0
+    path.touch(mode=0o600)
+    with path.open("wb") as kept:
+        while piece := file.read(_PIECE_BYTES):
+            size += len(piece)
+            if size > LEDGER_SHEET_BYTES_MAX:
+                most = LEDGER_SHEET_BYTES_MAX // MIB
+                raise SheetError(f"文件超过 {most} MiB,请拆分 · over {most} MiB: split it")
+            digest.update(piece)
+            kept.write(piece)
+    return digest.hexdigest()
+
+
+async def _planned(ask: Ask, jobs: Jobs, job: Job, on_error: OnError) -> tuple[Plan, Import]:
+    book = await open_book(ask.node)
+    home = ask.node.code
+    names = {code: book.grid_names.get(code, code) for code in seen_grids(ask, book)}
+    holdings = await ask.node.read(lambda reader: read_holdings(reader, home))
+
+    def work() -> tuple[Plan, Import]:
+        planner = Planner(
+            code=home,
+            grids=names,
+            holdings=holdings,
+            salt=jobs.salt(),
+            job=job.id,
+            sha256=job.sha256,
+            is_update=job.is_update,
+        )
+        return planner.plan(jobs.table(job), on_error)
+
+    return await ask.site.on_thread(work)
+
+
+def _note(job: Job, plan: Plan, work: Import) -> None:
+    job.rows, job.rejected = work.accepted, work.rejected
+    job.new_households, job.new_residents = plan.new_households, plan.new_residents
+    job.changed, job.there, job.total = plan.changed, plan.there, len(plan.drafts)
+    job.errors = [(one.number, one.column, one.what) for one in work.errors]
+
+
+async def sheet(ask: Ask) -> Response:
+    """One import: what was found, or how far it is."""
+    return await _sheet_page(ask, await _mine(ask))
+
+
+async def _mine(ask: Ask) -> Job:
+    village_only(ask)
+    job_id = ask.path("job")
+    return await ask.site.on_thread(lambda: _jobs(ask).find(job_id, ask.person.id))
+
+
+async def _sheet_page(ask: Ask, job: Job, error: HuyingError | None = None) -> Response:
+    return await ask.render(
+        "sheet.html",
+        {
+            "job": job,
+            "errors": job.row_errors()[:ROW_ERRORS_MAX],
+            "stages": {"checked": CHECKED, "writing": WRITING, "done": DONE},
+            "error": error,
+        },
+        status=400 if error else 200,
+    )
+
+
+async def write(ask: Ask) -> Response:
+    """Begin to write, or go on."""
+    job = await _mine(ask)
+    jobs = _jobs(ask)
+    form = await ask.form()
+    try:
+        form.id()
+        if job.stage == CHECKED:
+            on_error = OnError.SKIP if form.text("on_error", 8) == "skip" else OnError.STOP
+            job.is_update = form.text("existing", 8) == "update"
+            # Anew, since somebody may have written meanwhile.
+            plan, work = await _planned(ask, jobs, job, on_error)
+            _note(job, plan, work)
+            work.finish()
+            await ask.site.on_thread(lambda: jobs.keep_plan(job, plan.drafts))
+            job.stage = WRITING
+            await ask.site.on_thread(lambda: jobs.save(job))
+            await ask.audit("ledger-import", job.id, detail=f"entries {job.total}")
+        if job.stage == WRITING:
+            await _write_some(ask, jobs, job)
+    except HuyingError as error:
+        return await _sheet_page(ask, job, error)
+    return ask.redirect("sheet", job=job.id)
+
+
+async def _write_some(ask: Ask, jobs: Jobs, job: Job) -> None:
+    """Write batches for some seconds, and note after each how far it is."""
+    drafts = await ask.site.on_thread(lambda: jobs.plan(job))
+    until = monotonic() + LEDGER_IMPORT_SECONDS
+    while job.written < len(drafts):
+        batch = _batch(drafts, job.written)
+        await append(ask, batch)
+        job.written += len(batch)
+        await ask.site.on_thread(lambda: jobs.save(job))
+        if monotonic() > until and job.written < len(drafts):
+            return
+    await ask.site.on_thread(lambda: jobs.finish(job))
+
+
+def _batch(drafts: list[api_pb2.Draft], start: int) -> list[api_pb2.Draft]:
+    size, stop = 0, start
+    while stop < len(drafts) and stop - start < LEDGER_IMPORT_ENTRIES_MAX:
+        size += drafts[stop].ByteSize()
+        if size > LEDGER_IMPORT_BYTES_MAX and stop > start:
+            break
+        stop += 1
+    return drafts[start:stop]
+
+
+async def drop(ask: Ask) -> Response:
+    """Give an import up."""
+    job = await _mine(ask)
+    await ask.site.on_thread(lambda: _jobs(ask).drop(job))
+    return ask.redirect("sheets")
+
+
+async def errors_csv(ask: Ask) -> Response:
+    """What is wrong, to mend it with the sheet beside it."""
+    job = await _mine(ask)
+    data = await ask.site.on_thread(lambda: errors_file(job.row_errors()))
+    return _download(data, ".csv", "ledger-errors")
+
+
+# --- taking ----------------------------------------------------------------------------------
+
+
+async def export(ask: Ask) -> Response:
+    """The ledger as a file, for a purpose that is written down."""
+    home = village_only(ask)
+    form = await ask.form()
+    book = await open_book(ask.node)
+    chosen = [key for key in COLUMNS if key in form.many("columns")]
+    whole, grid = form.flag("whole"), form.text("grid", 15)
+    ending = f".{form.text('format', 8)}"
+    try:
+        purpose = form.required("purpose", 200)
+        if len(purpose) < _PURPOSE_CHARACTERS_MIN:
+            raise HuyingError(Code.INVALID_ARGUMENT, "purpose: say what for, in some words")
+        if not chosen:
+            raise HuyingError(Code.INVALID_ARGUMENT, "columns: tick one at least")
+        if ending not in CONTENT_TYPES:
+            raise HuyingError(Code.INVALID_ARGUMENT, "format: xlsx or csv")
+    except HuyingError as error:
+        typed = {**form.values(), "columns": chosen}
+        return await _sheets_page(ask, error, typed)
+    grids = seen_grids(ask, book)
+    if grid:
+        ask.scope.record(home, grid)
+        grids = [one for one in grids if one == grid]
+    # Written down before a byte of it is out.
+    kept = f"{purpose} · {len(chosen)} columns{' · health' if 'health' in chosen else ''}"
+    await ask.audit(
+        "ledger-export", grid or home, detail=f"{'whole' if whole else 'masked'} · {kept}"
+    )
+    holdings = await ask.node.read(lambda reader: read_holdings(reader, home))
+    data = await ask.site.on_thread(
+        lambda: table_file(ending, chosen, export_rows(holdings, book, grids, chosen, whole=whole))
+    )
+    return _download(data, ending, "ledger")
+
+
+def _download(data: bytes, ending: str, name: str) -> Response:
+    return Response(
+        data,
+        media_type=CONTENT_TYPES[ending],
+        headers={"Content-Disposition": f'attachment; filename="{name}{ending}"'},
+    )
+
+
+_L: Final = Permission.LEDGER
+_POST: Final = ("POST",)
+PAGES: Final = (
+    Page("/ledger/sheets", "sheets", sheets, _L),
+    Page("/ledger/sheets/template.xlsx", "sheet-template", template, _L),
+    Page(
+        "/ledger/sheets/upload",
+        "sheet-upload",
+        upload,
+        _L,
+        _POST,
+        body_bytes_max=LEDGER_SHEET_BYTES_MAX + MIB,
+    ),
+    Page("/ledger/sheets/export", "sheet-export", export, _L, _POST),
+    Page("/ledger/sheets/{job}", "sheet", sheet, _L),
+    Page("/ledger/sheets/{job}/write", "sheet-write", write, _L, _POST),
+    Page("/ledger/sheets/{job}/drop", "sheet-drop", drop, _L, _POST),
+    Page("/ledger/sheets/{job}/errors.csv", "sheet-errors", errors_csv, _L),
+)
