@@ -266,15 +266,21 @@ def test_pages_go_on_while_the_node_is_away_and_settling_does_not_pretend(
 
 
 def test_the_strip_of_today_counts_what_waits(town: Town) -> None:
-    """The town's first page says what to do, and each number leads to it."""
+    """The town's first page says what to do, and each number leads to just as many."""
+    waits = "turn=caller&amp;order=deadline"
     before = strip(town)
     town.event()
-    call = raise_here(town)
+    call, other = raise_here(town), raise_here(town)
     assert strip(town)["status=reported"] == before["status=reported"] + 1
-    assert strip(town)["turn=caller"] == before["turn=caller"]
+    assert strip(town)[waits] == before[waits]
     answer(town, call)
-    assert strip(town)["turn=caller"] == before["turn=caller"] + 1
+    assert strip(town)[waits] == before[waits] + 1
     assert town.town.get("/events?status=reported").status_code == 200
+    listed = town.town.get("/calls?turn=caller&order=deadline").text
+    assert f"/calls/{call.hex()}" in listed
+    assert f"/calls/{other.hex()}" not in listed
+    assert listed.count('<tr id="row-') == before[waits] + 1
+    assert town.town.get("/calls?turn=somebody").status_code == 400
 
 
 def strip(town: Town) -> dict[str, int]:

@@ -59,6 +59,7 @@ class CallFilter:
     since_micros: int = 0  # raised from then on
     until_micros: int = 0  # and before then
     lanes: tuple[int, ...] = ()
+    due_clocks: tuple[int, ...] = ()  # which clock matters: ClockKind; beside lanes
     due_since_micros: int = 0
     due_until_micros: int = 0
     urgency_min: int = 0
@@ -128,6 +129,8 @@ def _lanes(wanted: CallFilter) -> list[ColumnElement[bool]]:
         found.append(lane == wanted.lanes[0])
     elif wanted.lanes:
         found.append(lane.in_(wanted.lanes))
+    if wanted.due_clocks:
+        found.append(_C.due_clock.in_(wanted.due_clocks))
     if wanted.due_since_micros:
         found.append(due >= wanted.due_since_micros)
     if wanted.due_until_micros:

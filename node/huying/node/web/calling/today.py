@@ -63,7 +63,7 @@ def _numbers(ask: Ask, reader: Reader, area: str, code: str, now_micros: int) ->
 
 
 def _calls(ask: Ask) -> str:
-    return ask.url("calls", turn="caller")
+    return ask.url("calls", turn="caller", order="deadline")
 
 
 def _orders(ask: Ask, reader: Reader, handler: str, now_micros: int) -> Iterator[Waiting]:

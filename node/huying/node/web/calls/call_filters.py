@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
-from huying.common.calls.call_state import ENDED_STAGES, CallStage
+from huying.common.calls.call_state import ENDED_STAGES, CallStage, ClockKind
 from huying.common.codes import Level, level, parse_code
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import CALL_CHOICES_MAX
 from huying.node.store.call_queries import CallRow
+from huying.node.store.call_schema import LANE_CALLER, LANE_PAUSED
 from huying.node.store.desk_filter import CallFilter, Order
 from huying.node.store.reader import Reader
 from huying.node.web.access.scope import Scope
@@ -27,6 +28,9 @@ __all__ = ["Asked", "Choices", "DayEnds", "asked", "choices", "day_ends", "helpe
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ORDERS: Final[Mapping[str, Order]] = {"newest": "newest", "oldest": "oldest", "deadline": "lane"}
 _DAY_MICROS: Final = 86_400 * 10**6
+# What runs while the caller is to speak: a supplement pauses the answer's clock.
+_CALLERS_LANES: Final = (LANE_PAUSED, LANE_CALLER)
+_CALLERS_CLOCKS: Final = (int(ClockKind.SUPPLEMENT), int(ClockKind.CONFIRM))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ def asked(ask: Ask, query: Mapping[str, str], offset_minutes: int) -> Asked:
     order = _ORDERS[_one_of("order", params.get("order", "newest"), tuple(_ORDERS))]
     is_overdue = params.get("overdue", "") == "1"
     is_helping = bool(scope.department) and params.get("tab", "") == "help"
+    awaits_caller = _one_of("turn", params.get("turn", ""), ("", "caller")) == "caller"
     wanted = CallFilter(
         department="" if is_helping else scope.department or params.get("department", ""),
         helper=scope.department if is_helping else "",
@@ -95,6 +100,8 @@ def asked(ask: Ask, query: Mapping[str, str], offset_minutes: int) -> Asked:
         category=params.get("category", ""),
         since_micros=_day("from", params.get("from", ""), offset_minutes),
         until_micros=_day("to", params.get("to", ""), offset_minutes, _DAY_MICROS),
+        lanes=_CALLERS_LANES if awaits_caller else (),
+        due_clocks=_CALLERS_CLOCKS if awaits_caller else (),
         is_overdue=is_overdue,
         words=params.get("q", ""),
     )
@@ -103,7 +110,7 @@ def asked(ask: Ask, query: Mapping[str, str], offset_minutes: int) -> Asked:
 
 _PARTS: Final = (
     *("stage", "show", "overdue", "department", "town", "category", "from", "to", "order"),
-    *("tab", "q"),
+    *("turn", "tab", "q"),
 )
 
 
