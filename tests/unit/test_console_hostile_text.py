@@ -1,0 +1,121 @@
+"""Hostile text: scripts, spoofed names and secrets, wherever a text goes in or comes out."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from huying.hub.web import site as hub_site
+from huying.node import logs
+from huying.node.web.app import STATIC
+from tests.unit.console_ledger import household
+from tests.unit.console_town import Town
+from tests.unit.hostile_town import DEPARTMENT, call, hostile_town, walk
+from tests.unit.tiny_network import COUNTY, GRID, TOWN, VILLAGE, put
+
+# Pages whose forms the walk must have sent; else it would prove nothing, and pass.
+FORMS = {
+    *("report", "task-settle", "call-new", "call", "order", "order-assign", "provision-ask"),
+    *("household-new", "household-edit", "resident-new", "visits", "person-new", "person"),
+    *("calls", "events", "ledger", "queue", "audit", "operations", "people"),
+}
+WALKS: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
+    (VILLAGE, ("worker", "village_clerk"), {}),
+    (TOWN, ("clerk", "principal"), {}),
+    (COUNTY, ("centre",), {}),
+    (COUNTY, ("department",), {"department": DEPARTMENT}),
+    (COUNTY, ("admin", "technician"), {}),
+)
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    with hostile_town(tmp_path_factory.mktemp("hostile")) as made:
+        yield made
+
+
+def test_a_script_in_any_field_of_any_form_is_text_wherever_it_comes_out(town: Town) -> None:
+    """Sent by everybody from the village up, and then looked for on everybody's pages."""
+    town.event()
+    call(town)
+    town.order(1)
+    town.append(VILLAGE, put(*household("001", GRID)))
+    sent: set[tuple[str, str]] = set()
+    for code, roles, fields in WALKS:
+        console = town.consoles[code]
+        console.sign_in(*roles, login=f"hostile-{code}-{roles[0]}", **fields)
+        sent |= walk(console, sends=True)
+        town.served.settle()
+    for code, roles, _ in WALKS:
+        console = town.consoles[code]
+        console.sign_in(*roles, login=f"hostile-{code}-{roles[0]}")
+        walk(console, sends=False)
+    missing = FORMS - {name for name, _ in sent}
+    assert not missing, f"pages whose form was not reached: {sorted(missing)}"
+
+
+def test_no_script_writes_markup_or_runs_text() -> None:
+    """Scripts put text by textContent, and take markup from the console's own pages alone."""
+    banned = (
+        r"\.(?:inner|outer)HTML\s*=[^=]|insertAdjacentHTML|document\.write|\beval\(|new Function"
+    )
+    more = r"postMessage|addEventListener\(\s*[\"']message|__proto__|setTimeout\(\s*[\"']"
+    for file in sorted(STATIC.rglob("*.js")):
+        found = re.findall(f"{banned}|{more}", file.read_text("utf-8"))
+        assert found == [], file.name
+
+
+def test_no_module_of_the_pages_runs_text_or_draws_by_a_weak_chance() -> None:
+    """No eval, no shell, no pickle, no parser of XML, no chance but the system's."""
+    banned = r"\b(?:eval|exec)\(|pickle|\byaml\b|os\.system|shell=True|lxml|xml\.|\brandom\."
+    for folder in (STATIC.parent, Path(hub_site.__file__).parent):
+        for file in sorted(folder.rglob("*.py")):
+            assert re.findall(banned, file.read_text("utf-8")) == [], file.name
+    provider = (STATIC.parent / "access/oidc.py").read_text("utf-8")
+    assert provider.count("allow_redirects=False") == 2, "no redirect of a provider is followed"
+
+
+def test_a_defect_shows_nothing_and_is_logged_without_what_was_typed(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception's text may be anybody's data."""
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("KANARI-SECRET")
+
+    said: list[str] = []
+    town.county.sign_in("centre", login="unlucky")
+    monkeypatch.setattr(logs, "say", lambda event, **more: said.append(f"{event} {more}"))
+    monkeypatch.setattr(town.county.site.sessions, "list", broken)
+    answer = town.county.get("/account")
+    monkeypatch.undo()
+    assert answer.status_code == 500
+    assert "KANARI" not in answer.text
+    assert "RuntimeError" not in answer.text
+    (line,) = said
+    assert line.startswith("console_defect")
+    assert "KANARI" not in line
+    town.county.sign_out()
+
+
+def test_a_line_of_the_log_is_json_and_its_time_utc() -> None:
+    """What collects logs reads them without guessing, in the nodes' one time."""
+    code = (
+        "from huying.node import logs; logs.configure('info', 'json');"
+        "logs.say('console_serving', origin='line\\nbreak')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+    )
+    (line,) = done.stderr.splitlines()
+    said = json.loads(line)
+    assert said["event"] == "console_serving"
+    assert said["origin"] == "line\nbreak"
+    assert said["timestamp"].endswith("Z")
