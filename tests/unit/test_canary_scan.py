@@ -68,6 +68,23 @@ def test_a_mark_is_found_in_every_spelling_at_every_offset(spell, offset):
         assert scan_bytes(canaries, haystack, "here", lambda _mark: True).permitted == 1
 
 
+@pytest.mark.parametrize("cut", [slice(4, None), slice(None, -2)], ids=["head", "tail"])
+def test_what_is_left_of_a_mark_still_says_whose_it_was(cut):
+    """A database writes over a cell from either end; what remains is no leak where it was none."""
+    canaries, marked = planted()
+    left = marked.name.removeprefix(RESIDENT.name).encode()[cut]
+    haystack = b"noise" + left + b"noise"
+    assert scan_bytes(canaries, haystack, "home", partial(may_read, VILLAGE)).permitted == 1
+    assert len(scan_bytes(canaries, haystack, "elsewhere", partial(may_read, TOWN)).leaks) == 1
+
+
+def test_a_mark_that_lost_both_ends_is_a_leak():
+    """Nobody can say that it was allowed."""
+    canaries, marked = planted()
+    bare = marked.name.removeprefix(RESIDENT.name).encode()[4:-2]
+    assert len(scan_bytes(canaries, bare, "home", lambda _mark: True).leaks) == 1
+
+
 def test_a_mark_knows_who_may_read_it():
     """A village's mark in its own store is no leak, and in its neighbour's it is."""
     canaries, marked = planted()

@@ -4,8 +4,9 @@ A mark is planted in every field that not all nodes may read (of some records), 
 file of every node is searched for every mark, as it is, in hex and in base64. A node's database
 may hold what its node may read; a captured frame what both its ends may read; a log, a page of
 metrics and any other file holds no mark at all, not even one of its own node's. Marks of one kind
-begin with one random stem, so that a file is searched for a few patterns, however many marks
-there are.
+have one random stem, so that a file is searched for a few patterns, however many marks there are.
+A mark's number stands before the stem and behind it: of what a database has written over, one end
+often remains, and it must still say whose it was.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ _PHONES: Final = frozenset({"phone", "reporter_phone", "contact_phone"})
 _ID_CHARACTERS_MAX: Final = 32
 _STEM_BYTES: Final = 6  # 48 random bits
 _PHONE_STEM_DIGITS: Final = 12
+_NUMBER_BYTES: Final = 2
 _RECORD_STEM_BYTES: Final = 12
 
 
@@ -81,9 +83,9 @@ class Canaries:
     def __init__(self, draw: Callable[[int], bytes] = secrets.token_bytes) -> None:
         self.planted = 0  # fields
         self._marks: dict[tuple[str, int], _Mark] = {}
-        self._text = "zx" + draw(_STEM_BYTES).hex()
-        digits = int.from_bytes(draw(8), "big") % 10 ** (_PHONE_STEM_DIGITS - 3)
-        self._phone = f"160{digits:0{_PHONE_STEM_DIGITS - 3}}"
+        digits = int.from_bytes(draw(8), "big") % 10**_PHONE_STEM_DIGITS
+        self._text = draw(_STEM_BYTES).hex()
+        self._phone = f"{digits:0{_PHONE_STEM_DIGITS}}"
         self._record = draw(_RECORD_STEM_BYTES)
 
     def plant(self, message: Message, origin: str) -> None:
@@ -112,13 +114,14 @@ class Canaries:
         if key not in self._marks:
             number = len(self._marks)
             above = {one for one in codes.ancestors(origin) if codes.level(one) >= level}
+            ends = number.to_bytes(_NUMBER_BYTES, "big")
             self._marks[key] = _Mark(
                 origin=origin,
                 level=level,
                 readers=frozenset({origin, *above}),
-                text=f"{self._text}{number:02}".encode(),
-                phone=f"{self._phone}{number:02}".encode(),
-                record=self._record + number.to_bytes(4, "big"),
+                text=f"zx{number:02}{self._text}{number:02}".encode(),
+                phone=f"160{number:02}{self._phone}{number:02}".encode(),
+                record=ends + self._record + ends,
             )
         return self._marks[key]
 
@@ -127,14 +130,16 @@ class Canaries:
         stems = (self._text.encode(), self._phone.encode(), self._record)
         return [spelled for stem in stems for spelled in _spellings(stem)]
 
-    def spelled(self) -> list[tuple[_Mark, str, bytes]]:
-        """Every mark in every encoding."""
-        return [
-            (mark, encoding, pattern)
-            for mark in self._marks.values()
-            for value in (mark.text, mark.phone, mark.record)
-            for encoding, pattern in _spellings(value)
-        ]
+    def ends(self) -> list[tuple[_Mark, bytes]]:
+        """Every mark's stem in every encoding, with the number before it, and with that behind."""
+        stems = (self._text.encode(), self._phone.encode(), self._record)
+        found = []
+        for mark in self._marks.values():
+            for value, stem in zip((mark.text, mark.phone, mark.record), stems, strict=True):
+                at = value.index(stem)
+                before = value[at - _NUMBER_BYTES : at + len(stem)]
+                found += [(mark, one) for end in (before, value[at:]) for _, one in _spellings(end)]
+        return found
 
 
 def _marked(field: FieldDescriptor, value: object, mark: _Mark) -> str | bytes | None:
@@ -174,19 +179,24 @@ def scan_bytes(
 ) -> Scan:
     """Search some bytes; `allowed` says which marks may be there."""
     scan = Scan(files=1, scanned_bytes=len(data))
-    spelled = canaries.spelled()
+    ends = canaries.ends()
     for encoding, stem in canaries.stems():
         at = data.find(stem)
         while at >= 0:
-            found = (one for one, _, text in spelled if data[at : at + len(text)] == text)
-            mark = next(found, None)
-            if mark is not None and allowed(mark):
+            marks = [mark for mark, end in ends if _covers(data, end, at, len(stem))]
+            if marks and all(map(allowed, marks)):
                 scan.permitted += 1
             else:
-                origin, level = (mark.origin, mark.level) if mark else ("", 0)
+                origin, level = (marks[0].origin, marks[0].level) if marks else ("", 0)
                 scan.leaks.append(Leak(where, at, origin, level, encoding))
             at = data.find(stem, at + 1)
     return scan
+
+
+def _covers(data: bytes, pattern: bytes, at: int, length: int) -> bool:
+    """Whether the pattern stands in `data` around the `length` bytes at `at`."""
+    start = max(0, at + length - len(pattern))
+    return data.find(pattern, start, at + len(pattern)) >= 0
 
 
 def scan_node(

@@ -1,8 +1,9 @@
 """A real stream of service requests, replayed as the events of villages.
 
-The stream is one evening of a large city's 311 line (data/README.md). Categories, texts, channels
-and the time each matter took are as they were; the times are shifted to now with their order kept,
-and the caller's name and number, which the data rightly lacks, are generated.
+The stream is one evening of a large city's 311 line (data/README.md). Categories, texts and
+channels are translated (data/terms_zh.csv), the time each matter took is as it was; the times
+are shifted to now with their order kept. The caller's name and number, which the data rightly
+lacks, are generated.
 """
 
 from __future__ import annotations
@@ -71,23 +72,28 @@ def _micros(text: str) -> int:
 
 
 def read_requests() -> list[Request]:
-    """All 1,000, oldest first."""
-    source = resources.files("huying.hub.demo") / "data" / "requests.csv"
-    with StringIO(source.read_text(encoding="utf-8")) as file:
-        requests = [
-            Request(
-                created_micros=_micros(row["created"]),
-                closed_micros=_micros(row["closed"]),
-                agency=row["agency"],
-                category=row["category"],
-                descriptor=row["descriptor"],
-                place=row["place"],
-                street=row["street"],
-                channel=row["channel"],
-            )
-            for row in csv.DictReader(file)
-        ]
+    """All 1,000, oldest first, in Chinese."""
+    terms = {row["english"]: row["chinese"] for row in _rows("terms_zh.csv")}
+    requests = [
+        Request(
+            created_micros=_micros(row["created"]),
+            closed_micros=_micros(row["closed"]),
+            agency=row["agency"],
+            category=terms[row["category"]],
+            descriptor=terms[row["descriptor"]],
+            place=terms[row["place"]] if row["place"] else "",
+            street=row["street"],
+            channel=terms[row["channel"]],
+        )
+        for row in _rows("requests.csv")
+    ]
     return sorted(requests, key=lambda request: request.created_micros)
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    source = resources.files("huying.hub.demo") / "data" / name
+    with StringIO(source.read_text(encoding="utf-8")) as file:
+        return list(csv.DictReader(file))
 
 
 def shift_micros(requests: Sequence[Request], now_micros: int) -> int:
@@ -105,7 +111,8 @@ def event_of(
     """
     phone = fake_phone(rng)
     reporter = fake_name(rng)
-    told = f"反映：{request.category}（{request.descriptor}），地点：{request.place}。回电{phone}。"
+    place = f"，地点：{request.place}" if request.place else ""
+    told = f"反映：{request.category}（{request.descriptor}）{place}。回电{phone}。"
     return records_pb2.Event(
         category=request.category[:NAME_CHARACTERS_MAX],
         descriptor=request.descriptor[:NAME_CHARACTERS_MAX],
@@ -140,7 +147,7 @@ def draft_of(
     return calls_pb2.CallDraft(
         sequencer=sequencer,
         category=event.category,
-        title=event.descriptor or event.category,
+        title=f"{event.category}:{event.descriptor}"[:NAME_CHARACTERS_MAX],
         description=event.description_public,
         grid=event.grid,
         village=village,
