@@ -157,6 +157,26 @@ def test_an_answer_with_another_state_or_issuer_is_refused(console, user):
         assert answer.status_code == 401, change
 
 
+def test_a_flood_of_answers_is_one_row_of_the_trail_a_minute(console, client):
+    """Anybody may ask for this address: the trail must not be filled, nor anything buried in it."""
+    console.sign_out()
+    before = len(console.site.audit.page(action="oidc-sign-in", count=200))
+    for _ in range(5):
+        assert console.get("/oidc/callback?state=x&code=y").status_code == 401
+    console.clock.seconds += 61
+    assert console.get("/oidc/callback?state=x&code=y").status_code == 401
+    assert len(console.site.audit.page(action="oidc-sign-in", count=200)) - before in (1, 2)
+
+
+def test_signing_in_ends_what_the_browser_had(console, user):
+    """A session that was planted before is worthless afterwards, as with a password."""
+    bind(console, "planted")
+    person = console.sign_in("centre", login="planted-before")
+    answer = console.get(through_the_provider(console))
+    assert answer.status_code == 303
+    assert console.site.sessions.list(person.id, console.clock.now()) == ()
+
+
 def test_a_provider_that_is_away_is_said_and_passwords_go_on(console, client):
     console.clock.seconds = time.time()
     kept = console.site.provider

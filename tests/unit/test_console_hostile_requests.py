@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
 import h11
 import pytest
+from starlette.datastructures import FormData
+from starlette.requests import Request
 
+from huying.common.calls.call_rules import Role
+from huying.common.errors import HuyingError
+from huying.node import logs
+from huying.node.web import guard, page
+from huying.node.web.calls.call_access import Part
+from huying.node.web.calls.call_forms import FormFacts, step_of
+from huying.node.web.forms import Form
 from tests.unit.console_site import PASSWORD
 from tests.unit.console_town import Town
-from tests.unit.hostile_town import hostile_town
+from tests.unit.hostile_town import DEPARTMENT, hostile_town
 
 ELSEWHERE = ("//evil.example", "/\\evil.example", "https://evil.example", "/\t/evil.example")
 
@@ -124,3 +134,74 @@ def test_a_request_with_two_lengths_has_one_end() -> None:
     )
     with pytest.raises(h11.RemoteProtocolError):
         connection.next_event()
+
+
+# --- bodies ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "charset", ["punycode", "raw_unicode_escape", '"idna"', "undefined", "utf-8-sig", "utf-16"]
+)
+def test_a_form_says_no_charset_but_ours(town: Town, charset: str) -> None:
+    """Python knows codecs that make half a character, or take a second for each field."""
+    town.county.sign_in("centre")
+    body = b'--x\r\nContent-Disposition: form-data; name="draft_key"\r\n\r\n\\ud800\r\n--x--\r\n'
+    headers = {"Content-Type": f"multipart/form-data; boundary=x; charset={charset}"}
+    assert town.county.post("/drafts", content=body, headers=headers).status_code == 400
+    headers = {"Content-Type": "multipart/form-data; Charset = UTF-8 ; boundary=x"}
+    assert town.county.post("/drafts", content=body, headers=headers).status_code == 204
+    town.county.sign_out()
+
+
+def test_of_a_form_that_nobody_sends_nothing_is_read(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an account one could fill the disk with forms of 60 MiB, many at a time."""
+    reads: list[str] = []
+
+    async def reading(request: Request) -> Form:
+        reads.append(request.url.path)
+        return Form(FormData())
+
+    monkeypatch.setattr(page, "read_form", reading)
+    town.village.sign_out()
+    for cookie in ("", "a-token-of-nobody"):
+        town.village._client.cookies.set(town.village.site.cookie, cookie)
+        came = {"Referer": f"{town.village.site.origin}/report?again=1"}
+        answer = town.village.post("/report", {"draft_key": "report", "text": "x"}, headers=came)
+        assert answer.status_code == 401
+        assert 'href="/sign-in?next=%2Freport%3Fagain%3D1"' in answer.text
+    assert reads == []
+    town.village.sign_in("worker", login="reader")
+    assert town.village.post("/report", {"text": "x"}).status_code == 400
+    assert reads == ["/report"]
+    town.village.sign_out()
+
+
+@pytest.mark.parametrize("came", ["http://[", "//[::1", "https://evil.example/\\x", "about:blank"])
+def test_an_address_that_is_none_is_answered(town: Town, came: str) -> None:
+    """What a browser says that it came from is a word of whoever wrote the link."""
+    answer = town.county.get("/language?to=zh", headers={"Referer": came})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+
+
+@pytest.mark.parametrize("deadline", ["0001-01-01T00:00", "1969-12-31T23:59", "99999-01-01T00:00"])
+def test_a_day_before_all_clocks_is_a_word_to_put_right(deadline: str) -> None:
+    """The wire counts from 1970; an exception would have taken the whole form with it."""
+    part = Part(Role.CENTRE, frozenset())
+    facts = FormFacts(call=b"c" * 16, actor="a", part=part, offset_minutes=480, names={})
+    form = Form(FormData([("department", DEPARTMENT), ("deadline", deadline)]))
+    with pytest.raises(HuyingError, match="deadline: a local time"):
+        step_of("dispatch", form, facts)
+
+
+def test_what_is_refused_before_any_page_is_logged_without_its_secrets(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A set-up link that is opened under another name of the machine is still good."""
+    said: list[dict[str, Any]] = []
+    monkeypatch.setattr(logs, "say", lambda _event, **more: said.append(more))
+    monkeypatch.setattr(guard, "_SAY_SECONDS", 0.0)
+    answer = town.county.get("/set-up/KANARI-TOKEN", headers={"Host": "10.0.0.5:8000"})
+    assert answer.status_code == 421
+    assert [one["path"] for one in said] == ["/set-up"]

@@ -47,7 +47,7 @@ from huying.node.web.access.throttle import Throttle
 from huying.node.web.drafts import Drafts
 from huying.node.web.guard import BODY_BYTES_MAX, Guard, TooLargeError
 from huying.node.web.live import LiveHub
-from huying.node.web.local import asked_path, local_path
+from huying.node.web.local import asked_path, came_from, local_path
 from huying.node.web.node_link import NodeLink
 from huying.node.web.page import NOT_KEPT, NOTICES, Ask, Page, query_string
 from huying.node.web.render import TEMPLATES, environment
@@ -331,14 +331,15 @@ async def _sign_in_first(ask: Ask, token: str) -> Response:
     request = ask.request
     if request.method in ("GET", "HEAD"):
         return RedirectResponse(ask.url("sign-in", next=asked_path(request)), status_code=303)
-    kept = False
-    form = await ask.form()
-    key, back = form.text("draft_key", 200), form.text("draft_page", 500)
-    if token and key:
-        who = await ask.site.on_thread(
-            lambda: ask.site.sessions.last_person(token, ask.site.clock.now())
-        )
-        if who:
+    kept, back = False, came_from(request)
+    who = token and await ask.site.on_thread(
+        lambda: ask.site.sessions.last_person(token, ask.site.clock.now())
+    )
+    # Of nobody's form not a byte is read: it could be 60 MiB of files, as often as one likes.
+    if who:
+        form = await ask.form()
+        key, back = form.text("draft_key", 200), form.text("draft_page", 500)
+        if key:
             fields = {k: v for k, v in form.values().items() if k not in NOT_KEPT}
             await ask.site.on_thread(
                 lambda: ask.site.drafts.save(who, key, fields, ask.site.clock.now())
@@ -357,10 +358,10 @@ def _language(request: Request, signed_in: SignedIn | None) -> str:
 
 
 async def error_page(ask: Ask, error: HuyingError) -> Response:
-    """A refusal as a page: what to do, in both languages, and the detail."""
+    """A refusal as a page: what to do, and the detail, in the person's language."""
     return await ask.render(
         "error.html",
-        {"error": error, "advice": ADVICE[error.code]},
+        {"error": error},
         status=error_status(error.code),
     )
 

@@ -22,6 +22,9 @@ FIELDS_MAX: Final = 400
 FILES_MAX: Final = 8
 SECRET_CHARACTERS_MAX: Final = 2000
 PART_BYTES_MAX: Final = 64 * 1024  # of one field that is no file
+# Our pages are UTF-8. Another charset is a way to text that no page could show, such as half of a
+# surrogate pair, or to a decoder that takes its time.
+_OTHER_CHARSET: Final = re.compile(r"charset(?!\s*=\s*\"?utf-?8\"?\s*(?:;|$))", re.IGNORECASE)
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -101,6 +104,8 @@ class Form:
 
 async def read_form(request: Request) -> Form:
     """The form of a request. Raises HuyingError(INVALID_ARGUMENT) where it can't be read."""
+    if _OTHER_CHARSET.search(request.headers.get("content-type", "")):
+        raise HuyingError(Code.INVALID_ARGUMENT, "the form: UTF-8, and no other charset")
     try:
         data: Any = await request.form(
             max_files=FILES_MAX, max_fields=FIELDS_MAX, max_part_size=PART_BYTES_MAX

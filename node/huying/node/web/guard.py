@@ -97,7 +97,9 @@ class Guard:
         self._refused += 1
         now = time.monotonic()
         if now - self._said >= _SAY_SECONDS:
-            logs.say("console_refused", status=status, path=path[:100], count=self._refused)
+            # The rest of a path may be a secret, as that of a set-up link is.
+            first = "/" + path.removeprefix("/").partition("/")[0][:100]
+            logs.say("console_refused", status=status, path=first, count=self._refused)
             self._said, self._refused = now, 0
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import urlsplit
 
 from sse_starlette import EventSourceResponse
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -12,7 +11,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from huying.node.web.access.roles import Permission
 from huying.node.web.app import LANGUAGE_COOKIE
 from huying.node.web.live import TOPICS_MAX, Viewer
-from huying.node.web.local import local_path
+from huying.node.web.local import came_from
 from huying.node.web.page import NOT_KEPT, Ask, Page
 
 __all__ = ["PAGES", "keep_language"]
@@ -66,9 +65,7 @@ async def healthz(ask: Ask) -> Response:
 async def language(ask: Ask) -> Response:
     """Chinese or English, kept in a cookie; and back to where the person was."""
     chosen = "en" if ask.query("to") == "en" else "zh"
-    came = urlsplit(ask.request.headers.get("referer", ""))
-    local = local_path(f"{came.path}?{came.query}" if came.query else came.path)
-    response = RedirectResponse(local, status_code=303)
+    response = RedirectResponse(came_from(ask.request), status_code=303)
     keep_language(ask, response, chosen)
     return response
 

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlsplit
 
 from starlette.requests import Request
 
-__all__ = ["asked_path", "local_path", "next_path"]
+__all__ = ["asked_path", "came_from", "local_path", "next_path"]
 
 _CHARACTERS_MAX = 1000
 
@@ -29,6 +29,15 @@ def local_path(text: str, default: str = "/") -> str:
 def next_path(request: Request, default: str = "/") -> str:
     """Where to go on afterwards, as the address says: its `next`, if that is a path of ours."""
     return local_path(request.query_params.get("next", ""), default)
+
+
+def came_from(request: Request) -> str:
+    """The path of the page that the browser came from, with its query; `/` where none is named."""
+    try:
+        parts = urlsplit(request.headers.get("referer", ""))
+    except ValueError:  # no address at all
+        return "/"
+    return local_path(f"{parts.path}?{parts.query}" if parts.query else parts.path)
 
 
 def asked_path(request: Request) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import anyio
 import requests
 from authlib.common.errors import AuthlibBaseError
 from authlib.common.security import generate_token
@@ -34,6 +35,7 @@ from huying.node.console_settings import OidcSection
 __all__ = ["FLOWS_MAX", "FLOW_SECONDS", "Flow", "Flows", "Provider", "Subject", "open_provider"]
 
 FLOWS_MAX: Final = 1000  # begun and not ended; the oldest goes first
+PLACES: Final = 4  # conversations with the provider at once; it may be slow, and pages go on
 FLOW_SECONDS: Final = 600.0  # to sign in at the provider
 _HTTP_SECONDS: Final = 10.0
 _ANSWER_BYTES_MAX: Final = MIB
@@ -72,6 +74,7 @@ class Flows:
 
     def __init__(self) -> None:
         self._flows: OrderedDict[str, Flow] = OrderedDict()
+        self.places = anyio.CapacityLimiter(PLACES)
 
     def begin(self, now: float, next_: str, bind: str = "") -> tuple[str, Flow]:
         """(the browser's secret, the flow)."""

@@ -8,24 +8,28 @@ from __future__ import annotations
 
 from typing import Final
 
+import anyio
+import anyio.to_thread
 from starlette.responses import RedirectResponse, Response
 
 from huying.common.errors import Code, HuyingError
 from huying.node.web.access.oidc import FLOW_SECONDS, Flow, Provider, Subject
 from huying.node.web.access.roles import Permission
+from huying.node.web.local import next_path
 from huying.node.web.page import Ask, Page
 
 __all__ = ["PAGES"]
 
 _COOKIE: Final = "huying-oidc"
+_DEED: Final = "oidc-sign-in"
+_REFUSED_SECONDS: Final = 60.0  # between two rows of the trail about refusals
 
 
 async def start(ask: Ask) -> Response:
     """To the provider, to sign in: by the button of our own page, not by somebody else's link."""
     if ask.request.headers.get("sec-fetch-site", "same-origin") == "cross-site":
         return RedirectResponse(ask.url("sign-in"), status_code=303)
-    next_ = ask.query("next")
-    return await _to_provider(ask, next_ if _is_local(next_) else "/", bind="")
+    return await _to_provider(ask, next_path(ask.request), bind="")
 
 
 async def bind(ask: Ask) -> Response:
@@ -54,7 +58,7 @@ async def callback(ask: Ask) -> Response:
     except HuyingError as error:
         if error.code not in (Code.UNAUTHENTICATED, Code.UNREACHABLE):
             raise
-        await ask.audit("oidc-sign-in", outcome="refused", detail=error.code.name)
+        await _note_refused(ask, error.code.name)
         response = await ask.render("oidc_failed.html", {"error": error}, status=401)
     response.delete_cookie(_cookie(ask), secure=ask.site.is_tls, httponly=True, samesite="lax")
     return response
@@ -62,6 +66,7 @@ async def callback(ask: Ask) -> Response:
 
 async def _answered(ask: Ask) -> Response:
     provider = _provider(ask)
+    places = ask.site.flows.places
     flow = ask.site.flows.end(
         ask.request.cookies.get(_cookie(ask), ""), ask.query("state"), ask.now()
     )
@@ -69,8 +74,9 @@ async def _answered(ask: Ask) -> Response:
         raise HuyingError(Code.UNAUTHENTICATED, f"the provider says: {error[:60]}")
     # The code may be longer than what `query` keeps.
     code = ask.request.query_params.get("code", "")[:4096]
-    subject = await ask.site.on_thread(
-        lambda: provider.subject(flow, code, ask.request.query_params.get("iss", ""))
+    issuer = ask.request.query_params.get("iss", "")
+    subject = await anyio.to_thread.run_sync(
+        lambda: provider.subject(flow, code, issuer), limiter=places
     )
     return await (_bound(ask, flow, subject) if flow.bind else _signed_in(ask, flow, subject))
 
@@ -91,27 +97,42 @@ async def _signed_in(ask: Ask, flow: Flow, subject: Subject) -> Response:
         lambda: ask.site.accounts.by_subject(subject.issuer, subject.subject)
     )
     if person is None or person.disabled:
-        await ask.audit("oidc-sign-in", outcome="refused", detail="no account is bound")
+        await _note_refused(ask, "no account is bound")
         return await ask.render("oidc_unknown.html", status=403)
-    token = await ask.site.on_thread(
-        lambda: ask.site.sessions.begin(
+    site, now, old = ask.site, ask.now(), ask.request.cookies.get(ask.site.cookie, "")
+    agent = ask.request.headers.get("user-agent", "")
+
+    def begin() -> str:
+        if old:
+            site.sessions.end(old)
+        return site.sessions.begin(
             person.id,
-            ask.now(),
+            now,
             second_factor_pending=person.has_second_factor,
             address=ask.address,
-            agent=ask.request.headers.get("user-agent", ""),
+            agent=agent,
         )
-    )
-    await ask.audit("oidc-sign-in", person.login)
+
+    token = await site.on_thread(begin)
+    await ask.audit(_DEED, person.login)
     response = RedirectResponse(flow.next, status_code=303)
     ask.site.set_session(response, token)
     return response
 
 
+async def _note_refused(ask: Ask, detail: str) -> None:
+    """Write it down; of many, as nobody in particular can make them, one a minute."""
+    last = await ask.site.on_thread(lambda: ask.site.audit.page(action=_DEED, count=1))
+    young = last and ask.now() - last[0].time_micros / 1e6 < _REFUSED_SECONDS
+    if not (young and last[0].outcome == "refused"):
+        await ask.audit(_DEED, outcome="refused", detail=detail)
+
+
 async def _to_provider(ask: Ask, next_: str, bind: str) -> Response:
     provider = _provider(ask)
     key, flow = ask.site.flows.begin(ask.now(), next_, bind)
-    address = await ask.site.on_thread(lambda: provider.address(flow))
+    places = ask.site.flows.places
+    address = await anyio.to_thread.run_sync(lambda: provider.address(flow), limiter=places)
     response = RedirectResponse(address, status_code=303)
     response.set_cookie(
         _cookie(ask),
@@ -132,10 +153,6 @@ def _provider(ask: Ask) -> Provider:
 
 def _cookie(ask: Ask) -> str:
     return f"{'__Host-' if ask.site.is_tls else ''}{_COOKIE}-{ask.node.code}"
-
-
-def _is_local(path: str) -> bool:
-    return path.startswith("/") and not path.startswith(("//", "/\\"))
 
 
 PAGES: Final = (

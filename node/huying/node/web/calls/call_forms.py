@@ -143,11 +143,12 @@ def _time(form: Form, field: str, offset_minutes: int) -> int:
     zone = timezone(timedelta(minutes=offset_minutes))
     try:
         local = datetime.strptime(text[:16], "%Y-%m-%dT%H:%M").replace(tzinfo=zone)
-    except ValueError:
-        raise HuyingError(
-            Code.INVALID_ARGUMENT, f"{field}: a local time as 2026-10-08T17:00"
-        ) from None
-    return int(local.timestamp() * 1_000_000)
+        micros = int(local.timestamp() * 1_000_000)
+    except (ValueError, OverflowError):
+        micros = 0
+    if micros <= 0:
+        raise HuyingError(Code.INVALID_ARGUMENT, f"{field}: a local time as 2026-10-08T17:00")
+    return micros
 
 
 def _ruling(form: Form, _facts: FormFacts) -> Any:
