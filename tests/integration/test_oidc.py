@@ -108,6 +108,15 @@ def test_who_bound_the_identity_signs_in_with_it(console, user):
     assert "sign-in" not in console.get("/").headers["location"]
 
 
+def test_signing_in_ends_what_the_browser_had(console, user):
+    """A session that was planted before is worthless afterwards, as with a password."""
+    bind(console, "planted")
+    person = console.sign_in("centre", login="planted-before")
+    answer = console.get(through_the_provider(console))
+    assert answer.status_code == 303
+    assert console.site.sessions.list(person.id, console.clock.now()) == ()
+
+
 def test_an_identity_that_nobody_bound_opens_nothing(console, user):
     """The provider vouches for a whole county's staff; who may work here the administrator says."""
     console.sign_out()
@@ -166,15 +175,6 @@ def test_a_flood_of_answers_is_one_row_of_the_trail_a_minute(console, client):
     console.clock.seconds += 61
     assert console.get("/oidc/callback?state=x&code=y").status_code == 401
     assert len(console.site.audit.page(action="oidc-sign-in", count=200)) - before in (1, 2)
-
-
-def test_signing_in_ends_what_the_browser_had(console, user):
-    """A session that was planted before is worthless afterwards, as with a password."""
-    bind(console, "planted")
-    person = console.sign_in("centre", login="planted-before")
-    answer = console.get(through_the_provider(console))
-    assert answer.status_code == 303
-    assert console.site.sessions.list(person.id, console.clock.now()) == ()
 
 
 def test_a_provider_that_is_away_is_said_and_passwords_go_on(console, client):
