@@ -16,7 +16,12 @@ from huying.node.web.access import (
 )
 from huying.node.web.calling import call_new_pages, draft_pages, order_pages
 from huying.node.web.calls import call_list_pages, call_pages, call_proof_pages
-from huying.node.web.events import event_pages, report_pages, task_pages
+from huying.node.web.events import (
+    event_history_pages,
+    event_pages,
+    report_pages,
+    task_pages,
+)
 from huying.node.web.ledger import (
     household_pages,
     household_view,
@@ -50,6 +55,7 @@ NODE_PAGES: Final[tuple[Page, ...]] = (
     *call_proof_pages.PAGES,
     *draft_pages.PAGES,
     *event_pages.PAGES,
+    *event_history_pages.PAGES,
     *order_pages.PAGES,
     *ledger_pages.PAGES,
     *household_view.PAGES,

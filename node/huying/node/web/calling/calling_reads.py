@@ -33,6 +33,7 @@ __all__ = [
     "draft",
     "drafts",
     "drafts_of_event",
+    "town_of",
 ]
 
 DRAFTS_SHOWN_MAX: Final = 200
@@ -120,10 +121,10 @@ def calls_of_events(
     Raises HuyingError(CORRUPT).
     """
     wanted = set(events)
-    towns = {town for home in homes if (town := _town_of(home))} if wanted else set()
+    towns = {town for home in homes if (town := town_of(home))} if wanted else set()
     found: dict[bytes, list[EventCall]] = {}
     for town in sorted(towns):
-        villages = {home for home in homes if _town_of(home) == town}
+        villages = {home for home in homes if town_of(home) == town}
         # The town's own event is that of a call that names no village, or any.
         narrowed = [] if town in villages else [villages]
         for row in reader.select(_newest(town, narrowed, looked_at // len(towns))):
@@ -138,7 +139,7 @@ def calls_of_events(
     return found
 
 
-def _town_of(home: str) -> str:
+def town_of(home: str) -> str:
     """The town that calls for a division: itself, or the one above it; empty where none does."""
     lineage = (home, *ancestors(home))
     return next((code for code in lineage if level(code) is Level.TOWN), "")
