@@ -1,19 +1,34 @@
-"""On a bad line: nothing of a failed attempt stays, and no cut is held against a useful link."""
+"""Whatever ends a link or a dial, the child dials again, and nothing of the old attempt stays."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 import threading
+from typing import Any
 
 import grpc
 import pytest
 
+from huying.common.effects import LinkDown, LinkUp, Received, Send
+from huying.node import logs
+from huying.node.children import ChildRoster
 from huying.node.clock import SystemClock, SystemEntropy
+from huying.node.membership import enrol
+from huying.node.transport import uplink as uplink_module
+from huying.node.transport.downlink import Downlink
+from huying.node.transport.link import Link
 from huying.node.transport.uplink import Uplink, was_of_use
+from tests.integration.link_sides import COUNTY, TOWN, Side, make_nodes, run, until
 
 FAILING_SECONDS = 1.5
 LISTENING_SECONDS = 3.0  # a channel that is still alive tries again within about a second
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory) -> dict[str, enrol.Initialised]:
+    return make_nodes(tmp_path_factory.mktemp("nodes"))
 
 
 class Nobody:
@@ -102,3 +117,302 @@ def test_a_link_that_was_of_use_is_dialled_again_soon(
 ) -> None:
     """Else a line that is cut every five seconds would stand idle for half a minute each time."""
     assert was_of_use(frames, seconds) is useful
+
+
+def test_the_child_dials_again_when_the_server_is_back(nodes):
+    """The county is down at night; nobody presses a button in the morning."""
+
+    async def scenario() -> None:
+        county, town = Side(nodes[COUNTY]), Side(nodes[TOWN])
+        await county.runtime.start()
+        await town.runtime.start()
+        roster = ChildRoster([town.pin])
+        down = county.downlink(roster)
+        await down.start()
+        up = town.uplink(down.port, county.pin.certificate)
+        await up.start()
+        first = await town.engine.expect(LinkUp)
+        await down.stop(0)
+        assert await town.engine.expect(LinkDown) == LinkDown(first.link)
+        again = county.downlink(roster, port=down.port)
+        await again.start()
+        assert (await town.engine.expect(LinkUp)).link > first.link
+        await up.stop()
+        await again.stop()
+        await county.runtime.stop()
+        await town.runtime.stop()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("is_silent", [True, False])
+def test_the_fallback_address_is_dialled_in_turn_once_the_root_is_silent(nodes, is_silent):
+    """The day the line to the town's office is cut, the other line is tried without anybody."""
+
+    async def scenario() -> None:
+        county, town = Side(nodes[COUNTY]), Side(nodes[TOWN])
+        await county.runtime.start()
+        await town.runtime.start()
+        down = county.downlink(ChildRoster([town.pin]))
+        await down.start()
+        with socket.socket() as nobody:  # bound and not listening: refused at once
+            nobody.bind(("127.0.0.1", 0))
+            up = town.uplink(
+                nobody.getsockname()[1],
+                county.pin.certificate,
+                fallback=f"127.0.0.1:{down.port}",
+                fallback_due=lambda: is_silent,
+            )
+            await up.start()
+            if is_silent:
+                await town.engine.expect(LinkUp)
+            else:
+                await asyncio.sleep(1.0)
+                assert town.engine.seen.empty()
+            await up.stop()
+        await down.stop()
+        await county.runtime.stop()
+        await town.runtime.stop()
+
+    run(scenario())
+
+
+def test_a_wake_dials_at_once(nodes):
+    """Back-off without wake-up is a dead link: the wait may have grown to a minute."""
+
+    async def scenario() -> None:
+        county, town = Side(nodes[COUNTY]), Side(nodes[TOWN])
+        await county.runtime.start()
+        await town.runtime.start()
+        roster = ChildRoster([town.pin])
+        down = county.downlink(roster)
+        await down.start()
+        await down.stop(0)
+        up = town.uplink(
+            down.port, county.pin.certificate, retry_seconds_min=600.0, retry_seconds_max=600.0
+        )
+        await up.start()
+        await until(lambda: up.retry_next is not None)
+        again = county.downlink(roster, port=down.port)
+        await again.start()
+        up.wake()
+        assert await town.engine.expect(LinkUp)
+        assert up.retry_next is None
+        await up.stop()
+        await again.stop()
+        await county.runtime.stop()
+        await town.runtime.stop()
+
+    run(scenario())
+
+
+def test_a_stream_that_reached_its_age_is_dialled_anew(nodes):
+    """No trust outlives the stream it was checked for by more than that."""
+
+    async def scenario() -> None:
+        county, town = Side(nodes[COUNTY]), Side(nodes[TOWN])
+        await county.runtime.start()
+        await town.runtime.start()
+        down = county.downlink(ChildRoster([town.pin]))
+        await down.start()
+        up = town.uplink(down.port, county.pin.certificate, stream_age_seconds=0.05)
+        await up.start()
+        first = await town.engine.expect(LinkUp)
+        assert await town.engine.expect(LinkDown) == LinkDown(first.link)
+        assert (await town.engine.expect(LinkUp)).link > first.link
+        await up.stop()
+        await down.stop()
+        await county.runtime.stop()
+        await town.runtime.stop()
+
+    run(scenario())
+
+
+def test_a_child_that_is_enrolled_later_connects_without_a_restart(nodes):
+    """A county with 25 towns is not restarted for the twenty-sixth."""
+
+    async def scenario() -> None:
+        county, town = Side(nodes[COUNTY]), Side(nodes[TOWN])
+        await county.runtime.start()
+        await town.runtime.start()
+        roster = ChildRoster()
+        down = county.downlink(roster)
+        await down.start()
+        up = town.uplink(down.port, county.pin.certificate)
+        await up.start()
+        roster.replace([town.pin])
+        assert (await county.engine.expect(LinkUp)).code == TOWN
+        await up.stop()
+        await down.stop()
+        await county.runtime.stop()
+        await town.runtime.stop()
+
+    run(scenario())
+
+
+def test_a_newer_link_replaces_the_older(nodes):
+    """A child whose network changed is back long before its old stream is seen to be dead."""
+
+    async def scenario() -> None:
+        county, town = Side(nodes[COUNTY]), Side(nodes[TOWN])
+        await county.runtime.start()
+        await town.runtime.start()
+        down = county.downlink(ChildRoster([town.pin]))
+        await down.start()
+        first = town.uplink(down.port, county.pin.certificate, retry_seconds_min=60.0)
+        await first.start()
+        older = await county.engine.expect(LinkUp)
+        second = town.uplink(down.port, county.pin.certificate)
+        await second.start()
+        assert await county.engine.expect(LinkDown) == LinkDown(older.link)
+        assert (await county.engine.expect(LinkUp)).link != older.link
+        await first.stop()
+        await second.stop()
+        await down.stop()
+        await county.runtime.stop()
+        await town.runtime.stop()
+
+    run(scenario())
+
+
+class Waiting:
+    """A host that takes one frame and then has no room for the next, as a busy engine."""
+
+    def __init__(self) -> None:
+        self.links: list[Link] = []
+        self.closed_count = 0
+        self.took = asyncio.Event()
+        self.has_room = asyncio.Event()
+        self._numbers = itertools.count(1)
+
+    def number(self) -> int:
+        return next(self._numbers)
+
+    def opened(self, link: Link) -> None:
+        self.links.append(link)
+
+    async def received(self, link: Link, frame: bytes) -> None:
+        self.took.set()
+        await self.has_room.wait()
+
+    def closed(self, link: Link) -> None:
+        self.closed_count += 1
+
+
+def test_a_frame_for_a_stream_that_has_ended_does_not_end_the_dialling(nodes):
+    """A parent is killed while its child writes: the child was an island until its own restart."""
+
+    def greet(item: Any) -> list[Any]:
+        return [Send(item.link, b"hello")] if isinstance(item, LinkUp) else []
+
+    async def scenario() -> None:
+        county, town = Side(nodes[COUNTY], greet), Side(nodes[TOWN])
+        await county.runtime.start()
+        roster = ChildRoster([town.pin])
+        down = county.downlink(roster)
+        await down.start()
+        host = Waiting()
+        town.runtime = host  # type: ignore[assignment]
+        up = town.uplink(down.port, county.pin.certificate)
+        await up.start()
+        await host.took.wait()
+        await down.stop(0)
+
+        def is_closed() -> bool:
+            if not host.closed_count:
+                host.links[0].send(b"one more")
+            return bool(host.closed_count)
+
+        await until(is_closed)
+        again = county.downlink(roster, port=down.port)
+        await again.start()
+        await until(lambda: len(host.links) > 1)
+        host.has_room.set()
+        await up.stop()
+        await again.stop()
+        await county.runtime.stop()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("faulty", ["credentials", "on_up", "opened", "received"])
+def test_a_fault_in_a_dial_is_logged_and_the_parent_dialled_again(nodes, faulty, monkeypatch):
+    """A full disk, or a defect nobody thought of, must not cut a town off until somebody looks."""
+    said: list[tuple[str, object]] = []
+    monkeypatch.setattr(logs, "say", lambda event, **values: said.append((event, values)))
+
+    def greet(item: Any) -> list[Any]:
+        return [Send(item.link, b"hello")] if isinstance(item, LinkUp) else []
+
+    async def scenario() -> None:
+        county, town = Side(nodes[COUNTY], greet), Side(nodes[TOWN])
+        await county.runtime.start()
+        await town.runtime.start()
+        down = county.downlink(ChildRoster([town.pin]))
+        await down.start()
+        faults = [OSError("No space left on device: /srv/huying/pins")]
+
+        def fault_once() -> None:
+            if faults:
+                raise faults.pop()
+
+        owner = {"credentials": town, "on_up": None}.get(faulty, town.runtime)
+        if owner is not None:
+            sound = getattr(owner, faulty)
+
+            def faulting(*values: Any) -> Any:
+                fault_once()
+                return sound(*values)
+
+            monkeypatch.setattr(owner, faulty, faulting)
+        up = town.uplink(down.port, county.pin.certificate)
+        if faulty == "on_up":
+            up.on_up = fault_once
+        await up.start()
+        await town.engine.expect(Received, (LinkUp, LinkDown))
+        assert faults == []
+        await up.stop()
+        await down.stop()
+        await county.runtime.stop()
+        await town.runtime.stop()
+
+    run(scenario())
+    failed = [values for event, values in said if event == "uplink_failed"]
+    assert failed == [{"peer": COUNTY, "kind": "OSError"}]
+
+
+@pytest.mark.parametrize("stage", ["before it accepts", "before it serves"])
+def test_a_parent_that_hangs_in_the_handshake_is_no_parent_within_the_dial_s_time(
+    nodes, stage, monkeypatch
+):
+    """A kernel answers for a program that is stopped; only the program's own word counts."""
+    said: list[str] = []
+    monkeypatch.setattr(logs, "say", lambda event, **_: said.append(event))
+    monkeypatch.setattr(uplink_module, "DIAL_SECONDS_MAX", 0.3)
+
+    async def scenario() -> None:
+        county, town = Side(nodes[COUNTY]), Side(nodes[TOWN])
+        await county.runtime.start()
+        await town.runtime.start()
+        with socket.create_server(("127.0.0.1", 0)) as stopped:
+            down = county.downlink(ChildRoster([town.pin]))
+            never = asyncio.Event()
+
+            async def hang(*_: object) -> None:
+                await never.wait()
+
+            monkeypatch.setattr(Downlink, "_session", hang)
+            await down.start()
+            port = stopped.getsockname()[1] if stage == "before it accepts" else down.port
+            up = town.uplink(port, county.pin.certificate)
+            await up.start()
+            await until(lambda: said.count("uplink_unreached") >= 2)
+            assert "uplink_up" not in said
+            assert town.engine.seen.empty()
+            await up.stop()
+            never.set()
+            await down.stop(0)
+        await county.runtime.stop()
+        await town.runtime.stop()
+
+    run(scenario())

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import queue
-import socket
 import threading
-from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -33,132 +29,32 @@ from huying.common.limits import (
     MIB,
     TRANSPORT_BYTES_MAX,
 )
-from huying.common.status import NodeStatus
-from huying.node import keys, tls
+from huying.node import keys
 from huying.node.children import ChildRoster
-from huying.node.clock import SystemClock, SystemEntropy
+from huying.node.clock import SystemEntropy
 from huying.node.membership import enrol
-from huying.node.runtime import Runtime
-from huying.node.transport.downlink import Downlink
-from huying.node.transport.link import METHOD, SERVICE
-from huying.node.transport.uplink import Uplink
-from tests.enrolled import make_node
-
-NETWORK = "wenshang.example"
-COUNTY, TOWN, OTHER = "370830000000", "370830108000", "370830109000"
-WAIT_SECONDS = 10.0
-
-
-class FakeEngine:
-    """Records inputs; `react` makes effects of each."""
-
-    def __init__(self, react: Callable[[Any], list[Any]] = lambda _: []) -> None:
-        self.seen: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.react = react
-        self.change_count = 0
-        self.batches: list[int] = []
-
-    def start(self):
-        return []
-
-    def step(self, inputs):
-        self.batches.append(len(inputs))
-        effects = []
-        for item in inputs:
-            self.seen.put(item)
-            effects += self.react(item)
-        return effects
-
-    def next_wake(self):
-        return SystemClock().monotonic() + 60
-
-    def status(self):
-        return NodeStatus(COUNTY, "origin", "live", (), ())
-
-    async def expect(self, kind, among=()):
-        """The next input of this kind; those of kinds in `among` may come before it."""
-        while True:
-            item = await asyncio.to_thread(self.seen.get, timeout=WAIT_SECONDS)
-            if isinstance(item, kind):
-                return item
-            assert isinstance(item, among), f"{str(item)[:80]} came before {kind}"
-
-
-class Side:
-    """One node's keys, engine and runtime."""
-
-    def __init__(self, made: enrol.Initialised, react=lambda _: []) -> None:
-        self.pin = made.pin
-        self.tls = keys.load_tls(made.config.keys_dir, made.pin.code)
-        self.engine = FakeEngine(react)
-        self.runtime = Runtime(self.engine, SystemClock())
-
-    def downlink(self, children: ChildRoster, port: int = 0, tap=None) -> Downlink:
-        return Downlink(
-            self.runtime,
-            listen=f"127.0.0.1:{port}",
-            own=lambda: (self.tls.key_pem, self.tls.certificate_pem),
-            children=children,
-            tap=tap,
-        )
-
-    def credentials(self, parent: str) -> grpc.ChannelCredentials:
-        return tls.channel_credentials(self.tls.key_pem, self.tls.certificate_pem, parent.encode())
-
-    def uplink(self, port: int, parent: str, **options) -> Uplink:
-        values: dict[str, Any] = {
-            "code": COUNTY,
-            "clock": SystemClock(),
-            "entropy": SystemEntropy(),
-            "retry_seconds_min": 0.02,
-            "retry_seconds_max": 0.1,
-            "stream_age_seconds": 3600.0,
-        }
-        return Uplink(
-            self.runtime,
-            address=f"127.0.0.1:{port}",
-            credentials=lambda: self.credentials(parent),
-            **(values | options),
-        )
-
-
-def open_stream(side: Side, parent: str, port: int, *options: tuple[str, Any]) -> tuple[Any, Any]:
-    """A channel, and a session on it, without the uplink's manners."""
-    channel: Any = grpc.aio.secure_channel(
-        f"127.0.0.1:{port}",
-        side.credentials(parent),
-        options=[("grpc.ssl_target_name_override", tls.dns_name(COUNTY)), *options],
-    )
-    return channel, channel.stream_stream(f"/{SERVICE}/{METHOD}")()
+from tests.integration.link_sides import (
+    COUNTY,
+    NETWORK,
+    OTHER,
+    TOWN,
+    WAIT_SECONDS,
+    Side,
+    make_nodes,
+    open_stream,
+    run,
+    until,
+)
 
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory) -> dict[str, enrol.Initialised]:
-    folder: Path = tmp_path_factory.mktemp("nodes")
-    county = make_node(folder / "county", COUNTY, sync_listen="127.0.0.1:0")
-    made = {COUNTY: county}
-    for code in (TOWN, OTHER):
-        made[code] = make_node(folder / code, code, parent=county.config.file)
-    return made
+    return make_nodes(tmp_path_factory.mktemp("nodes"))
 
 
 def anything(value: int) -> Any:
     """Drafts pass through the runtime unread."""
     return [value]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop turn until something is so; `run` limits how long."""
-    while not condition():  # noqa: ASYNC110  # what is waited for has no event
-        await asyncio.sleep(0.001)
-
-
-def run(scenario: Coroutine[Any, Any, None]) -> None:
-    async def limited() -> None:
-        async with asyncio.timeout(30):
-            await scenario
-
-    asyncio.run(limited())
 
 
 def test_a_frame_of_5_mib_reaches_the_engine_and_one_of_9_mib_is_cut(nodes):
@@ -283,162 +179,6 @@ def test_a_certificate_trusted_by_tls_but_not_in_the_roster_is_refused_by_name(n
         await channel.close()
         await down.stop()
         await county.runtime.stop()
-
-    run(scenario())
-
-
-def test_a_child_that_is_enrolled_later_connects_without_a_restart(nodes):
-    """A county with 25 towns is not restarted for the twenty-sixth."""
-
-    async def scenario() -> None:
-        county, town = Side(nodes[COUNTY]), Side(nodes[TOWN])
-        await county.runtime.start()
-        await town.runtime.start()
-        roster = ChildRoster()
-        down = county.downlink(roster)
-        await down.start()
-        up = town.uplink(down.port, county.pin.certificate)
-        await up.start()
-        roster.replace([town.pin])
-        assert (await county.engine.expect(LinkUp)).code == TOWN
-        await up.stop()
-        await down.stop()
-        await county.runtime.stop()
-        await town.runtime.stop()
-
-    run(scenario())
-
-
-def test_a_newer_link_replaces_the_older(nodes):
-    """A child whose network changed is back long before its old stream is seen to be dead."""
-
-    async def scenario() -> None:
-        county, town = Side(nodes[COUNTY]), Side(nodes[TOWN])
-        await county.runtime.start()
-        await town.runtime.start()
-        down = county.downlink(ChildRoster([town.pin]))
-        await down.start()
-        first = town.uplink(down.port, county.pin.certificate, retry_seconds_min=60.0)
-        await first.start()
-        older = await county.engine.expect(LinkUp)
-        second = town.uplink(down.port, county.pin.certificate)
-        await second.start()
-        assert await county.engine.expect(LinkDown) == LinkDown(older.link)
-        assert (await county.engine.expect(LinkUp)).link != older.link
-        await first.stop()
-        await second.stop()
-        await down.stop()
-        await county.runtime.stop()
-        await town.runtime.stop()
-
-    run(scenario())
-
-
-def test_the_child_dials_again_when_the_server_is_back(nodes):
-    """The county is down at night; nobody presses a button in the morning."""
-
-    async def scenario() -> None:
-        county, town = Side(nodes[COUNTY]), Side(nodes[TOWN])
-        await county.runtime.start()
-        await town.runtime.start()
-        roster = ChildRoster([town.pin])
-        down = county.downlink(roster)
-        await down.start()
-        up = town.uplink(down.port, county.pin.certificate)
-        await up.start()
-        first = await town.engine.expect(LinkUp)
-        await down.stop(0)
-        assert await town.engine.expect(LinkDown) == LinkDown(first.link)
-        again = county.downlink(roster, port=down.port)
-        await again.start()
-        assert (await town.engine.expect(LinkUp)).link > first.link
-        await up.stop()
-        await again.stop()
-        await county.runtime.stop()
-        await town.runtime.stop()
-
-    run(scenario())
-
-
-@pytest.mark.parametrize("is_silent", [True, False])
-def test_the_fallback_address_is_dialled_in_turn_once_the_root_is_silent(nodes, is_silent):
-    """The day the line to the town's office is cut, the other line is tried without anybody."""
-
-    async def scenario() -> None:
-        county, town = Side(nodes[COUNTY]), Side(nodes[TOWN])
-        await county.runtime.start()
-        await town.runtime.start()
-        down = county.downlink(ChildRoster([town.pin]))
-        await down.start()
-        with socket.socket() as nobody:  # bound and not listening: refused at once
-            nobody.bind(("127.0.0.1", 0))
-            up = town.uplink(
-                nobody.getsockname()[1],
-                county.pin.certificate,
-                fallback=f"127.0.0.1:{down.port}",
-                fallback_due=lambda: is_silent,
-            )
-            await up.start()
-            if is_silent:
-                await town.engine.expect(LinkUp)
-            else:
-                await asyncio.sleep(1.0)
-                assert town.engine.seen.empty()
-            await up.stop()
-        await down.stop()
-        await county.runtime.stop()
-        await town.runtime.stop()
-
-    run(scenario())
-
-
-def test_a_wake_dials_at_once(nodes):
-    """Back-off without wake-up is a dead link: the wait may have grown to a minute."""
-
-    async def scenario() -> None:
-        county, town = Side(nodes[COUNTY]), Side(nodes[TOWN])
-        await county.runtime.start()
-        await town.runtime.start()
-        roster = ChildRoster([town.pin])
-        down = county.downlink(roster)
-        await down.start()
-        await down.stop(0)
-        up = town.uplink(
-            down.port, county.pin.certificate, retry_seconds_min=600.0, retry_seconds_max=600.0
-        )
-        await up.start()
-        await until(lambda: up.retry_next is not None)
-        again = county.downlink(roster, port=down.port)
-        await again.start()
-        up.wake()
-        assert await town.engine.expect(LinkUp)
-        assert up.retry_next is None
-        await up.stop()
-        await again.stop()
-        await county.runtime.stop()
-        await town.runtime.stop()
-
-    run(scenario())
-
-
-def test_a_stream_that_reached_its_age_is_dialled_anew(nodes):
-    """No trust outlives the stream it was checked for by more than that."""
-
-    async def scenario() -> None:
-        county, town = Side(nodes[COUNTY]), Side(nodes[TOWN])
-        await county.runtime.start()
-        await town.runtime.start()
-        down = county.downlink(ChildRoster([town.pin]))
-        await down.start()
-        up = town.uplink(down.port, county.pin.certificate, stream_age_seconds=0.05)
-        await up.start()
-        first = await town.engine.expect(LinkUp)
-        assert await town.engine.expect(LinkDown) == LinkDown(first.link)
-        assert (await town.engine.expect(LinkUp)).link > first.link
-        await up.stop()
-        await down.stop()
-        await county.runtime.stop()
-        await town.runtime.stop()
 
     run(scenario())
 

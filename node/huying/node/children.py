@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from huying.common.effects import Notice, NoticeKind
 from huying.common.errors import HuyingError
 from huying.node import logs, tls
+from huying.node.background import end_task, keep_up
 
 if TYPE_CHECKING:
     from huying.common.engine import Engine
@@ -140,13 +141,11 @@ class RosterFollower:
         """Read the roster now, and again whenever it changes."""
         await self._refresh()
         self._runtime.observers.append(self._notice)
-        self._task = asyncio.create_task(self._follow())
+        self._task = asyncio.create_task(keep_up("children", self._follow))
 
     async def stop(self) -> None:
         """Follow no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end_task(self._task)
 
     def expires(self, code: str, until: float) -> None:
         """The certificate of this node, or of an ancestor, was renewed; unix seconds."""

@@ -23,7 +23,7 @@ from huying.common.limits import LATE_RANGES_MAX, LATE_SPAN_ENTRIES_MAX
 from huying.common.spans import Span, erasable
 from huying.common.state import FeedState, StoredEntry
 from huying.node import logs
-from huying.node.background import end_task
+from huying.node.background import end_task, keep_up
 from huying.node.settings import RetentionSection
 from huying.node.store.content import message_bytes, peek_head
 from huying.node.store.reader import Reader
@@ -177,7 +177,7 @@ class Retention:
 
     async def start(self) -> None:
         """See `services.Component`."""
-        self._task = asyncio.create_task(self._every_night())
+        self._task = asyncio.create_task(keep_up("retention", self._every_night))
 
     async def stop(self) -> None:
         """See `services.Component`."""

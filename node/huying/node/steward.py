@@ -21,6 +21,7 @@ import grpc
 from huying.common.effects import Notice, NoticeKind
 from huying.common.errors import HuyingError
 from huying.node import keys, logs, pins, renewal, tls
+from huying.node.background import end_task, keep_up
 from huying.node.keys import TlsIdentity
 from huying.node.pins import PinFile
 
@@ -141,13 +142,11 @@ class Steward:
         self._retire()
         self._wanted.set()
         self._runtime.observers.append(self._notice)
-        self._task = asyncio.create_task(self._watch())
+        self._task = asyncio.create_task(keep_up("renewal", self._watch))
 
     async def stop(self) -> None:
         """Watch no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end_task(self._task)
 
     def _notice(self, notice: Notice) -> None:
         if notice.kind is NoticeKind.ROSTER:

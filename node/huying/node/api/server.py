@@ -20,7 +20,7 @@ from huying.node.api import admin_service, topic_service
 from huying.node.api.auth import TokenInterceptor
 from huying.node.api.ports import Runtime
 from huying.node.api.service import NodeService
-from huying.node.background import end_task
+from huying.node.background import end_task, keep_up
 from huying.node.desk import NODE_TOPICS, Topic
 from huying.wire.v1 import api_pb2, api_pb2_grpc
 
@@ -98,7 +98,7 @@ class ApiServer:
         await self._tell_health()
         await server.start()
         self._server = server
-        self._follower = asyncio.create_task(self._follow_state())
+        self._follower = asyncio.create_task(keep_up("health", self._follow_state))
 
     async def stop(self, grace_seconds: float) -> None:
         """Say NOT_SERVING, end the watches, let unary calls finish, free the address."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from huying.common.limits import HISTORY_FEEDS_MAX, HISTORY_SAMPLES, HISTORY_SECONDS
-from huying.node.background import end_task
+from huying.node.background import end_task, keep_up
 from huying.node.monitoring.disk_use import DiskUse, disk_use
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class HistoryKeeper:
 
     async def start(self) -> None:
         """The first sample is taken at once."""
-        self._task = asyncio.create_task(self._keep())
+        self._task = asyncio.create_task(keep_up("history", self._keep))
 
     async def stop(self) -> None:
         """What was kept is forgotten with the process."""

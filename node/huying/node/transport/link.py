@@ -157,7 +157,8 @@ class Link:
                 await finish()
                 await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
             for task in (reading, writing):
-                if task.done():
+                # gRPC cancels who waits for a stream that ended; that is no cancelling of this one.
+                if task.done() and not task.cancelled():
                     task.result()
         finally:
             for task in tasks:

@@ -159,6 +159,32 @@ class Uplink:
         """Dial, and pump until the link ends. Raises LinkLostError unless it was of use."""
         address = self._dialled = self._next_address()
         logs.say("uplink_dialling", peer=self._code, address=address)
+        link = self._link = Link(self._host, self._code, Direction.UP, self._tap)
+        began = self._clock.monotonic()
+        try:
+            if await self._reach(address, link):
+                logs.say("uplink_renewed", peer=self._code)
+                return
+            reason = "the parent ended the stream" if link.ending is None else link.ending[1]
+        except LinkLostError as error:
+            reason = str(error)
+        except grpc.aio.AioRpcError as error:
+            reason = f"{error.code().name}: {error.details()}"
+        except TimeoutError:
+            reason = "no answer in time"
+        except Exception as error:  # noqa: BLE001  # whatever it is: who stops dialling is cut off
+            reason = type(error).__name__  # Its words stay out of the log.
+            logs.say("uplink_failed", peer=self._code, kind=reason)
+        finally:
+            self._link = None
+        if was_of_use(link.received_frames, self._clock.monotonic() - began):
+            logs.say("uplink_lost", peer=self._code, reason=reason)
+            return
+        logs.say("uplink_unreached", peer=self._code, address=address, reason=reason)
+        raise LinkLostError(reason)
+
+    async def _reach(self, address: str, link: Link) -> bool:
+        """Pump over a channel of its own. Returns and raises as `_pump`."""
         channel = grpc.aio.secure_channel(
             address,
             self._credentials(),
@@ -169,25 +195,10 @@ class Uplink:
                 ("grpc.enable_retries", 0),
             ),
         )
-        link = self._link = Link(self._host, self._code, Direction.UP, self._tap)
-        began = self._clock.monotonic()
         try:
-            if await self._pump(channel, link):
-                logs.say("uplink_renewed", peer=self._code)
-                return
-            reason = "the parent ended the stream" if link.ending is None else link.ending[1]
-        except grpc.aio.AioRpcError as error:
-            reason = f"{error.code().name}: {error.details()}"
-        except TimeoutError:
-            reason = "no answer in time"
+            return await self._pump(channel, link)
         finally:
-            self._link = None
             await channel.close()
-        if was_of_use(link.received_frames, self._clock.monotonic() - began):
-            logs.say("uplink_lost", peer=self._code, reason=reason)
-            return
-        logs.say("uplink_unreached", peer=self._code, address=address, reason=reason)
-        raise LinkLostError(reason)
 
     def _next_address(self) -> str:
         if self._fallback is None or self._dialled == self._fallback or not self._fallback_due():
@@ -199,8 +210,10 @@ class Uplink:
         call: Any = channel.stream_stream(
             f"/{SERVICE}/{METHOD}", request_serializer=None, response_deserializer=None
         )()
-        # The server sends its metadata once it knows this child, so this waits for just that.
+        # The server sends its metadata once it knows this child: the first word of a program, where
+        # a connection can be a kernel's alone. Of a call that was refused, the second wait raises.
         async with asyncio.timeout(DIAL_SECONDS_MAX):
+            await call.initial_metadata()
             await call.wait_for_connection()
         # The iterator reads to the end; `call.read` would drop frames that came just before it. One
         # that was made for a call that failed would keep its channel alive, and dialling.
@@ -209,13 +222,20 @@ class Uplink:
         async def read() -> Any:
             return await anext(frames, grpc.aio.EOF)
 
+        async def write(frame: bytes) -> None:
+            try:
+                await call.write(frame)
+            except asyncio.InvalidStateError:  # The call had ended, and nobody had read that yet.
+                code = await call.code()
+                raise LinkLostError(f"{code.name}: {await call.details()}") from None
+
         logs.say("uplink_up", peer=self._code, address=self._dialled)
         self.on_up()
         jitter = self._entropy.uniform(1 - STREAM_AGE_JITTER, 1 + STREAM_AGE_JITTER)
         age = asyncio.timeout(self._stream_age_seconds * jitter)
         try:
             async with age:
-                await link.run(read, call.write, call.done_writing)
+                await link.run(read, write, call.done_writing)
                 return False
         except TimeoutError:
             if not age.expired():

@@ -20,7 +20,7 @@ from typing import Final
 
 from huying.common.errors import Code, HuyingError
 from huying.node import logs
-from huying.node.background import end_task
+from huying.node.background import end_task, keep_up
 from huying.node.config import split_address
 from huying.node.services import Component, Node
 
@@ -77,7 +77,7 @@ class Launcher:
 
     async def start(self) -> None:
         """Wait for the first connection."""
-        self._task = asyncio.create_task(self._keep())
+        self._task = asyncio.create_task(keep_up("console", self._keep))
         if self._is_new and not sys.stderr.isatty():
             logs.say("console_new")  # a log is no place for a link that opens everything
         elif self._is_new:
