@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import h11
 import pytest
+import uvicorn
 from starlette.datastructures import FormData
 from starlette.requests import Request
+from uvicorn.server import ServerState
 
 from huying.common.calls.call_rules import Role
 from huying.common.errors import HuyingError
+from huying.hub.web import connections
+from huying.hub.web.server import make_app
 from huying.node import logs
 from huying.node.web import guard, page
 from huying.node.web.calls.call_access import Part
@@ -205,3 +211,94 @@ def test_what_is_refused_before_any_page_is_logged_without_its_secrets(
     answer = town.county.get("/set-up/KANARI-TOKEN", headers={"Host": "10.0.0.5:8000"})
     assert answer.status_code == 421
     assert [one["path"] for one in said] == ["/set-up"]
+
+
+def test_a_body_that_comes_by_drops_is_given_up(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand of them would be every connection there is; and nobody's defect is logged."""
+    said: list[str] = []
+    monkeypatch.setattr(logs, "say", lambda event, **_: said.append(event))
+    monkeypatch.setattr(guard, "BODY_SECONDS", 0.02)
+    town.county.sign_in("centre")
+    cookies = "; ".join(f"{key}={value}" for key, value in town.county._client.cookies.items())
+    headers = {
+        "host": urlsplit(town.county.site.origin).netloc,
+        "origin": town.county.site.origin,
+        "content-type": "application/x-www-form-urlencoded",
+        "cookie": cookies,
+    }
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/drafts",
+        "raw_path": b"/drafts",
+        "query_string": b"",
+        "root_path": "",
+        "scheme": "http",
+        "http_version": "1.1",
+        "headers": [(key.encode(), value.encode()) for key, value in headers.items()],
+        "client": ("127.0.0.1", 1),
+    }
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        await asyncio.sleep(0.004)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(asyncio.wait_for(make_app(town.county.site)(scope, receive, send), 5))
+    assert sent[0]["status"] == 408
+    assert said == []
+    town.county.sign_out()
+
+
+def test_a_connection_that_says_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does one last that says a letter of its request now and then (Slowloris)."""
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.05)
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def play() -> list[bytes]:
+        settings = uvicorn.Config(app, log_config=None, http=connections.PromptConnection)
+        settings.load()
+        loop, state = asyncio.get_running_loop(), ServerState()
+        server = await loop.create_server(
+            lambda: connections.PromptConnection(settings, state, {}), "127.0.0.1", 0
+        )
+        port = server.sockets[0].getsockname()[1]
+        ends = []
+        for spoken in (b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(spoken)
+            ends.append(await asyncio.wait_for(reader.read(), 5))
+            writer.close()
+        server.close()
+        return ends
+
+    silent, begun = asyncio.run(play())
+    assert silent == b""
+    assert begun.startswith(b"HTTP/1.1 204")
+
+
+def test_the_server_s_own_words_hold_nobody_s_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line for each malformed request fills the disk; an exception's text may be anything."""
+    said: list[dict[str, Any]] = []
+    monkeypatch.setattr(logs, "say", lambda _event, **more: said.append(more))
+    logger = logging.getLogger("uvicorn.error")
+    monkeypatch.setattr(logger, "handlers", [])
+    monkeypatch.setattr(logger, "propagate", True)
+    connections.take_over_log()
+    logger.warning("Invalid HTTP request received.")
+    try:
+        raise RuntimeError("KANARI-SECRET")
+    except RuntimeError:
+        logger.exception("Exception in ASGI application")
+    (line,) = said
+    assert line["kind"] == "RuntimeError"
+    assert "KANARI" not in str(line)
+    assert logger.propagate is False

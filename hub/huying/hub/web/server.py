@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from huying.common.errors import EXIT_OK
 from huying.common.ports import Clock
+from huying.hub.web.connections import PromptConnection, take_over_log
 from huying.hub.web.site import PAGES, STATIC, TEMPLATES
 from huying.node import logs
 from huying.node.clock import SystemClock
@@ -87,7 +88,7 @@ async def _serve(
         activity,
         log_config=None,
         access_log=False,
-        http="h11",
+        http=PromptConnection,
         loop="asyncio",
         lifespan="on",
         limit_concurrency=_CONNECTIONS_MAX,
@@ -102,6 +103,7 @@ async def _serve(
         ssl_ciphers=TLS_CIPHERS,
     )
     settings.load()
+    take_over_log()
     if settings.ssl is not None:
         restrict(settings.ssl)
     server = _Server(settings)

@@ -21,7 +21,7 @@ import anyio.to_thread
 from jinja2 import Environment
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -280,6 +280,8 @@ async def _answer(site: Site, page: Page, request: Request) -> Response:
         return await error_page(ask, error)
     except TooLargeError as error:
         return PlainTextResponse(str(error), status_code=413)
+    except ClientDisconnect:  # gone, or too slow: no defect of a page
+        return PlainTextResponse("没有收全,请重试 · not all of it came: try again", status_code=408)
     except HTTPException:
         raise
     except Exception as error:  # noqa: BLE001  # a page's defect ends the page alone

@@ -8,6 +8,7 @@ is refused.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -37,6 +38,8 @@ _HEADERS: Final[Mapping[str, str]] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+BODY_SECONDS: Final = 60.0  # for what is sent, and as many more as it takes a very slow link
+_BODY_BYTES_A_SECOND: Final = 2048
 _HSTS: Final = "max-age=31536000; includeSubDomains"
 _SAY_SECONDS: Final = 10.0  # a flood of refusals fills no log
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -80,12 +83,18 @@ class Guard:
             await PlainTextResponse(refusal[1], status_code=refusal[0])(scope, receive, sending)
             return
         limit = self._body_bytes_max(scope["path"])
-        received = 0
+        received, is_whole, began = 0, False, time.monotonic()
 
         async def receiving() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, is_whole
+            until = None if is_whole else began + BODY_SECONDS + received / _BODY_BYTES_A_SECOND
+            try:
+                async with asyncio.timeout(until and max(0.0, until - time.monotonic())):
+                    message = await receive()
+            except TimeoutError:  # somebody sends a byte now and then, to keep a place for ever
+                return {"type": "http.disconnect"}
             received += len(message.get("body", b""))
+            is_whole = not message.get("more_body", False)
             if received > limit:
                 raise TooLargeError(too_large_text(limit))
             return message
