@@ -14,7 +14,7 @@ from huying.common.engine import Engine
 from huying.common.errors import Code, HuyingError
 from huying.node import department_keys
 from huying.node.app import open_engine
-from huying.node.backups import backup, backup_file
+from huying.node.backups import backup_file, unnamed_copy
 from huying.node.backups.backup import back_up
 from huying.node.backups.restore import read_header, restore
 from huying.node.config import Config, load
@@ -87,7 +87,7 @@ def code_of(call, *values, **named) -> Code:
 def test_a_running_node_comes_back_as_it_was_at_one_moment(config, running, tmp_path, monkeypatch):
     """The copy is one snapshot: what is written while it is made, page by page, is not in it."""
     _, engine = running
-    monkeypatch.setattr(backup, "COPY_PAGES", 16)
+    monkeypatch.setattr(unnamed_copy, "COPY_PAGES", 16)
     write(engine, *(f"entry {number} " + "x" * 150 for number in range(1000)))
     size = engine.replica.own.size
     file = tmp_path / "b"

@@ -1,13 +1,11 @@
 """`huying backup`: everything that makes a node, but its high-water mark, in one encrypted file.
 
-A backup is made while the node runs or while it is down. The database is copied page by page over
-a reading connection that holds one snapshot, so what is written meanwhile is not in it and changes
-nothing in it. The copy has no name on the disk: it is plain, and whatever ends this process must
-not leave it behind.
+A backup is made while the node runs or while it is down, with or without its console. Each of the
+two databases is copied as it stood at one moment (`unnamed_copy`).
 
-In the file: the configuration, the pins, the private keys, the database. Never in it: the mark,
-since a node that is restored must not believe that it knows how far it had come; the period keys;
-open join tokens.
+In the file: the configuration, the pins, the private keys, the database, and what the console keeps
+(`console_state`). Never in it: the mark, since a node that is restored must not believe that it
+knows how far it had come; the period keys; open join tokens.
 """
 
 from __future__ import annotations
@@ -17,11 +15,10 @@ import os
 import re
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
-from urllib.parse import quote
 
 from huying.common import codes
 from huying.common.errors import Code, HuyingError
@@ -31,10 +28,12 @@ from huying.common.limits import (
     BACKUP_HEADER_BYTES_MAX,
 )
 from huying.node import department_keys
-from huying.node.backups import period_keys
+from huying.node.backups import console_state, period_keys
 from huying.node.backups.backup_file import CHUNK_BYTES, SALT_BYTES, Header, PartWriter
 from huying.node.backups.backup_note import note_backup
+from huying.node.backups.console_state import ConsoleShare
 from huying.node.backups.period_keys import PeriodKey
+from huying.node.backups.unnamed_copy import PagesDone, unnamed_copy
 from huying.node.config import Config
 from huying.node.folders import sync_folder
 from huying.node.membership.enrol import OWN_PIN_FILE
@@ -48,12 +47,10 @@ __all__ = [
     "file_places",
 ]
 
-COPY_PAGES: Final = 1024  # between two words on progress; 4 MiB
-BUSY_SECONDS: Final = 5.0
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HINT_BYTES_MAX: Final = BACKUP_HEADER_BYTES_MAX // 16  # JSON may need six characters for one
 
-Progress = Callable[[int, int], None]  # bytes done, bytes in all
+Progress = PagesDone  # bytes done, bytes in all
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +63,38 @@ class BackupReport:
     files: int  # beside the database
     header: Header
     key: PeriodKey
+    console_bytes: int | None  # of console.db; None: there was none, or it was left out
+    pictures: int  # that were handed in at the console
+    picture_bytes: int
 
 
 def back_up(
-    config: Config, file: Path, now: float, progress: Progress = lambda _done, _all: None
+    config: Config,
+    file: Path,
+    now: float,
+    progress: Progress = lambda _done, _all: None,
+    *,
+    share: ConsoleShare = ConsoleShare.ALL,
 ) -> BackupReport:
     """Write a backup of the node to `file`, whole or not at all; `now` is unix seconds.
 
-    Raises HuyingError(INVALID_ARGUMENT) where the file exists or its folder does not, NOT_FOUND
-    without a database, CONFIG for a key folder that a backup would hold, KEY, CORRUPT,
-    LIMIT_EXCEEDED, STORE_FAILED or DISK_FULL.
+    `share` is how much of the console's own state goes in. Raises HuyingError(INVALID_ARGUMENT)
+    where the file exists or its folder does not, NOT_FOUND without a database, CONFIG for a key
+    folder that a backup would hold, KEY, CORRUPT also where console.db is damaged, LIMIT_EXCEEDED,
+    STORE_FAILED or DISK_FULL.
     """
     _check_places(config, file)
     small = list(_small_files(config))
-    with _copied(config, progress) as (image, origin, feed_size):
+    with contextlib.ExitStack() as stack:
+        # The console first: what its rows name as evidence is then in the node's copy as well.
+        kept = stack.enter_context(console_state.copied(config, share))
+        image, (origin, feed_size) = stack.enter_context(
+            unnamed_copy(
+                config.database_file,
+                lambda source, _copy: _own_feed(source, config.node.network, config.node.code),
+                lambda done, all_: progress(done, 2 * all_),
+            )
+        )
         size = os.fstat(image).st_size
         key = period_keys.for_time(
             config.backup_keys_dir, config.node.network, config.node.code, now
@@ -100,11 +115,14 @@ def back_up(
             for name, data in small:
                 writer.begin(name, len(data))
                 writer.write(data)
+            pictures = console_state.write(kept, writer)
             writer.begin("node.db", size)
             _pour(image, size, writer, progress)
             writer.close()
     note_backup(config, now)
-    return BackupReport(file, file.stat().st_size, size, len(small), header, key)
+    return BackupReport(
+        file, file.stat().st_size, size, len(small), header, key, kept.bytes_, *pictures
+    )
 
 
 def database_size(config: Config) -> int:
@@ -171,49 +189,6 @@ def _small(path: Path) -> bytes:
 
 
 # The database.
-
-
-@contextlib.contextmanager
-def _copied(config: Config, progress: Progress) -> Iterator[tuple[int, str, int]]:
-    """A consistent image of the database as a descriptor, and the own feed's origin and size in it.
-
-    The file has no name. It lies in the database's folder, since it is as plain as the database.
-    """
-    path = config.database_file.with_name(f".backup-{secrets.token_hex(8)}")
-    with translated():
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with translated():
-            copy = sqlite3.connect(path, isolation_level=None)
-            with contextlib.closing(copy):
-                # No journal beside it, and no sync: it is read back by this process alone.
-                copy.execute("PRAGMA journal_mode = OFF")
-                copy.execute("PRAGMA synchronous = OFF")
-                path.unlink()
-                origin, feed_size = _copy_pages(config, copy, progress)
-        yield descriptor, origin, feed_size
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
-        os.close(descriptor)
-
-
-def _copy_pages(config: Config, copy: sqlite3.Connection, progress: Progress) -> tuple[str, int]:
-    """Copy the database; the own feed's origin and size."""
-    uri = f"file:{quote(str(config.database_file.absolute()))}?mode=ro"
-    source = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS)
-    with contextlib.closing(source):
-        source.execute("PRAGMA query_only = ON")
-        # A snapshot that all the steps share: without it each commit would start the copy anew.
-        source.execute("BEGIN")
-        own = _own_feed(source, config.node.network, config.node.code)
-        (page_bytes,) = source.execute("PRAGMA page_size").fetchone()
-
-        def stepped(_status: int, left: int, pages: int) -> None:
-            progress((pages - left) * page_bytes, 2 * pages * page_bytes)
-
-        source.backup(copy, pages=COPY_PAGES, progress=stepped, sleep=0)
-        return own
 
 
 def _own_feed(source: sqlite3.Connection, network: str, code: str) -> tuple[str, int]:

@@ -45,7 +45,7 @@ _LEVEL: Final = 3  # of zstd: the disk and the cipher are slower than this
 _WINDOW_BYTES_MAX: Final = 8 * 1024 * 1024  # level 3 needs 2 MiB; a reader allocates no more
 _INFO: Final = b"huying/backup/v1\n"
 _NAME: Final = re.compile(
-    r"[a-z]{1,16}(/[A-Za-z0-9][A-Za-z0-9._-]{0,63})?|node\.(toml|db)|pin\.toml"
+    r"[a-z]{1,16}(/[A-Za-z0-9][A-Za-z0-9._-]{0,79})?|node\.(toml|db)|pin\.toml|console\.db"
 )
 _PERIOD: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _HEX: Final = re.compile(r"[0-9a-f]*")

@@ -4,7 +4,8 @@ Everything is unpacked and checked beside its place before anything is put into 
 was there keeps its high-water mark, its list of erasures, its keys and its configuration, which are
 at least as new as the backup's; its database is moved aside, under a name that is returned. A new
 folder has no mark. Either way the node's next start finds that others may know more of its feed
-than it does, gets that back from them, and writes nothing before.
+than it does, gets that back from them, and writes nothing before. What the console keeps comes back
+by `console_state`.
 """
 
 from __future__ import annotations
@@ -23,12 +24,19 @@ from typing import Any, BinaryIO, Final, cast
 from urllib.parse import quote
 
 from huying.common.errors import Code, HuyingError
-from huying.common.limits import BACKUP_FILE_BYTES_MAX, BACKUP_FILES_MAX
+from huying.common.limits import (
+    BACKUP_FILE_BYTES_MAX,
+    BACKUP_FILES_MAX,
+    BACKUP_PICTURES_MAX,
+    INTEGER_MAX,
+    PHOTO_BYTES_MAX,
+)
 from huying.node import config as config_module
 from huying.node import keys, pins
-from huying.node.backups import period_keys
+from huying.node.backups import console_state, period_keys
 from huying.node.backups.backup import Progress, file_places
-from huying.node.backups.backup_file import Header, PartReader
+from huying.node.backups.backup_file import Header, Part, PartReader
+from huying.node.backups.console_state import ConsoleReport
 from huying.node.backups.period_keys import PeriodKey
 from huying.node.config import Config
 from huying.node.folders import sync_folder
@@ -48,7 +56,9 @@ _PLACES: Final = (
     ("node", "mark"),
     ("api", "token_file"),
     ("trust", "pins"),
+    ("console", "folder"),
 )
+_WHOLE: Final = ("node.db", console_state.DATABASE_PART)  # parts of any size
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,7 @@ class RestoreReport:
     aside: Path | None  # the database that was there before
     kept: tuple[Path, ...]  # files of the folder that differ from the backup's
     moved: tuple[str, ...]  # settings that led out of the folder
+    console: ConsoleReport
 
 
 def read_header(file: Path) -> Header:
@@ -76,9 +87,10 @@ def restore(
     keys_folder: Path | None = None,
     environ: Mapping[str, str] | None = None,
     now: float | None = None,
+    actor: str = "-",
     progress: Progress = lambda _done, _all: None,
 ) -> RestoreReport:
-    """Restore the backup `file` into `folder`, whole or not at all.
+    """Restore the backup `file` into `folder`, whole or not at all; `actor` is for its audit trail.
 
     The key comes from `keys_folder`, the folder that the environment names, the one that the header
     names, those beside the file and in `folder`. Raises HuyingError(NOT_FOUND), BACKUP_DAMAGED,
@@ -88,6 +100,7 @@ def restore(
     environment = os.environ if environ is None else environ
     header = read_header(file)
     present = _present(folder, header)
+    now = time.time() if now is None else now
     key = period_keys.find(
         header.period,
         header.key_id,
@@ -107,15 +120,17 @@ def restore(
             parts = _unpack(source, header, key.key, stage, file.stat().st_size, progress)
         _check_database(stage / "node.db", header)
         config, moved = (present, ()) if present is not None else _place(stage, folder, header)
+        staged = console_state.prepare(stage, config.console_dir, header.created, now, actor)
         kept = _install(config, stage, parts) + _keep_key(config, key)
         if present is not None:  # else there is no mark, which says the same
             FileMark(config.mark_file, host_id()).note_store_replaced()
-        aside = _put_database(config, stage / "node.db", time.time() if now is None else now)
+        aside = _put_database(config, stage / "node.db", now)
+        console = console_state.put(staged, config.console_dir, stage, now)
         if present is None:
             # Last, so that a folder with a node.toml is a whole node.
             _move(stage / CONFIG_FILE, config.file)
     return RestoreReport(
-        config, header, config.database_file.stat().st_size, aside, tuple(kept), moved
+        config, header, config.database_file.stat().st_size, aside, tuple(kept), moved, console
     )
 
 
@@ -217,22 +232,32 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
 def _unpack(
     source: BinaryIO, header: Header, key: bytes, stage: Path, size: int, progress: Progress
 ) -> list[str]:
-    """Write every part below `stage`; their names, in the order of the backup."""
+    """Write every part below `stage`; the names of the small files, in the order of the backup."""
     reader = PartReader(source, header, key)
-    names: list[str] = []
+    names: set[str] = set()
+    small: list[str] = []
     for part in reader.parts():
-        if part.name in names or len(names) > BACKUP_FILES_MAX:
+        many = len(small) > BACKUP_FILES_MAX or len(names) > BACKUP_FILES_MAX + BACKUP_PICTURES_MAX
+        if part.name in names or many:
             raise HuyingError(Code.BACKUP_DAMAGED, "a part comes twice, or there are too many")
-        if part.name != "node.db" and part.size > BACKUP_FILE_BYTES_MAX:
-            raise HuyingError(Code.BACKUP_DAMAGED, f"{part.name}: over {BACKUP_FILE_BYTES_MAX}")
+        if part.size > (bytes_max := _bytes_max(part)):
+            raise HuyingError(Code.BACKUP_DAMAGED, f"{part.name}: over {bytes_max}")
         path = stage / part.name
         path.parent.mkdir(mode=0o700, exist_ok=True)
         _write(path, reader.read, lambda: progress(source.tell(), size))
-        names.append(part.name)
+        names.add(part.name)
+        if part.name not in _WHOLE and not console_state.is_picture(part.name):
+            small.append(part.name)
     for needed in (CONFIG_FILE, "node.db"):
         if needed not in names:
             raise HuyingError(Code.BACKUP_DAMAGED, f"no {needed} in it")
-    return names
+    return small
+
+
+def _bytes_max(part: Part) -> int:
+    if part.name in _WHOLE:
+        return INTEGER_MAX
+    return PHOTO_BYTES_MAX if console_state.is_picture(part.name) else BACKUP_FILE_BYTES_MAX
 
 
 def _write(path: Path, read: Callable[[], bytes], written: Callable[[], None]) -> None:
@@ -327,7 +352,7 @@ def _install(config: Config, stage: Path, parts: Sequence[str]) -> list[Path]:
     kept: list[Path] = []
     touched: set[Path] = set()
     for part in parts:
-        if part in (CONFIG_FILE, "node.db"):
+        if part == CONFIG_FILE:
             continue
         folder, slash, name = part.partition("/")
         place = places.get(folder + slash)

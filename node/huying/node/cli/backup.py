@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,15 @@ from huying.node.cli.context import JsonOption
 
 if TYPE_CHECKING:
     from huying.node.backups.backup import BackupReport
+
+
+class ConsoleChoice(enum.StrEnum):
+    """The values of --console, as `huying.node.backups.console_state.ConsoleShare`."""
+
+    ALL = "all"
+    ACCOUNTS = "accounts"
+    NONE = "none"
+
 
 __all__ = ["register"]
 
@@ -24,6 +34,13 @@ def register(app: typer.Typer) -> None:
 def backup(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help="备份文件,不得已存在 · The file; must not exist.")],
+    console: Annotated[
+        ConsoleChoice,
+        typer.Option(
+            help="网页账号与照片:全部、不含照片、都不含"
+            " · The console's state: all, without its pictures, none of it."
+        ),
+    ] = ConsoleChoice.ALL,
     *,
     as_json: JsonOption = False,
 ) -> None:
@@ -36,16 +53,21 @@ def backup(
     import time
 
     from huying.node.backups.backup import back_up
+    from huying.node.backups.console_state import ConsoleShare
     from huying.node.cli.output import print_json
     from huying.node.cli.progress import progress
 
     loaded = context.config(ctx)
     with progress("备份 · backup") as advance:
-        report = back_up(loaded, file, time.time(), advance)
+        share = ConsoleShare(console.value)
+        report = back_up(loaded, file, time.time(), advance, share=share)
     document = {
         "file": str(report.file),
         "bytes": report.file_bytes,
         "database_bytes": report.database_bytes,
+        "console_bytes": report.console_bytes,
+        "pictures": report.pictures,
+        "picture_bytes": report.picture_bytes,
         "files": report.files,
         "network": report.header.network,
         "code": report.header.code,
@@ -67,11 +89,15 @@ def backup(
 def _print(report: BackupReport) -> None:
     from huying.node.cli.output import count, print_pairs
 
+    console = "—" if report.console_bytes is None else count(report.console_bytes)
     print_pairs(
         [
             ("备份 · backup", report.file),
             ("大小 · bytes", count(report.file_bytes)),
             ("数据流 · feed", f"{report.header.origin}, {count(report.header.size)}"),
+            ("数据库 · database", count(report.database_bytes)),
+            ("网页账号 · console.db", console),
+            ("照片 · pictures", f"{count(report.pictures)}, {count(report.picture_bytes)}"),
             ("密钥 · key", f"{report.key.path} ({report.header.key_id})"),
         ]
     )

@@ -36,6 +36,7 @@ ACTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "account-sign-out": ("结束他人的登录", "ended somebody's sessions"),
     "audit-verify": ("复核审计记录", "verified the trail"),
     "audit-prune": ("清理过期审计记录", "removed old rows of the trail"),
+    "console-restore": ("从备份恢复账号库", "put console.db back from a backup"),
     "forbidden": ("越权访问", "page without permission"),
     "call-view": ("查看呼叫", "looked at a call"),
     "call-files": ("呼叫附件", "files of a call"),
