@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
 
+from huying.node.web.live import STREAMS_OF_PERSON_MAX, LiveHub, Viewer
 from tests.unit.console_ledger import household
 from tests.unit.console_site import PASSWORD, forms_of, text_of
 from tests.unit.console_town import OTHER_VILLAGE, Town
@@ -92,3 +95,72 @@ def test_every_page_has_the_way_out(town: Town) -> None:
         answer = town.county.get(path)
         if answer.status_code == 200:
             assert 'action="/sign-out"' in answer.text, path
+
+
+# --- the live stream ------------------------------------------------------------------------------
+
+
+def test_nobody_hears_of_a_call_beyond_their_scope_nor_is_seen_at_it(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever knew a call's id could watch it stir, and stand in its list of who is looking."""
+    raised = call(town).hex()
+    viewers: list[Viewer] = []
+
+    async def stream(viewer: Viewer) -> AsyncGenerator[str]:
+        viewers.append(viewer)
+        yield "{}"
+
+    monkeypatch.setattr(town.town.site.live, "stream", stream)
+    path = f"/live?topic=calls&topic=call:{raised}&topic=anything&topic=presence:{'0' * 32}"
+    town.town.sign_in("clerk", login="listener")
+    assert town.town.get(f"{path}&call={raised}").status_code == 200
+    town.town.sign_in("clerk", login="eavesdropper", area=OTHER_VILLAGE)
+    assert town.town.get(f"{path}&call={raised}").status_code == 200
+    heard, other = viewers
+    assert heard.topics == {"calls", f"call:{raised}", f"presence:{raised}"}
+    assert (other.topics, other.call) == ({"calls"}, "")
+    town.town.sign_out()
+
+
+def test_a_stream_ends_with_its_session(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handset that was signed out from elsewhere must not go on hearing, or be seen at a call."""
+    county, heard = town.county, []
+    person = county.sign_in("director", login="lost-handset")
+
+    async def stream(_viewer: Viewer) -> AsyncGenerator[str]:
+        for number in range(4):
+            heard.append(number)
+            yield str(number)
+            county.clock.seconds += 31
+            if number == 1:
+                county.site.sessions.end_all(person.id)
+
+    monkeypatch.setattr(county.site.live, "stream", stream)
+    answer = county.get("/live?topic=calls")
+    assert re.findall(r"data: (\d)", answer.text) == ["0", "1"]
+    assert heard == [0, 1, 2]
+    county.sign_out()
+
+
+def test_one_person_s_streams_leave_room_for_the_others() -> None:
+    """Five hundred streams of one account would have been all there are."""
+
+    async def play() -> None:
+        hub = LiveHub(cast("Any", None))
+        first = hub.stream(Viewer("first", "p", frozenset({"calls"})))
+        await anext(first)
+        more = [
+            hub.stream(Viewer(f"{number}", "p", frozenset({"calls"})))
+            for number in range(STREAMS_OF_PERSON_MAX)
+        ]
+        for one in more:
+            await anext(one)
+        with pytest.raises(StopAsyncIteration):
+            await asyncio.wait_for(anext(first), 1)
+        other = hub.stream(Viewer("other", "q", frozenset({"calls"}), seen=hub.count))
+        await anext(other)
+        hub.stir(["calls"])
+        assert "calls" in await asyncio.wait_for(anext(other), 1)
+
+    asyncio.run(play())

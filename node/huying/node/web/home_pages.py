@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
 from typing import Final
 
 from sse_starlette import EventSourceResponse
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from huying.node.store.reader import Reader
 from huying.node.web.access.roles import Permission
 from huying.node.web.app import LANGUAGE_COOKIE
+from huying.node.web.calls.call_filters import sees
 from huying.node.web.live import TOPICS_MAX, Viewer
 from huying.node.web.local import came_from
 from huying.node.web.page import NOT_KEPT, Ask, Page
@@ -18,7 +23,9 @@ __all__ = ["PAGES", "keep_language"]
 
 _PING_SECONDS: Final = 20
 _LANGUAGE_SECONDS: Final = 365 * 86_400
-_TOPIC_CHARACTERS_MAX: Final = 64
+_LOOK_SECONDS: Final = 30.0  # between two looks whether the session of a stream still lives
+_TOPICS: Final = frozenset({"calls", "events", "orders", "provisions", "status"})
+_CALL: Final = re.compile(r"[0-9a-f]{32}")
 _COUNT: Final = re.compile(r"[0-9]{1,15}")
 
 
@@ -36,13 +43,44 @@ async def live(ask: Ask) -> Response:
         return Response(status_code=503, headers={"Retry-After": "30"})
     asked = ask.request.query_params.getlist("topic")[:TOPICS_MAX]
     call = ask.query("call")
-    topics = {topic[:_TOPIC_CHARACTERS_MAX] for topic in asked}
-    if call:
-        topics |= {f"presence:{call}"}
+    calls = await _calls_seen(ask, {call, *(topic.partition(":")[2] for topic in asked)})
+    call = call if call in calls else ""
+    allowed = _TOPICS | {f"{of}:{one}" for one in calls for of in ("call", "presence")}
+    topics = allowed.intersection([*asked, f"presence:{call}"])
     seen = ask.query("seen")
     known = int(seen) if _COUNT.fullmatch(seen) else -1
-    viewer = Viewer(ask.person.name, ask.person.id, frozenset(topics), call, known)
-    return EventSourceResponse(ask.site.live.stream(viewer), ping=_PING_SECONDS)
+    viewer = Viewer(ask.person.name, ask.person.id, topics, call, known)
+    return EventSourceResponse(
+        _while_signed_in(ask, ask.site.live.stream(viewer)), ping=_PING_SECONDS
+    )
+
+
+async def _calls_seen(ask: Ask, asked: set[str]) -> frozenset[str]:
+    """Of these ids those of calls that the person may see: nobody hears, or is seen at, others."""
+    scope, ids = ask.scope, [one for one in asked if _CALL.fullmatch(one)]
+    if not ids:
+        return frozenset()
+
+    def read(reader: Reader) -> frozenset[str]:
+        found = (reader.get_call(bytes.fromhex(one)) for one in ids)
+        return frozenset(one[0].call.hex() for one in found if one and sees(scope, one[0]))
+
+    return await ask.node.read(read)
+
+
+async def _while_signed_in(ask: Ask, events: AsyncGenerator[str]) -> AsyncIterator[str]:
+    """What stirs, until the session ends: nobody stays at a call who signed out elsewhere."""
+    token, looked = ask.request.cookies.get(ask.site.cookie, ""), ask.now()
+    async with contextlib.aclosing(events):
+        async for event in events:
+            now = ask.now()
+            if now - looked >= _LOOK_SECONDS:
+                looked = now
+                # A stream that is open is nobody at work.
+                find = partial(ask.site.sessions.find, token, now, used=False)
+                if await ask.site.on_thread(find) is None:
+                    return
+            yield event
 
 
 async def keep_draft(ask: Ask) -> Response:

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import json
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -24,9 +24,10 @@ from huying.common.errors import HuyingError
 from huying.node.web.node_link import NodeLink
 from huying.wire.v1 import api_pb2, calls_pb2, feed_pb2, provision_pb2
 
-__all__ = ["STREAMS_MAX", "TOPICS_MAX", "LiveHub", "Viewer"]
+__all__ = ["STREAMS_MAX", "STREAMS_OF_PERSON_MAX", "TOPICS_MAX", "LiveHub", "Viewer"]
 
 STREAMS_MAX: Final = 512  # open pages at once; another one is refused and asks again later
+STREAMS_OF_PERSON_MAX: Final = 24  # of them; the oldest of one person gives way to another
 TOPICS_MAX: Final = 8
 _REMEMBERED_MAX: Final = 4096  # topics whose last stir is known; calls, for the most part
 _STATUS_SECONDS: Final = 5.0
@@ -53,6 +54,7 @@ class Viewer:
     topics: frozenset[str]
     call: str = ""  # hex id of the call that the page shows
     seen: int = -1  # `LiveHub.count` when the page was asked for; -1: look again at once
+    is_over: bool = False  # another page of the same person took its place
     stirred: set[str] = field(default_factory=set)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -62,7 +64,7 @@ class LiveHub:
 
     def __init__(self, node: NodeLink) -> None:
         self._node = node
-        self._viewers: set[Viewer] = set()
+        self._viewers: dict[Viewer, None] = {}  # in the order of their coming
         self.count = 0  # of what stirred so far
         self._newest: OrderedDict[str, int] = OrderedDict()  # by topic, the count of its last one
         self._tasks: list[asyncio.Task[None]] = []
@@ -108,12 +110,13 @@ class LiveHub:
                 viewer.stirred |= hit
                 viewer.wake.set()
 
-    async def stream(self, viewer: Viewer) -> AsyncIterator[str]:
+    async def stream(self, viewer: Viewer) -> AsyncGenerator[str]:
         """The data of each event, as JSON: the topics that stirred since the last one.
 
         The first tells what stirred between the page and its stream.
         """
-        self._viewers.add(viewer)
+        self._make_room(viewer.person_id)
+        self._viewers[viewer] = None
         if viewer.call:
             self.stir([f"presence:{viewer.call}"])
         try:
@@ -121,12 +124,21 @@ class LiveHub:
             while True:
                 await viewer.wake.wait()
                 viewer.wake.clear()
+                if viewer.is_over:
+                    return
                 topics, viewer.stirred = sorted(viewer.stirred), set()
                 yield json.dumps({"topics": topics})
         finally:
-            self._viewers.discard(viewer)
+            self._viewers.pop(viewer, None)
             if viewer.call:
                 self.stir([f"presence:{viewer.call}"])
+
+    def _make_room(self, person_id: str) -> None:
+        """One person can't take the places of all; a page that vanished unheard holds none."""
+        own = [one for one in self._viewers if one.person_id == person_id and not one.is_over]
+        for oldest in own[: max(0, len(own) + 1 - STREAMS_OF_PERSON_MAX)]:
+            oldest.is_over = True
+            oldest.wake.set()
 
     def _missed(self, viewer: Viewer) -> list[str]:
         """What stirred after the page was asked for; all of its topics where that is not known."""
