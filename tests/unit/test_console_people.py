@@ -12,12 +12,13 @@ import pytest
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
 from huying.node.web.access import audit_pages, people_pages
-from huying.node.web.access.account_words import device, explain
+from huying.node.web.access.account_words import device
 from huying.node.web.access.audit_words import ACTIONS
 from huying.node.web.access.password_rules import check_password_choice
 from huying.node.web.access.people import check_area, check_person, parse_login
 from huying.node.web.access.roles import Permission, Role, permissions
 from huying.node.web.access.totp import SecondFactors
+from huying.node.web.refusals import plain
 from tests.unit.console_people import CHEAP
 from tests.unit.console_site import PASSWORD, ConsoleUnderTest, text_of
 from tests.unit.served_network import ServedNetwork
@@ -464,12 +465,11 @@ class Reader:
 
 def test_every_refusal_of_an_account_s_form_has_its_chinese(console: ConsoleUnderTest) -> None:
     """A village clerk reads what to mend, and no English in brackets."""
-    chinese: Any = Reader("zh")
     for error in refusals():
-        assert not re.search(r"[a-zA-Z]{3}", explain(chinese, error)), error.detail
-        assert explain(Reader("en"), error) == error.detail  # type: ignore[arg-type]
+        assert not re.search(r"[a-zA-Z]{3}", plain(error, "zh")), error.detail
+        assert plain(error, "en") == error.detail
     unknown = HuyingError(Code.DISK_FULL, "console.db")
-    assert explain(chinese, unknown) == "磁盘已满,请清理空间(console.db)"
+    assert plain(unknown, "zh") == "磁盘已满,请清理空间(console.db)"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from huying.hub.hotline_mapping import Mapping
 from huying.hub.hotline_rows import Directory, RowReader
 from huying.node.sheets import OnError, RowError, SheetError, read_sheet
 from huying.node.sheets.writing import neutral
+from huying.node.web.refusals import of_one_field
 from huying.wire.v1 import hotline_pb2
 
 __all__ = ["Desk", "ErrorFile", "Totals", "check_file", "import_file"]
@@ -228,7 +229,8 @@ def _count(reading: _Reading, response: hotline_pb2.ImportOrdersResponse) -> Non
     totals.flagged += response.flagged
     for row in response.rows:
         if row.outcome == pb.IMPORT_OUTCOME_REFUSED:
-            what = f"节点拒绝 · the node refuses it: {row.field}: {row.detail}"
+            zh = of_one_field(row.detail) or "这一格不能用"
+            what = f"节点拒绝:{zh} · the node refuses it: {row.field}: {row.detail}"
             reading.refuse([RowError(row.number, row.field, what)])
             continue
         totals.new += row.outcome == pb.IMPORT_OUTCOME_NEW

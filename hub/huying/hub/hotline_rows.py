@@ -20,6 +20,7 @@ from huying.common.masking import mask
 from huying.common.record_rules import check_fields
 from huying.hub.hotline_mapping import EXCEL, FIELDS, ISO, Mapping, suggestion
 from huying.node.sheets import RowError, SheetError, SheetRow, column_key
+from huying.node.web.refusals import of_one_field
 from huying.wire.v1 import hotline_pb2
 
 __all__ = ["Directory", "RowReader"]
@@ -37,14 +38,6 @@ _ORDER_FIELD: Final = {
 _DATES: Final = ("created", "closed", "due")
 _IDS: Final = ("source_id", "contact_name", "contact_phone", "contact_address")  # never masked
 _JOINT: Final = " / "
-# What the core says of a field, by a part of it; see `huying.common.field_checks`.
-_CORE_ZH: Final = (
-    ("characters, ", "字数过多,请缩短"),
-    ("control character", "含有控制字符,请删除"),
-    ("not a phone number", "不是电话号码,只能有数字、空格和 + - ( ) # * 转"),
-    ("give one number", "过长,请只填一个号码"),
-    ("must lie below", "不在本节点辖区内"),
-)
 
 
 class Directory:
@@ -237,5 +230,5 @@ def _both(detail: str) -> str:
     """A detail in both languages; those of the core are in English alone."""
     if " · " in detail:
         return detail
-    zh = next((zh for en, zh in _CORE_ZH if en in detail), "这一格不能用")
+    zh = of_one_field(detail) or "这一格不能用"
     return f"{zh} · {detail}"

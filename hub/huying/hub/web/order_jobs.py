@@ -21,6 +21,7 @@ from typing import IO, Any, Final
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import ORDER_IMPORT_SECONDS, ORDER_IMPORTS_MAX, SHEET_BYTES_MAX
 from huying.hub.hotline_import import Totals
+from huying.node.web.refusals import plain
 
 __all__ = ["ENDINGS", "Job", "JobFolder", "JobState", "shown_name", "told"]
 
@@ -83,7 +84,7 @@ class Job:
 
 def told(error: HuyingError) -> tuple[str, str]:
     """A fault in Chinese and English; a table's own words come first."""
-    return error.advice.zh, error.detail.partition("\n")[0] or error.advice.en
+    return plain(error, "zh"), error.detail.partition("\n")[0] or error.advice.en
 
 
 def _both(what: str) -> tuple[str, str]:

@@ -14,6 +14,8 @@ from typing import Any, Final
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
+from huying.common.errors import HuyingError
+from huying.node.web.refusals import Said, said
 from huying.node.web.words import key_of, word
 
 __all__ = ["TEMPLATES", "environment", "local_time", "span"]
@@ -36,6 +38,7 @@ def environment(folders: Sequence[Path]) -> Environment:
         when=_when, ago=_ago, left=_left, word=_word, key=_key, thousands=_thousands, size=_size
     )
     made.filters["span"] = _span
+    made.filters["said"] = _said
     made.filters["hex"] = lambda value: bytes(value).hex()
     made.filters["twice"] = lambda value: (value, value)  # a choice whose text is its value
     return made
@@ -97,6 +100,12 @@ def _left(context: Context, due_micros: int) -> str:
 def _span(context: Context, seconds: float) -> str:
     """A length of time."""
     return span(seconds, context["lang"])
+
+
+@pass_context
+def _said(context: Context, error: HuyingError) -> Said:
+    """A refusal in the person's language."""
+    return said(error, context["lang"])
 
 
 @pass_context

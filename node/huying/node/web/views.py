@@ -43,7 +43,7 @@ class SavedViews:
         name, query = name.strip(), query.removeprefix("?")
         if not name or len(name) > limits.NAME_CHARACTERS_MAX or not name.isprintable():
             raise HuyingError(
-                Code.INVALID_ARGUMENT, f"name: 1 to {limits.NAME_CHARACTERS_MAX} characters"
+                Code.INVALID_ARGUMENT, f"view: 1 to {limits.NAME_CHARACTERS_MAX} characters"
             )
         if len(query) > limits.VIEW_QUERY_CHARACTERS_MAX:
             raise HuyingError(

@@ -12,7 +12,7 @@ from typing import Any, Final
 from huying.node.cli import call_text, feed_text
 from huying.wire.v1 import api_pb2, calls_pb2, hotline_pb2, policy_pb2, provision_pb2, records_pb2
 
-__all__ = ["WORDS", "key_of", "word"]
+__all__ = ["WORDS", "key_of", "name_in_words", "word"]
 
 # The enum, the prefix of its names, and the Chinese words; the stubs take an enum for a class.
 _ENUMS: Final[Mapping[str, tuple[Any, str, Mapping[str, str]]]] = {
@@ -90,3 +90,11 @@ def word(kind: str, value: Any, language: str = "zh") -> str:
         return "—"
     english = key.replace("_", " ")
     return english if language == "en" else WORDS.get(kind, {}).get(key, english)
+
+
+def name_in_words(name: str, language: str = "zh") -> str:
+    """The name that the wire gives a value, such as CARD_COLOUR_RED, in words; another as it is."""
+    for kind, (_, prefix, _) in _ENUMS.items():
+        if name.startswith(prefix):
+            return word(kind, name.removeprefix(prefix).lower(), language)
+    return name

@@ -7,7 +7,7 @@ from typing import Final
 from starlette.responses import RedirectResponse, Response
 
 from huying.common.errors import HuyingError
-from huying.node.web.access.account_words import device, explain
+from huying.node.web.access.account_words import device
 from huying.node.web.access.people import must_have_factor
 from huying.node.web.access.proof import check_own_password
 from huying.node.web.access.roles import Permission, role_names
@@ -16,6 +16,7 @@ from huying.node.web.access.totp import SecondFactors
 from huying.node.web.home_pages import keep_language
 from huying.node.web.local import local_path, next_path
 from huying.node.web.page import Ask, Page
+from huying.node.web.refusals import plain
 
 __all__ = ["PAGES"]
 
@@ -59,7 +60,7 @@ async def save_password(ask: Ask) -> Response:
     try:
         await ask.site.on_thread(lambda: ask.site.accounts.set_password(person.id, password, now))
     except HuyingError as error:
-        return await _password_form(ask, back, explain(ask, error))
+        return await _password_form(ask, back, plain(error, ask.language))
     await ask.audit("password-change", f"account:{person.login}")
     if back == "/":
         response = ask.redirect("account", notice="password-changed")

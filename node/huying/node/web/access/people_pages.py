@@ -15,7 +15,6 @@ from starlette.responses import Response
 from huying.common.codes import is_within
 from huying.common.errors import Code, HuyingError
 from huying.node.store.reader import Reader
-from huying.node.web.access.account_words import explain
 from huying.node.web.access.passwords import draw_password
 from huying.node.web.access.people import Person, check_area
 from huying.node.web.access.proof import must_prove
@@ -24,6 +23,7 @@ from huying.node.web.access.roles import ROLES_OF_LEVEL, Permission, parse_roles
 from huying.node.web.access.totp import SecondFactors
 from huying.node.web.forms import Form
 from huying.node.web.page import Ask, Nav, Page
+from huying.node.web.refusals import plain
 
 __all__ = ["PAGES"]
 
@@ -103,7 +103,7 @@ async def add_person(ask: Ask) -> Response:
             )
         )
     except HuyingError as error:
-        return await _form(ask, None, values, explain(ask, error))
+        return await _form(ask, None, values, plain(error, ask.language))
     await _note(ask, "account-add", person, f"roles {_role_values(person)}")
     await ask.site.on_thread(lambda: ask.site.drafts.drop(ask.person.id, _DRAFT_NEW))
     return await _password_slip(ask, person, password, is_new=True)
@@ -135,7 +135,7 @@ async def save_person(ask: Ask) -> Response:
             lambda: ask.site.accounts.change(person.id, now, **fields)
         )
     except HuyingError as error:
-        return await _form(ask, person, values, explain(ask, error))
+        return await _form(ask, person, values, plain(error, ask.language))
     if changed == person:
         return ask.redirect("people", notice="unchanged")
     names = [name for name in fields if getattr(changed, name) != getattr(person, name)]
@@ -279,7 +279,7 @@ async def _deed(ask: Ask, action: str, deed: Callable[[Person], None]) -> Respon
             raise
         texts = {name: str(getattr(person, name)) for name in _TEXTS}
         values = _Values(texts, tuple(role.value for role in person.roles))
-        return await _form(ask, person, values, explain(ask, error))
+        return await _form(ask, person, values, plain(error, ask.language))
     await _note(ask, action, person)
     return ask.redirect("person", person=person.id, notice="saved")
 

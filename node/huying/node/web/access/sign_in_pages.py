@@ -15,7 +15,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import RedirectResponse, Response
 
 from huying.common.errors import HuyingError
-from huying.node.web.access.account_words import explain, seconds_left
+from huying.node.web.access.account_words import seconds_left
 from huying.node.web.access.password_rules import place_words
 from huying.node.web.access.people import Person
 from huying.node.web.access.roles import Permission
@@ -24,6 +24,7 @@ from huying.node.web.access.totp import SecondFactors
 from huying.node.web.app import Site
 from huying.node.web.local import local_path, next_path
 from huying.node.web.page import Ask, Page
+from huying.node.web.refusals import plain
 
 __all__ = ["PAGES", "begin_session"]
 
@@ -241,7 +242,7 @@ async def save_set_up(ask: Ask) -> Response:
             )
         )
     except HuyingError as error:
-        return await _set_up_form(ask, form.values(), explain(ask, error))
+        return await _set_up_form(ask, form.values(), plain(error, ask.language))
     await ask.audit("account-add", f"account:{person.login}", detail="by the set-up link")
     response = ask.redirect("account", notice="saved")
     await begin_session(ask, response, person)

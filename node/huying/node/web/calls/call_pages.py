@@ -7,7 +7,6 @@ everything that was typed; that is also kept as a draft. What the node took drop
 from __future__ import annotations
 
 import contextlib
-import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +15,7 @@ from starlette.responses import Response
 from huying.common.calls.call_rules import Role
 from huying.common.errors import Code, HuyingError
 from huying.node.web.access.roles import Permission
+from huying.node.web.access.view_notes import note_view
 from huying.node.web.app import error_status
 from huying.node.web.calls.answer_phrases import ANSWER_PHRASES
 from huying.node.web.calls.call_access import LoadedCall, load_call, offered, part_for
@@ -43,7 +43,6 @@ from huying.node.web.provisions.provision_words import LASTS, field_word
 from huying.wire.v1 import api_pb2
 
 if TYPE_CHECKING:
-    from huying.node.web.app import Site
     from huying.node.web.drafts import Draft
 
 __all__ = ["PAGES", "Said", "draft_key"]
@@ -53,10 +52,6 @@ _TURNS: Final = {
     api_pb2.CALL_ROLE_DEPARTMENT: Role.DEPARTMENT,
     api_pb2.CALL_ROLE_CALLER: Role.CALLER,
 }
-# A page that is open loads itself again and again; one row of the trail says so for a while.
-_VIEW_SECONDS: Final = 600.0
-_VIEWS_MAX: Final = 4096
-_VIEWS: weakref.WeakKeyDictionary[Site, dict[tuple[str, str], float]] = weakref.WeakKeyDictionary()
 
 
 class Said(dict[str, str]):
@@ -93,7 +88,7 @@ async def call_page(
     turns = conversation(view, loaded.signed)
     matter = await read_matter(ask, view)
     if holds_personal(view, matter):
-        await _note_view(ask, loaded.hex)
+        await note_view(ask, "call-view", loaded.hex)
     may = offered(loaded)
     drafts, people = await ask.site.on_thread(lambda: _kept(ask, loaded.hex))
     said = {kind: Said(draft.fields) for kind, draft in drafts.items()}
@@ -125,7 +120,6 @@ async def call_page(
             "others": ask.site.live.others(loaded.hex, ask.person.id),
             "refused": step,
             "refusal": error,
-            "advice": getattr(error, "advice", None),
             "asking_departments": await _asking_departments(ask, matter),
             "lasts": [(hours, ask.t(zh, en)) for hours, zh, en in LASTS],
             "field_word": lambda name: field_word(name, ask.language),
@@ -163,18 +157,6 @@ def _paused_rest(view: api_pb2.CallView) -> int:
     return next(
         (c.remaining_micros for c in view.clocks if c.status == api_pb2.CLOCK_STATUS_PAUSED), 0
     )
-
-
-async def _note_view(ask: Ask, call_hex: str) -> None:
-    seen = _VIEWS.setdefault(ask.site, {})
-    key = ask.person.id, call_hex
-    now = ask.now()
-    if now - seen.get(key, -_VIEW_SECONDS) < _VIEW_SECONDS:
-        return
-    if len(seen) >= _VIEWS_MAX:
-        seen.clear()
-    await ask.audit("call-view", call_hex)
-    seen[key] = now
 
 
 # --- taking a step ---------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any, Final
 from starlette.responses import JSONResponse, Response
 
 from huying.common.codes import Level
-from huying.common.errors import ADVICE, Code, HuyingError
+from huying.common.errors import Code, HuyingError
 from huying.common.limits import MIB, PHOTO_BYTES_MAX
 from huying.node.store.reader import Reader
 from huying.node.web.access.roles import Permission
@@ -29,6 +29,7 @@ from huying.node.web.events.report_fates import fates_of
 from huying.node.web.events.report_photos import PHOTOS_MAX, photo_drafts
 from huying.node.web.events.report_shell import SHELL_PAGES
 from huying.node.web.page import Ask, Nav, Page
+from huying.node.web.refusals import plain
 from huying.wire.v1 import api_pb2, feed_pb2
 
 __all__ = ["PAGES", "REPORT_BYTES_MAX"]
@@ -131,17 +132,12 @@ async def _form(ask: Ask, typed: dict[str, str], error: HuyingError | None = Non
             "typed": {name: typed.get(name, "") for name in FIELDS},
             "photos_max": PHOTOS_MAX,
             "text_max": REPORT_CHARACTERS_MAX,
-            "error": _told(error) if error else None,
+            "error": error,
             "is_village": ask.node.level is Level.VILLAGE,
             "shell": False,
         },
         status=400 if error else 200,
     )
-
-
-def _told(error: HuyingError) -> dict[str, Any]:
-    """What a page shows of a refusal; a file that is not taken has words of its own."""
-    return {"advice": getattr(error, "advice", ADVICE[error.code]), "detail": error.detail}
 
 
 def _refused(error: HuyingError) -> Response:
@@ -150,8 +146,7 @@ def _refused(error: HuyingError) -> Response:
     status = 503 if again else 409 if error.code is Code.WRONG_STAGE else 400
     if error.code is Code.NOT_FOUND:
         status = 404
-    advice = _told(error)["advice"]
-    text = {"code": error.code.name, "zh": advice.zh, "en": advice.en, "detail": error.detail}
+    text = {"code": error.code.name, "zh": plain(error, "zh"), "en": plain(error, "en")}
     return JSONResponse(text, status_code=status)
 
 

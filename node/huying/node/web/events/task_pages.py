@@ -6,9 +6,9 @@ from typing import Final
 
 from starlette.responses import Response
 
-from huying.common.errors import ADVICE, Code, HuyingError
+from huying.common.errors import Code, HuyingError
 from huying.node.web.access.roles import Permission
-from huying.node.web.events.event_pages import load_event, record_id
+from huying.node.web.events.event_pages import load_event, note_event, record_id
 from huying.node.web.events.report_pages import REPORT_BYTES_MAX
 from huying.node.web.events.report_photos import PHOTOS_MAX
 from huying.node.web.events.task_lists import VISIT_DAYS, due_households, tasks_of
@@ -56,6 +56,7 @@ def _draft_key(ask: Ask) -> str:
 
 async def _settle_page(ask: Ask, done: str = "", error: HuyingError | None = None) -> Response:
     loaded = await load_event(ask, village_only(ask), record_id(ask.path("event")))
+    await note_event(ask, loaded)
     key = _draft_key(ask)
     if error is None:
         kept = await ask.site.on_thread(lambda: ask.site.drafts.find(ask.person.id, key))
@@ -71,12 +72,7 @@ async def _settle_page(ask: Ask, done: str = "", error: HuyingError | None = Non
             "draft_key": key,
             "done_max": DONE_CHARACTERS_MAX,
             "photos_max": PHOTOS_MAX,
-            "error": {
-                "advice": getattr(error, "advice", ADVICE[error.code]),
-                "detail": error.detail,
-            }
-            if error
-            else None,
+            "error": error,
         },
         status=status,
     )

@@ -23,6 +23,7 @@ from huying.node.web.ledger import ledger_columns as columns
 from huying.node.web.ledger.ledger_columns import COLUMNS, CellError
 from huying.node.web.ledger.ledger_holdings import Holdings
 from huying.node.web.ledger.ledger_records import draft
+from huying.node.web.refusals import of_one_field
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
 
 __all__ = ["Plan", "Planner"]
@@ -277,7 +278,7 @@ class Planner:
             column = renamed.get(name, name)
             if column not in COLUMNS:
                 column, why = "number", error.detail
-            yield column, f"不符合要求,请改正 · {why}"
+            yield column, f"{of_one_field(why) or '不符合要求,请改正'} · {why}"
 
     def _new_id(self, number: int, kind: str) -> bytes:
         """The id of the record that a row becomes; the next one where that record has ended."""

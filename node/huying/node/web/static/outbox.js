@@ -75,7 +75,7 @@ const huyingOutbox = (() => {
       if (answer.status === 409) return { state: "other" };
       if (answer.status >= 400 && answer.status < 500 && ![408, 421, 425, 429].includes(answer.status)) {
         const zh = document.documentElement.lang.startsWith("zh");
-        return { state: "refused", said: `${(zh ? told.zh : told.en) || answer.status} ${told.detail || ""}`.trim() };
+        return { state: "refused", said: `${(zh ? told.zh : told.en) || answer.status}` };
       }
       return { state: "wait" };
     } catch {

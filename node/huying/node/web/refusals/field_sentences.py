@@ -1,0 +1,115 @@
+"""What is wrong with one field, English and Chinese: what stands behind `field: ` in a refusal."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["OF_FIELDS"]
+
+OF_FIELDS: Final[tuple[tuple[str, str], ...]] = (
+    # Of forms.
+    ("text, not a file", "须为文字,不是文件"),
+    ("at most {n} characters", "最多 {n} 个字"),
+    ("control characters; type it again", "有不可见的控制字符,请重新输入"),
+    ("empty; fill it in", "请填写"),
+    ("a number from {n} to {n2}", "须为 {n} 至 {n2} 的整数"),
+    ("{n} hex digits; load the page", "表单已失效,请刷新页面"),
+    ("{n} to {n2} characters", "须有 {n} 至 {n2} 个字"),
+    ("printable characters, one line", "须为一行,没有不可见字符"),
+    ("choose one", "请选一项"),
+    ("one of {list}", "须为下列之一:{list}"),
+    # Of records.
+    ("missing; it is required", "必须填写"),
+    ("missing", "必须填写"),
+    ("{n} characters, {n2} at most; shorten it", "有 {n} 个字,最多 {n2} 个,请缩短"),
+    ("holds a control character; remove it", "有不可见的控制字符,请删去"),
+    ("holds a line end or a tab; write it on one line", "有换行或制表符,请写在一行内"),
+    (
+        "holds a phone or ID number, and leaves this node; mask it first",
+        "有电话或证件号,而这一栏会传到别的节点,请先遮盖",
+    ),
+    ("over {n} characters; give one number", "超过 {n} 个字符,请只填一个号码"),
+    (
+        "not a phone number; digits, blanks and + - ( ) # * 转 are allowed",
+        "不是电话号码,只能有数字、空格和 + - ( ) # * 转",
+    ),
+    ("not an ID number; digits and Latin letters are allowed", "不是证件号码,只能有数字和字母"),
+    ("not a date; write it as 2026-01-31", "不是日期,请写成 2026-01-31"),
+    (
+        "this grid is not in {code}; a node writes about its own region",
+        "这个网格不在 {code} 辖区内",
+    ),
+    ("must be this node's own code {code}", "须为本节点的代码 {code}"),
+    ("must lie below this node, {code}", "须在本节点 {code} 辖区内"),
+    ("must be a node above this one, {code}", "须为本节点 {code} 的上级"),
+    ("must be this node, {code}, or lie below it", "须为本节点 {code} 或其下级"),
+    ("{n} departments, {n2} at most", "有 {n} 个部门,最多 {n2} 个"),
+    ("{n} bytes, an id has {n2}", "编号须为 {n2} 字节,现有 {n} 字节"),
+    ("{n} bytes, {n2} are needed", "有 {n} 字节,须为 {n2} 字节"),
+    ("{n} bytes, {n2} at most", "有 {n} 字节,最多 {n2} 字节"),
+    ("{n} bytes, from 1 to {n2} travel; make it smaller", "有 {n} 字节,最多 {n2} 字节,请压缩"),
+    ("{n} bytes, or none", "编号须为 {n} 字节,或不填"),
+    ("{n} bytes", "编号须为 {n} 字节"),
+    ("{n} is over {n2}", "{n} 超过上限 {n2}"),
+    ("must be one of {list}", "须为下列之一:{list}"),
+    ("must be {what}", "须为 {what}"),
+    ("{n} is unknown here; one of {list}", "{n} 在这里没有意义,须为下列之一:{list}"),
+    ("the node fills it; leave it out", "由节点填写,请不要填"),
+    # Of evidence.
+    ("evidence is of an event or a call, one of {list}", "附件须属于事件或呼叫"),
+    ("{n} of {n2}; parts are counted from 0", "分片序号 {n} 不对,共 {n2} 片,从 0 数起"),
+    ("give the bytes in data, or in data_home, and not in both", "内容须放在一处,不能两处都有"),
+    ("too few for size_bytes", "与文件大小不符"),
+    # Of codes.
+    ("a division code has 12 digits", "须为 12 位区划代码"),
+    ("no province begins with 0", "区划代码不以 0 开头"),
+    ("the prefecture's digits are missing", "区划代码缺市级的几位"),
+    ("the town's digits are missing", "区划代码缺乡镇的几位"),
+    ("a grid code has 15 digits", "须为 15 位网格代码"),
+    ("a grid lies in a village", "网格须属于一个村"),
+    ("not a lower-case domain name", "须为小写的域名"),
+    ("its origins would be over {n} bytes", "名称太长,数据流名会超过 {n} 字节"),
+    ("not within 1 and {n}", "须为 1 至 {n}"),
+    ("over {n} bytes", "超过 {n} 字节"),
+    ("not <network>/feed/<code>/e<epoch>", "不是数据流的名称"),
+    ("does not re-format to itself", "不是数据流名称的规范写法"),
+    # Of requests to the node.
+    ("not a place in this list; open it anew", "列表位置已失效,请重新打开"),
+    ("at most {n} origins", "最多 {n} 条"),
+    ("an origin is named twice", "有一条数据流写了两次"),
+    ("at most {n}", "最多 {n}"),
+    ("1 to {n} in one request", "一次 1 至 {n} 个"),
+    ("over {n} bytes in one request", "一次合计超过 {n} 字节"),
+    ("{n} bytes, the limit is {n2} (16 KiB)", "有 {n} 字节,上限 {n2} 字节(16 KiB),请缩短文字"),
+    ("not a {name}", "读不出"),
+    ("{name} is needed, not {name2}", "须为 {name},不是 {name2}"),
+    ("KIND_PUT or KIND_DELETE", "只能写入或删除"),
+    ("a delete names the record", "删除须指明记录"),
+    ("members are enrolled from their pin files", "成员由名册登记,不能这样写"),
+    ("TakeCallStep writes the steps of a call", "呼叫的步骤不能这样写"),
+    ("policies and calendars are set as versions", "规则和日历须按版本设置"),
+    # Of a mapping file's keys.
+    ("no such key; is it {text}?", "没有这个键,是不是 {text}"),
+    ("no such key; there are {list}", "没有这个键,可用的有 {list}"),
+    ("missing; every order needs it", "缺少,每张工单都要有"),
+    ("missing; the table's values stand in a column", "缺少,请指明表中的值在哪一列"),
+    ("missing; name a column, or a default", "缺少,请指明一列,或给出默认值"),
+    ("a column says it already; keep one of them", "已由一列给出,请留一处"),
+    (
+        'a table: [handler.table], then "value" = "code"',
+        '须为表:[handler.table],再写 "值" = "代码"',
+    ),
+    ("a table: [{name}] on a line of its own", "须为表,[{name}] 单独一行"),
+    ("a text in quotes, or a list of them in brackets", "须为引号内的文字,或方括号内的几个"),
+    ("a text in quotes, not {what}", "须为引号内的文字"),
+    ("empty; fill it, or leave the line out", "空白,请填写,或去掉这一行"),
+    ("over {n} characters; shorten it", "超过 {n} 个字,请缩短"),
+    (
+        "{text} is neither {name}, {name2} nor a pattern of a whole date, such as {text2}",
+        "{text} 不是日期格式,可用 {name}、{name2} 或 {text2} 这样的写法",
+    ),
+    (
+        "{text} is no zone known here; give one such as {name}, or +08:00",
+        "{text} 不是已知的时区,请写成 {name} 或 +08:00",
+    ),
+)
