@@ -10,6 +10,7 @@ OF_FIELDS: Final[tuple[tuple[str, str], ...]] = (
     # Of forms.
     ("text, not a file", "须为文字,不是文件"),
     ("at most {n} characters", "最多 {n} 个字"),
+    ("at most {n} files; leave some out", "最多 {n} 个,请去掉多的"),
     ("control characters; type it again", "有不可见的控制字符,请重新输入"),
     ("empty; fill it in", "请填写"),
     ("a number from {n} to {n2}", "须为 {n} 至 {n2} 的整数"),

@@ -56,6 +56,7 @@ _CALLS: Final[Mapping[str, str]] = {
     "response": "响应满意度",
     "manner": "态度满意度",
     "attachment": "附件",
+    "file": "附件",
     "attachments": "附件",
     "call": "呼叫",
     "caller": "呼叫方",

@@ -48,7 +48,6 @@ PAGES: Final[tuple[tuple[str, str], ...]] = (
     ),
     ("reason: empty; say what to put right", "请写明要改什么"),
     ("{step}: not yours to take in this call", "「{step}」这一步不由你来办"),
-    ("attachment: at most {n} files; leave some out", "附件最多 {n} 个,请去掉多的"),
     (
         "code: several have that name; type the code of 12 digits",
         "有几个单位都叫这个名称,请填 12 位区划代码",
