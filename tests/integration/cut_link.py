@@ -18,6 +18,8 @@ class CutLink:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._server.getsockname()[1]}"
         self._open = True
+        self._flows = threading.Event()
+        self._flows.set()
         self._sockets: set[socket.socket] = set()
         self._lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -31,14 +33,20 @@ class CutLink:
                     one.shutdown(socket.SHUT_RDWR)
             self._sockets.clear()
 
+    def freeze(self) -> None:
+        """Pass nothing on, and tell nobody: as a cable that was cut."""
+        self._flows.clear()
+
     def heal(self) -> None:
         """Pass bytes on again."""
         with self._lock:
             self._open = True
+        self._flows.set()
 
     def close(self) -> None:
         """Cut for good."""
         self.cut()
+        self._flows.set()
         self._server.close()
 
     def _accept(self) -> None:
@@ -60,10 +68,10 @@ class CutLink:
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
 
-    @staticmethod
-    def _pass_on(source: socket.socket, sink: socket.socket) -> None:
+    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                self._flows.wait()
                 sink.sendall(data)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_RDWR)

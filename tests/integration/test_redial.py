@@ -16,10 +16,12 @@ from huying.node import logs
 from huying.node.children import ChildRoster
 from huying.node.clock import SystemClock, SystemEntropy
 from huying.node.membership import enrol
+from huying.node.transport import downlink as downlink_module
 from huying.node.transport import uplink as uplink_module
 from huying.node.transport.downlink import Downlink
-from huying.node.transport.link import Link
+from huying.node.transport.link import Link, channel_options
 from huying.node.transport.uplink import Uplink, was_of_use
+from tests.integration.cut_link import CutLink
 from tests.integration.link_sides import COUNTY, TOWN, Side, make_nodes, run, until
 
 FAILING_SECONDS = 1.5
@@ -412,6 +414,39 @@ def test_a_parent_that_hangs_in_the_handshake_is_no_parent_within_the_dial_s_tim
             await up.stop()
             never.set()
             await down.stop(0)
+        await county.runtime.stop()
+        await town.runtime.stop()
+
+    run(scenario())
+
+
+def test_a_peer_that_falls_silent_is_given_up_by_both_ends(nodes, monkeypatch):
+    """A cable that was cut says no goodbye: a link must not count as up for the rest of the day."""
+    for module in (uplink_module, downlink_module):
+        monkeypatch.setattr(module, "CHANNEL_OPTIONS", channel_options(0.4, 0.4))
+
+    def greet(item: Any) -> list[Any]:
+        return [Send(item.link, b"hello")] if isinstance(item, LinkUp) else []
+
+    async def scenario() -> None:
+        county, town = Side(nodes[COUNTY], greet), Side(nodes[TOWN], greet)
+        await county.runtime.start()
+        await town.runtime.start()
+        down = county.downlink(ChildRoster([town.pin]))
+        await down.start()
+        line = CutLink(f"127.0.0.1:{down.port}")
+        up = town.uplink(int(line.address.rpartition(":")[2]), county.pin.certificate)
+        await up.start()
+        for side in (county, town):
+            await side.engine.expect(Received, (LinkUp,))
+        line.freeze()
+        for side in (county, town):
+            await side.engine.expect(LinkDown)
+        line.heal()
+        await town.engine.expect(LinkUp)
+        await up.stop()
+        line.close()
+        await down.stop()
         await county.runtime.stop()
         await town.runtime.stop()
 

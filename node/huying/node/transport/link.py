@@ -26,7 +26,7 @@ from huying.common.limits import (
 )
 from huying.node import logs
 
-__all__ = ["CHANNEL_OPTIONS", "METHOD", "SERVICE", "FrameTap", "Host", "Link"]
+__all__ = ["CHANNEL_OPTIONS", "METHOD", "SERVICE", "FrameTap", "Host", "Link", "channel_options"]
 
 SERVICE: Final = "huying.wire.v1.Sync"
 METHOD: Final = "Session"
@@ -35,17 +35,29 @@ CLOSE_SECONDS: Final = 5.0  # to get the last frames out to a peer that reads
 # Peer, where the frame travels (`UP`: towards the root), the frame.
 FrameTap = Callable[[str, Direction, bytes], None]
 
-# Both ends alike: a server ends connections that ping more often than it allows.
-CHANNEL_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
-    ("grpc.max_receive_message_length", TRANSPORT_BYTES_MAX),
-    ("grpc.max_send_message_length", TRANSPORT_BYTES_MAX),
-    ("grpc.keepalive_time_ms", int(KEEPALIVE_SECONDS * 1000)),
-    ("grpc.keepalive_timeout_ms", int(KEEPALIVE_TIMEOUT_SECONDS * 1000)),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.http2.min_ping_interval_without_data_ms", int(KEEPALIVE_SECONDS * 500)),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", int(KEEPALIVE_SECONDS * 500)),
-)
+
+def channel_options(idle_seconds: float, answer_seconds: float) -> tuple[tuple[str, int], ...]:
+    """For both ends alike: a server ends connections that ping more often than it allows.
+
+    A connection that brought nothing for `idle_seconds` is pinged, and ended where no answer comes
+    within `answer_seconds`.
+    """
+    idle_millis, answer_millis = int(idle_seconds * 1000), int(answer_seconds * 1000)
+    return (
+        ("grpc.max_receive_message_length", TRANSPORT_BYTES_MAX),
+        ("grpc.max_send_message_length", TRANSPORT_BYTES_MAX),
+        ("grpc.keepalive_time_ms", idle_millis),
+        ("grpc.keepalive_timeout_ms", answer_millis),
+        # gRPC's other pings have a time of their own, a minute, and hold the keepalive's back.
+        ("grpc.http2.ping_timeout_ms", answer_millis),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.http2.min_ping_interval_without_data_ms", idle_millis // 2),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", idle_millis // 2),
+    )
+
+
+CHANNEL_OPTIONS: Final = channel_options(KEEPALIVE_SECONDS, KEEPALIVE_TIMEOUT_SECONDS)
 
 
 class Host(Protocol):
