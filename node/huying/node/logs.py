@@ -118,6 +118,7 @@ MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
         "拒绝了不该来的请求",
         "requests were refused before any page",
     ),
+    "console_audit": ("info", "审计记录", "a row of the audit trail"),
     "console_defect": ("error", "网页出错", "a page met a defect"),
     "quarantine_retried": ("info", "隔离条目已重新判定", "entries in quarantine were judged again"),
     "quarantine_skipped": ("info", "隔离条目已确认跳过", "an entry in quarantine was acknowledged"),

@@ -37,6 +37,7 @@ from huying.node.config import Config, split_address
 from huying.node.version import own_version
 from huying.node.web.access.accounts import Accounts
 from huying.node.web.access.audit import Audit
+from huying.node.web.access.audit_told import Told
 from huying.node.web.access.oidc import Flows, open_provider
 from huying.node.web.access.password_rules import place_words
 from huying.node.web.access.people import must_have_factor
@@ -131,7 +132,7 @@ class Site:
         self.is_tls = self.origin.startswith("https://")
         self.cookie = cookie_name(config.node.code, is_tls=self.is_tls)
         self.accounts = Accounts(console, words=place_words(config.node))
-        self.audit = Audit(console)
+        self.audit = Audit(console, Told(console))
         self.drafts = Drafts(console)
         self.views = SavedViews(console)
         self.throttle = Throttle(console)

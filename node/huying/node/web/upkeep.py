@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from huying.common.errors import HuyingError
 from huying.node import logs
+from huying.node.store.reader import Reader
 from huying.node.web.access.audit import Audit
 from huying.node.web.access.sessions import Sessions
+from huying.node.web.calling.calling_reads import named_by_drafts
 from huying.node.web.drafts import Drafts
 from huying.node.web.store import ConsoleStore
 
@@ -31,14 +33,22 @@ def tidy(store: ConsoleStore, sessions: Sessions, now: float) -> None:
 
 
 async def tidy_pictures(site: Site) -> int:
-    """Remove the pictures that no entry of this node holds any more; how many.
+    """Remove the pictures that no entry of this node holds any more, nor a draft names; how many.
 
     Raises HuyingError as the stores.
     """
     own, now = site.node.code, site.clock.now()
-    return await site.node.read(
-        lambda reader: site.uploads.tidy(now, partial(reader.evidence_stands, own))
-    )
+
+    def work(reader: Reader) -> int:
+        drafted = named_by_drafts(reader, own, now)
+
+        def stands(digest: bytes) -> bool | None:
+            found = reader.evidence_stands(own, digest)
+            return True if found is None and digest in drafted else found
+
+        return site.uploads.tidy(now, stands)
+
+    return await site.node.read(work)
 
 
 async def keep_tidy(site: Site) -> None:
@@ -47,6 +57,7 @@ async def keep_tidy(site: Site) -> None:
         try:
             now = site.clock.now()
             await site.on_thread(partial(tidy, site.console, site.sessions, now))
+            await site.on_thread(site.audit.tell)
             await tidy_pictures(site)
         except HuyingError as error:
             # A database that is away, or busy, is tidied an hour later.

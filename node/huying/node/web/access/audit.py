@@ -11,6 +11,7 @@ A row names accounts, calls and pages by their ids, never a person's data. In th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import struct
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from sqlalchemy import Connection, delete, func, insert, select, text, update
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
 from huying.common.masking import mask
+from huying.node.web.access.audit_told import Told
 from huying.node.web.schema import AUDIT, AUDIT_BASE
 from huying.node.web.store import ConsoleStore
 
@@ -63,8 +65,10 @@ class AuditCheck:
 class Audit:
     """The trail of a console. Methods raise HuyingError as `ConsoleStore` does."""
 
-    def __init__(self, store: ConsoleStore) -> None:
+    def __init__(self, store: ConsoleStore, told: Told | None = None) -> None:
+        """With `told`, each row is said on the log as well."""
         self._store = store
+        self._told = told
 
     def write(
         self,
@@ -85,6 +89,13 @@ class Audit:
             number, before = _head(connection)
             values["number"] = number + 1
             connection.execute(insert(AUDIT).values(**values, hash=_digest(before, values)))
+        self.tell()
+
+    def tell(self) -> None:
+        """Say on the log what others wrote meanwhile. Nothing that is written fails by it."""
+        if self._told is not None:
+            with contextlib.suppress(HuyingError):
+                self._told.catch_up()
 
     def page(
         self,
