@@ -313,6 +313,69 @@ def test_gb18030_with_title_and_other_names_of_columns_is_read(
     assert people(network)["䶮某"].grid == SECOND
 
 
+def merged_book(*blocks: Sequence[Sequence[str]]) -> bytes:
+    """As villages keep it: a title, and a household's cells merged over its people."""
+    header = ("序号", "户号", "户主", "网格", "姓名", "关系", "出生年月", "身份证号码")
+    data = io.BytesIO()
+    with xlsxwriter.Workbook(data, {"in_memory": True}) as made:
+        page = made.add_worksheet()
+        page.merge_range(0, 0, 0, len(header) - 1, "民情台账")
+        page.write_row(1, 0, header)
+        line = 2
+        for block in blocks:
+            for offset, cells in enumerate(block):
+                page.write_row(line + offset, 0, cells)
+            if len(block) > 1:
+                for column in (1, 2, 3):
+                    page.merge_range(line, column, line + len(block) - 1, column, block[0][column])
+            line += len(block)
+    return data.getvalue()
+
+
+def test_people_below_a_merged_household_number_belong_to_that_household(
+    network: ServedNetwork, site: ConsoleUnderTest
+) -> None:
+    """Most villages merge a household's cells; its people must not be lost, nor go elsewhere."""
+    data = merged_book(
+        [
+            ("1", "M1", "合户主", "第一网格", "合户主", "户主", "1971.06", "'110105197106150010"),
+            ("2", "", "", "", "合配偶", "配偶", "", "110105197201010024"),
+            ("3", "", "", "", "合长子", "长子", "2001-02-03", ""),
+        ],
+        [("4", "M2", "别户主", "第一网格", "别户主", "户主", "", "37083000")],
+        [("5", "", "", "", "别人妻", "妻", "", "")],
+        [("", "", "", "", "", "", "", "")],
+        [("6", "", "", "", "不知哪户", "", "", "")],
+    )
+    page = upload(site, "合并.xlsx", data)
+    text = text_of(page.text)
+    assert "读了这些列: 户号、户主、网格、姓名、出生年月、身份证号码" in text
+    assert "没有用到、不导入的列:序号、关系" in text
+    assert "有 3 行没填户号" in text
+    assert "第 6 行 身份证号码 身份证号应为 18 位" in text
+    assert "第 9 行 户号 没有户号" in text  # below a blank row nobody knows
+    confirm(site, page, on_error="skip")
+    found = people(network)
+    house = holdings(network).households[FIRST, "M1"][0]
+    assert {found[name].household for name in ("合户主", "合配偶", "合长子")} == {house}
+    assert found["别人妻"].household == holdings(network).households[FIRST, "M2"][0]
+    assert "不知哪户" not in found
+    # The number says the rest; a month alone is made a date by it.
+    assert (found["合户主"].birth_date, found["合户主"].sex) == ("1971-06-15", "男")
+    assert (found["合配偶"].birth_date, found["合配偶"].sex) == ("1972-01-01", "女")
+    assert found["合长子"].birth_date == "2001-02-03"
+
+
+def test_the_same_fault_of_many_rows_is_said_once(site: ConsoleUnderTest) -> None:
+    """A hundred lines of one sentence hide the line that matters."""
+    rows = [row("", f"无{number}", 户主=f"各{number}") for number in range(20)]
+    page = upload(site, "同错.csv", csv_of(*rows, row("90", "?", 性别="?")))
+    text = text_of(page.text)
+    assert text.count("没有户号") == 1
+    assert "12、13 行,等 20 行" in text
+    assert "第 22 行 性别" in text
+
+
 def test_formulas_and_bombs_and_what_is_no_table_are_refused(
     network: ServedNetwork, site: ConsoleUnderTest
 ) -> None:

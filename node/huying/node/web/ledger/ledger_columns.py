@@ -23,27 +23,32 @@ __all__ = [
     "RESIDENT_COLUMNS",
     "SAMPLE",
     "CellError",
+    "born",
+    "is_month_of",
     "read_count",
     "read_date",
     "read_grid",
     "read_id_number",
     "read_phone",
     "read_sex",
+    "sex_of",
 ]
 
 # Key -> the names a column goes by, the usual one first. The order is that of the template.
 COLUMNS: Final[Mapping[str, Sequence[str]]] = {
     "grid": ("网格", "所属网格", "网格名称", "网格编码"),
-    "number": ("户号", "户编号", "家庭编号"),
+    "number": ("户号", "户编号", "户编码", "家庭编号"),
     "head_name": ("户主", "户主姓名"),
-    "address": ("住址", "地址", "家庭住址", "详细地址"),
+    "address": ("住址", "地址", "家庭住址", "详细地址", "居住地址"),
     "household_phone": ("户电话", "家庭电话"),
     "resident_count": ("户人数", "家庭人数", "人口数"),
-    "name": ("姓名", "成员姓名"),
+    "name": ("姓名", "成员姓名", "居民姓名", "家庭成员姓名"),
     "sex": ("性别",),
-    "birth_date": ("出生日期", "出生年月日", "生日"),
-    "id_number": ("身份证号", "身份证", "身份证号码", "公民身份号码", "证件号码"),
-    "phone": ("电话", "手机", "手机号", "联系电话", "本人电话"),
+    "birth_date": ("出生日期", "出生年月日", "出生年月", "生日"),
+    "id_number": (
+        *("身份证号", "身份证", "身份证号码", "公民身份号码", "居民身份证号码", "证件号码"),
+    ),
+    "phone": ("电话", "手机", "手机号", "手机号码", "电话号码", "联系电话", "本人电话"),
     "key_population": ("重点人群", "人群类别", "人员类别"),
     "health": ("健康状况", "健康"),
 }
@@ -58,7 +63,9 @@ REQUIRED: Final = ("number",)
 SAMPLE: Final = "样例"  # a household number that begins so is the template's own row
 
 _DATE: Final = re.compile(r"(\d{4})[-./年](\d{1,2})[-./月](\d{1,2})日?(?: 00:00:00)?")
+_MONTH: Final = re.compile(r"(\d{4})(?:[-./年](\d{1,2})月?|(\d{2}))")
 _COMPACT_DATE: Final = re.compile(r"(\d{4})(\d{2})(\d{2})")
+_MARKS: Final = "'`‘’′"
 _SEXES: Final = {"男": "男", "男性": "男", "m": "男", "女": "女", "女性": "女", "f": "女"}
 _EXPONENT: Final = re.compile(r"\d(?:\.\d+)?[eE]\+?\d+")
 _ID_18: Final = re.compile(r"\d{17}[\dX]")
@@ -124,8 +131,34 @@ def read_phone(text: str) -> str:
     return plain
 
 
+def born(id_number: str) -> str:
+    """The date of birth in an ID number of 18 characters, "" where there is none."""
+    if not _ID_18.fullmatch(id_number):
+        return ""
+    try:
+        return date.fromisoformat(id_number[6:14]).isoformat()
+    except ValueError:
+        return ""
+
+
+def sex_of(id_number: str) -> str:
+    """男 or 女, as an ID number of 18 characters says in its last but one; else ""."""
+    if not _ID_18.fullmatch(id_number):
+        return ""
+    return "男" if int(id_number[16]) % 2 else "女"
+
+
+def is_month_of(text: str, day: str) -> bool:
+    """Whether a cell has just the year and month of a date, which is known otherwise."""
+    found = _MONTH.fullmatch(_folded(text))
+    if found is None or not day:
+        return False
+    return day[:7] == f"{found[1]}-{int(found[2] or found[3]):02}"
+
+
 def _refuse_mangled(text: str) -> str:
-    plain = _folded(text)
+    # Exports put a quotation mark before a number to keep a spreadsheet from changing it.
+    plain = _folded(text).lstrip(_MARKS).strip()
     if _EXPONENT.fullmatch(plain):
         raise CellError(
             "表格软件把号码变成了数值,请把这一列设为“文本”后重填"

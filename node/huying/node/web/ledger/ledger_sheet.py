@@ -23,6 +23,7 @@ from huying.node.web.ledger import ledger_columns as columns
 from huying.node.web.ledger.ledger_columns import COLUMNS, CellError
 from huying.node.web.ledger.ledger_holdings import Holdings
 from huying.node.web.ledger.ledger_records import draft
+from huying.node.web.ledger.sheet_above import Above
 from huying.node.web.refusals import of_one_field
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
 
@@ -37,7 +38,8 @@ _DIFFERS: Final = (
     " · differs from row {0} of the same household: make them agree"
 )
 _ELSEWHERE: Final = (
-    "此人已在台账的另一户,请先在那一户移出 · entered elsewhere: take them off there first"
+    "此人已在台账的另一户。真的搬了家,就在那一户点「迁到另一户」;不是,请核对户号"
+    " · entered in another household: move them there, or compare the number"
 )
 _NAMELESS: Final = "有内容但没有姓名 · something is given for a person without a name"
 _NO_NUMBER: Final = "没有户号,请填上 · no household number: give one"
@@ -52,6 +54,9 @@ class Plan:
     new_residents: int = 0
     changed: int = 0  # records that are there and would become as the sheet says
     there: int = 0  # rows of people and households that are there, and stay
+    joined: int = 0  # rows without a household number that belong to the row above
+    used: list[str] = field(default_factory=list)  # the sheet's columns, as it names them
+    unused: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -94,6 +99,7 @@ class Planner:
         self._houses: dict[tuple[str, str], _House] = {}
         self._people: list[api_pb2.Draft] = []
         self._seen: dict[Any, int] = {}  # what tells a person -> row
+        self._above = Above()
 
     def plan(self, path: Path, on_error: OnError) -> tuple[Plan, Import]:
         """The plan, and what is wrong. Raises SheetError for a file that can't be used at all."""
@@ -101,15 +107,19 @@ class Planner:
         names = match_columns(
             sheet.header, COLUMNS, required=columns.REQUIRED, number=sheet.header_row
         )
+        self._plan.used = list(names.values())
+        self._plan.unused = [name for name in sheet.header if name not in self._plan.used]
         work = Import(OnError.SKIP, errors_max=LEDGER_SHEET_ERRORS_MAX)
         for row in work.rows(sheet):
-            cells = {key: row.cells[name] for key, name in names.items()}
+            cells = {"name": "", **{key: row.cells[name] for key, name in names.items()}}
+            cells = self._above.filled(row.number, cells)
             if cells["number"].startswith(columns.SAMPLE):
                 work.accepted -= 1
                 continue
             for column, what in self._row(row.number, cells):
                 work.reject(row.number, names.get(column, COLUMNS[column][0]), what)
         work.on_error = on_error
+        self._plan.joined = self._above.count
         self._finish()
         return self._plan, work
 
@@ -153,6 +163,10 @@ class Planner:
                 values[key] = reader(text) if reader and (text or key == "grid") else text
             except CellError as error:
                 errors.append((key, error.what))
+        born = columns.born(values.get("id_number", ""))
+        if columns.is_month_of(cells.get("birth_date", ""), born):
+            values["birth_date"] = born
+            errors[:] = [one for one in errors if one[0] != "birth_date"]
         return values
 
     def _house(
@@ -209,6 +223,9 @@ class Planner:
         for column, value in person.items():
             if value:
                 setattr(message, column, value)
+        # What the ID number says is not asked for again.
+        message.birth_date = message.birth_date or columns.born(message.id_number)
+        message.sex = message.sex or columns.sex_of(message.id_number)
         errors += self._checked(_RESIDENT, message, {})
         if errors:
             return False

@@ -56,12 +56,22 @@ class Job:
     there: int = 0
     total: int = 0  # entries to write
     written: int = 0
+    joined: int = 0  # rows that took their household from the row above
     is_update: bool = False
+    used: list[str] = field(default_factory=list)  # columns of the sheet
+    unused: list[str] = field(default_factory=list)
     errors: list[tuple[int, str, str]] = field(default_factory=list)  # row, column, what
 
     def row_errors(self) -> list[RowError]:
         """What is wrong, row by row."""
         return [RowError(*each) for each in self.errors]
+
+    def grouped_errors(self) -> list[tuple[str, str, list[int]]]:
+        """(column, what, its rows) of all that is wrong, as it comes first in the sheet."""
+        found: dict[tuple[str, str], list[int]] = {}
+        for number, column, what in self.errors:
+            found.setdefault((column, what), []).append(number)
+        return [(*key, rows) for key, rows in found.items()]
 
 
 class Jobs:

@@ -48,6 +48,7 @@ _ENDINGS: Final = (".xlsx", ".xls", ".ods", ".csv")
 _NAME_CHARACTERS_MAX: Final = 80
 _PIECE_BYTES: Final = 64 * 1024
 _PURPOSE_CHARACTERS_MIN: Final = 4
+_ROWS_NAMED: Final = 12  # of those that have the same fault
 # What an export has unless somebody ticks more.
 _USUAL: Final = ("grid", "number", "head_name", "address", "name", "sex", "key_population")
 
@@ -167,6 +168,7 @@ def _note(job: Job, plan: Plan, work: Import) -> None:
     job.rows, job.rejected = work.accepted, work.rejected
     job.new_households, job.new_residents = plan.new_households, plan.new_residents
     job.changed, job.there, job.total = plan.changed, plan.there, len(plan.drafts)
+    job.joined, job.used, job.unused = plan.joined, plan.used, plan.unused
     job.errors = [(one.number, one.column, one.what) for one in work.errors]
 
 
@@ -186,7 +188,8 @@ async def _sheet_page(ask: Ask, job: Job, error: HuyingError | None = None) -> R
         "sheet.html",
         {
             "job": job,
-            "errors": job.row_errors()[:ROW_ERRORS_MAX],
+            "errors": job.grouped_errors()[:ROW_ERRORS_MAX],
+            "rows_named": _ROWS_NAMED,
             "stages": {"checked": CHECKED, "writing": WRITING, "done": DONE},
             "error": error,
         },
