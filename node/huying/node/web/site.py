@@ -14,8 +14,8 @@ from huying.node.web.access import (
     proof,
     sign_in_pages,
 )
-from huying.node.web.calling import call_new_pages, draft_pages, order_pages
-from huying.node.web.calls import call_list_pages, call_pages, call_proof_pages
+from huying.node.web.calling import call_new_pages, draft_matter, draft_pages, order_pages
+from huying.node.web.calls import call_list_pages, call_pages, call_proof_pages, call_resend
 from huying.node.web.events import (
     event_history_pages,
     event_pages,
@@ -26,6 +26,7 @@ from huying.node.web.ledger import (
     household_pages,
     household_view,
     ledger_pages,
+    move_pages,
     sheet_pages,
     visit_pages,
 )
@@ -53,13 +54,16 @@ NODE_PAGES: Final[tuple[Page, ...]] = (
     *call_list_pages.PAGES,
     *call_pages.PAGES,
     *call_proof_pages.PAGES,
+    *call_resend.PAGES,
     *draft_pages.PAGES,
+    *draft_matter.PAGES,
     *event_pages.PAGES,
     *event_history_pages.PAGES,
     *order_pages.PAGES,
     *ledger_pages.PAGES,
     *household_view.PAGES,
     *household_pages.PAGES,
+    *move_pages.PAGES,
     *visit_pages.PAGES,
     *sheet_pages.PAGES,
     # Before the pages that take an id where this has a word.

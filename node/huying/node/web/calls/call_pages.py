@@ -25,6 +25,7 @@ from huying.node.web.calls.call_files import (
     BODY_BYTES_MAX,
     FILES_MAX,
     attach,
+    kept_fields,
     send_along,
     take_files,
 )
@@ -36,6 +37,7 @@ from huying.node.web.calls.call_matter import (
     may_ask,
     read_matter,
 )
+from huying.node.web.calls.call_resend import shown_owed
 from huying.node.web.calls.call_steps import STEP_FORMS, forms_for, leading
 from huying.node.web.page import NOT_KEPT, Ask, Page
 from huying.node.web.provisions.provision_ask_pages import askable_departments
@@ -125,6 +127,7 @@ async def call_page(
             "field_word": lambda name: field_word(name, ask.language),
             "takes_files": FILES_MAX,
             "pictures": matter.pictures,
+            "owed": await shown_owed(ask, loaded, matter.pictures),
             "here": matter.here,
             "may_ask_pictures": lambda home: may_ask(ask, home),
             "first": newest_move(turns) if error and error.code is Code.WRONG_STAGE else None,
@@ -179,9 +182,11 @@ async def take(ask: Ask) -> Response:
             offset_minutes=await ask.node.offset_minutes(),
             names=await ask.node.names(),
         )
+        # Files first: what a refused step came with need not be chosen again.
+        files = await take_files(ask, form, kind)
+        typed |= kept_fields(files)
         step = step_of(kind, form, facts)
         request_id = form.id()
-        files = await take_files(ask, form, kind)
         attach(step, kind, files)
         request = api_pb2.TakeCallStepRequest(step=step, request_id=request_id)
         await ask.node.ask("TakeCallStep", request)
