@@ -233,6 +233,46 @@ def test_whoever_leaves_is_in_no_list_and_the_count_follows(
     assert audits(site, "household-end") == [place.hex()]
 
 
+def test_a_resident_moves_to_another_household_and_is_counted_once(
+    served: ServedNetwork, site: ConsoleUnderTest, home: tuple[bytes, bytes]
+) -> None:
+    """迁户: what is known of them goes along, both counts follow, a second press moves nobody."""
+    place, person = home
+    (other,) = append(served, household("迁8", SECOND, resident_count=0))
+    assert "没有符合的户" in site.get(f"/ledger/residents/{person.hex()}/move?q=没有").text
+    page = site.get(f"/ledger/residents/{person.hex()}/move", params={"q": "迁8"})
+    for _ in range(2):
+        sent = site.fill(page, "/move/to", to=other.hex())
+        assert sent.status_code == 303
+        assert other.hex() in sent.headers["Location"]
+    moved = stored(served, RESIDENT, person)
+    assert (moved.household, moved.grid, moved.health) == (other, SECOND, HEALTH)
+    assert stored(served, HOUSEHOLD, place).resident_count == 0
+    assert stored(served, HOUSEHOLD, other).resident_count == 1
+    assert audits(site, "resident-move") == [person.hex()]
+    text = text_of(site.get(f"/ledger/households/{other.hex()}").text)
+    assert "张秀英" in text
+    assert "从 户主7 户号 7" in text
+    assert "张秀英" not in site.get(f"/ledger/households/{place.hex()}").text
+    # Who filled the form in before somebody else wrote is told, and moves nobody.
+    late = site.fill(page, "/move/to", to=place.hex(), request_id="cf" * 16)
+    assert late.status_code == 400
+    assert stored(served, RESIDENT, person).household == other
+
+
+def test_a_household_that_goes_to_another_grid_takes_its_people_along(
+    served: ServedNetwork, site: ConsoleUnderTest, home: tuple[bytes, bytes]
+) -> None:
+    """Else the worker of the new grid would see the house and not who lives there."""
+    place, person = home
+    page = site.get(f"/ledger/households/{place.hex()}/edit")
+    for _ in range(2):
+        assert site.fill(page, "/edit", grid=SECOND).status_code == 303
+    assert stored(served, RESIDENT, person).grid == SECOND
+    site.sign_in("worker", login="grid-two", area=SECOND)
+    assert "张秀英" in site.get(f"/ledger/households/{place.hex()}").text
+
+
 def test_hostile_words_are_shown_as_words(served: ServedNetwork, site: ConsoleUnderTest) -> None:
     """Names come from tables that strangers made, and must run nowhere."""
     place, *_ = append(served, household(HOSTILE, head_name=HOSTILE, address=HOSTILE, phone="1"))
@@ -272,8 +312,15 @@ def test_a_worker_of_a_grid_sees_that_grid_alone(
         f"/ledger/households/{other.hex()}/add",
         f"/ledger/residents/{person.hex()}",
         f"/ledger/residents/{person.hex()}/end",
+        f"/ledger/residents/{person.hex()}/move",
     ):
         assert site.get(path).status_code == 404, path
+    (own,) = append(served, resident(mine, "本网格人"))
+    page = site.get(f"/ledger/residents/{own.hex()}/move?q=302")
+    assert "义桥村302号" not in page.text
+    page = site.get(f"/ledger/residents/{own.hex()}/move?q=")
+    moving = {"request_id": "cb" * 16, "version": "1", "to": other.hex()}
+    assert site.post(f"/ledger/residents/{own.hex()}/move/to", moving).status_code == 404
     fields = {"request_id": "cd" * 16, "of": person.hex(), "what": "numbers"}
     assert site.post(f"/ledger/households/{other.hex()}/show", fields).status_code == 404
     # Neither by way of a household of the own grid,

@@ -38,7 +38,7 @@ from huying.node.web.ledger.ledger_records import (
     was_taken,
 )
 from huying.node.web.page import Ask, Page
-from huying.wire.v1 import feed_pb2, records_pb2
+from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
 
 __all__ = ["PAGES"]
 
@@ -81,10 +81,22 @@ async def edit_household(ask: Ask) -> Response:
             await _fill_household(ask, found.message, form)
             if found.message.SerializeToString() == before:
                 return ask.redirect("household", household=found.record.hex(), notice="unchanged")
-            await append(ask, [draft(_HOUSEHOLD, found.message, found.record, form.id())])
+            drafts = [draft(_HOUSEHOLD, found.message, found.record, form.id())]
+            await append(ask, drafts + await _people_along(ask, found, form.id()))
     except HuyingError as error:
         return await _household_form(ask, found, _typed(form), error=error)
     return ask.redirect("household", household=found.record.hex(), notice="sent")
+
+
+async def _people_along(ask: Ask, home: Found, request_id: bytes) -> list[api_pb2.Draft]:
+    """A household that goes to another grid takes its people along: who sees them follows it."""
+    drafts = []
+    for one in await residents_of(ask, home.record, everybody=True):
+        if one.message.grid != home.message.grid:
+            one.message.grid = home.message.grid
+            again = derived_id(request_id, one.record.hex())
+            drafts.append(draft(_RESIDENT, one.message, one.record, again))
+    return drafts
 
 
 async def _fill_household(ask: Ask, message: Any, form: Form) -> None:

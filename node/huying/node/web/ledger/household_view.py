@@ -19,6 +19,7 @@ from huying.node.web.ledger.ledger_records import (
     masked,
     residents_of,
 )
+from huying.node.web.ledger.move_pages import moves_of
 from huying.node.web.ledger.visit_reads import visits_shown
 from huying.node.web.page import Ask, Page
 
@@ -61,7 +62,10 @@ async def household_page(
 ) -> Response:
     """The page of a household. `shown`: of which record, `numbers` or `health` is shown."""
     book = await open_book(ask.node)
-    people = [_person(one, shown) for one in await residents_of(ask, found.record)]
+    people = [
+        {**_person(one, shown), "moves": await moves_of(ask, one.record)}
+        for one in await residents_of(ask, found.record)
+    ]
     one = found.message
     return await ask.render(
         "household.html",
