@@ -407,6 +407,25 @@ def test_every_page_of_the_runbook_is_there_without_a_network(
 # The node away.
 
 
+def test_the_time_in_which_the_node_did_not_run_is_said(
+    served: ServedNetwork, technician: ConsoleUnderTest
+) -> None:
+    """A restart keeps the curve; a line drawn over the hours between would be a lie."""
+    tiny = served.network
+
+    async def restart() -> None:
+        tiny.clock.seconds += 21 * 60
+        served.remember(TOWN)
+
+    served.thread.run(restart())
+    page = technician.get("/operations").text
+    assert "其中节点没有运行" in text_of(page)
+    assert "(共 20 分钟)" in text_of(page)
+    assert text_of(page).count("节点未运行") == 20
+    of_feed = technician.get(f"/operations/feeds/{VILLAGE}/e1").text
+    assert "(共 20 分钟)" in text_of(of_feed)
+
+
 def test_a_node_that_is_away_is_said_to_be_and_nothing_unknown_is_shown_as_zero(
     served: ServedNetwork, console: ConsoleUnderTest
 ) -> None:

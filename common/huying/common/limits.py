@@ -228,6 +228,8 @@ ONE_TIME_PASSWORD_SECONDS: Final = 259_200.0  # three days: a weekend lies betwe
 SECOND_FACTOR_SECONDS: Final = 300.0  # between the password and the code; to confirm a new factor
 REAUTHENTICATED_SECONDS: Final = 600.0  # after a password was given, its owner still sits there
 RECOVERY_CODES: Final = 10  # of one person, each for one time
+SECURITY_KEYS_MAX: Final = 10  # of one person
+SECURITY_KEY_CHARACTERS_MAX: Final = 16_384  # of what a key answers
 SESSIONS_MAX: Final = 20  # of one person; the one that was quiet longest ends first
 SESSION_TOUCH_SECONDS: Final = 60.0  # between two notes that a session is in use
 SESSION_REMEMBERED_SECONDS: Final = 86400.0  # after it ran out, so that a draft finds its owner
@@ -261,6 +263,8 @@ RETRIED_ENTRIES_MAX: Final = 256  # entries in quarantine judged again in one tr
 TROUBLE_ROWS_MAX: Final = 1000  # of what is missing, or alarmed, in one answer
 HISTORY_SECONDS: Final = 60.0  # between two samples of lag and disk
 HISTORY_SAMPLES: Final = 1440  # a day of them is remembered
+HISTORY_KEPT_SECONDS: Final = 600  # between two writes of it, for after a restart
+HISTORY_FILE_BYTES_MAX: Final = 8 * MIB  # all feeds' rings, with room
 HISTORY_FEEDS_MAX: Final = 1024  # of which lag is remembered; 6 MB in all
 
 # The ledger's spreadsheets (docs/CONSOLE.md).

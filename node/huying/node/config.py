@@ -123,6 +123,11 @@ class Config:
         return self.mark_file.with_name("backup.last")
 
     @property
+    def history_file(self) -> Path:
+        """The last day's lag and disk, for after a restart."""
+        return self.data_dir / "lag.history"
+
+    @property
     def backup_keys_dir(self) -> Path:
         """Folder of the period keys that backups are encrypted under."""
         return self.path(self.backup.keys)

@@ -120,6 +120,11 @@ MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
     ),
     "console_audit": ("info", "审计记录", "a row of the audit trail"),
     "console_defect": ("error", "网页出错", "a page met a defect"),
+    "history_unread": (
+        "warning",
+        "过去一天的滞后记录读不出,重新开始",
+        "the last day's lag can't be read; it begins anew",
+    ),
     "quarantine_retried": ("info", "隔离条目已重新判定", "entries in quarantine were judged again"),
     "quarantine_skipped": ("info", "隔离条目已确认跳过", "an entry in quarantine was acknowledged"),
     "not_introduced": ("warning", "本节点的区划记录未写入", "own division record not written"),

@@ -1723,6 +1723,7 @@ class ShowHistoryResponse(_message.Message):
     FEEDS_LEFT_OUT_FIELD_NUMBER: _builtins.int
     WORST_LAG_SECONDS_MAX_FIELD_NUMBER: _builtins.int
     UNKNOWN_FEEDS_MAX_FIELD_NUMBER: _builtins.int
+    MISSED_SAMPLES_FIELD_NUMBER: _builtins.int
     interval_seconds: _builtins.float
     """between two samples"""
     feeds_left_out: _builtins.int
@@ -1751,6 +1752,10 @@ class ShowHistoryResponse(_message.Message):
     def unknown_feeds_max(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """most feeds whose lag nobody knew at one time"""
 
+    @_builtins.property
+    def missed_samples(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """of the samples of each point: the node did not run"""
+
     def __init__(
         self,
         *,
@@ -1763,10 +1768,11 @@ class ShowHistoryResponse(_message.Message):
         feeds_left_out: _builtins.int = ...,
         worst_lag_seconds_max: _abc.Iterable[_builtins.float] | None = ...,
         unknown_feeds_max: _abc.Iterable[_builtins.int] | None = ...,
+        missed_samples: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["database_bytes", b"database_bytes", "disk_free_bytes", b"disk_free_bytes", "ends_seconds", b"ends_seconds", "feeds", b"feeds", "feeds_left_out", b"feeds_left_out", "interval_seconds", b"interval_seconds", "samples", b"samples", "unknown_feeds_max", b"unknown_feeds_max", "worst_lag_seconds_max", b"worst_lag_seconds_max"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["database_bytes", b"database_bytes", "disk_free_bytes", b"disk_free_bytes", "ends_seconds", b"ends_seconds", "feeds", b"feeds", "feeds_left_out", b"feeds_left_out", "interval_seconds", b"interval_seconds", "missed_samples", b"missed_samples", "samples", b"samples", "unknown_feeds_max", b"unknown_feeds_max", "worst_lag_seconds_max", b"worst_lag_seconds_max"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

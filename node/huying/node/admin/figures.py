@@ -107,4 +107,5 @@ async def show_history(
         feeds_left_out=node.history.feeds_left_out,
         worst_lag_seconds_max=found.worst_lag_seconds_max,
         unknown_feeds_max=found.unknown_feeds_max,
+        missed_samples=found.missed_samples,
     )

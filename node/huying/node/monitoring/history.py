@@ -1,9 +1,10 @@
-"""Lag and disk over the last day, in memory: one sample a minute, and no more than that.
+"""Lag and disk over the last day: one sample a minute, and no more than that.
 
 A page that is opened must show at once how things went, and a scrape may have nobody who keeps it.
 So the node remembers by itself, in a ring of four-byte numbers a feed, some 6 KB each; a village
-follows five. A restart forgets it, and the page says since when there is anything. Unknown lag is
-kept as unknown, never as zero.
+follows five. A small file carries it over a restart (`history_file`). Minutes in which the node did
+not run are samples, too, of which nothing is known but that. Unknown lag is kept as unknown, never
+as zero.
 """
 
 from __future__ import annotations
@@ -16,9 +17,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from huying.common.limits import HISTORY_FEEDS_MAX, HISTORY_SAMPLES, HISTORY_SECONDS
+from huying.common.limits import (
+    HISTORY_FEEDS_MAX,
+    HISTORY_KEPT_SECONDS,
+    HISTORY_SAMPLES,
+    HISTORY_SECONDS,
+)
 from huying.node.background import end_task, keep_up
+from huying.node.monitoring import history_file
 from huying.node.monitoring.disk_use import DiskUse, disk_use
+from huying.node.monitoring.history_file import KeptHistory
 
 if TYPE_CHECKING:
     from huying.common.status import NodeStatus
@@ -28,6 +36,7 @@ __all__ = ["History", "HistoryKeeper", "LagLine", "Timeline"]
 
 N = TypeVar("N", int, float)
 _COUNT_MAX: Final = 65_535  # that fits a ring of two bytes each
+_SAMPLES_KEPT_AT: Final = round(HISTORY_KEPT_SECONDS / HISTORY_SECONDS)
 _UNKNOWN: Final = math.nan
 _NOBODY_KNOWS: Final = (
     -1.0
@@ -50,6 +59,7 @@ class Timeline:
     samples: tuple[int, ...]
     worst_lag_seconds_max: tuple[float, ...]  # over all feeds; not a number: none was known
     unknown_feeds_max: tuple[int, ...]  # most feeds whose lag nobody knew at one time
+    missed_samples: tuple[int, ...]  # of the samples of each point: the node did not run
     feeds: dict[str, LagLine]  # by origin
     disk_free: tuple[float, ...]  # bytes at the end of each point; not a number: unknown
     database: tuple[float, ...]
@@ -65,18 +75,20 @@ class History:
         self._database = array("d", [_UNKNOWN]) * HISTORY_SAMPLES
         self._worst = array("f", [_NOBODY_KNOWS]) * HISTORY_SAMPLES
         self._unknown = array("H", [0]) * HISTORY_SAMPLES
+        self._missed = array("B", [0]) * HISTORY_SAMPLES
         self._lags: dict[str, array[float]] = {}
         self.feeds_left_out = 0
 
     def add(self, now: float, status: NodeStatus, disk: DiskUse | None) -> None:
-        """Take a sample; `now` is unix seconds. The own feed has no lag."""
-        at = self._count % HISTORY_SAMPLES
-        self._count += 1
-        self._times[at] = now
+        """Take a sample; `now` is unix seconds. The own feed has no lag.
+
+        Minutes since the one before are filled up: nobody watched.
+        """
+        self._miss(now)
+        at = self._next(now)
+        self._missed[at] = False
         self._free[at] = _UNKNOWN if disk is None else disk.free
         self._database[at] = _UNKNOWN if disk is None else disk.database
-        for line in self._lags.values():
-            line[at] = _NOBODY_KNOWS
         self.feeds_left_out = unknown = 0
         worst = _NOBODY_KNOWS
         for feed in status.feeds:
@@ -92,6 +104,53 @@ class History:
                 found[at] = lag
         self._worst[at] = worst
         self._unknown[at] = min(unknown, _COUNT_MAX)
+
+    def _next(self, now: float) -> int:
+        """The place of the next sample, of which nothing is known yet."""
+        at = self._count % HISTORY_SAMPLES
+        self._count += 1
+        self._times[at] = now
+        self._free[at] = self._database[at] = _UNKNOWN
+        self._worst[at] = _NOBODY_KNOWS
+        self._unknown[at] = 0
+        self._missed[at] = True
+        for line in self._lags.values():
+            line[at] = _NOBODY_KNOWS
+        return at
+
+    def _miss(self, now: float) -> None:
+        """Fill the minutes between the newest sample and `now`."""
+        if not self._count:
+            return
+        before = self._times[(self._count - 1) % HISTORY_SAMPLES]
+        minutes = round((now - before) / HISTORY_SECONDS)
+        for back in range(min(minutes - 1, HISTORY_SAMPLES), 0, -1):
+            self._next(now - back * HISTORY_SECONDS)
+
+    def kept(self) -> KeptHistory:
+        """All that is remembered, to be put back after a restart."""
+        rings = (self._times, self._free, self._database, self._worst, self._unknown, self._missed)
+        lags = {origin: self._ordered(line) for origin, line in self._lags.items()}
+        return KeptHistory(*map(self._ordered, rings), lags=lags)
+
+    def put_back(self, kept: KeptHistory) -> None:
+        """Go on from what was remembered before; what is remembered now is forgotten."""
+        held = len(kept.times)
+        self._count = held
+        for ring, part in (
+            (self._times, kept.times),
+            (self._free, kept.free),
+            (self._database, kept.database),
+            (self._worst, kept.worst),
+            (self._unknown, kept.unknown),
+            (self._missed, kept.missed),
+        ):
+            ring[:held] = part
+        self._lags = {}
+        for origin, part in kept.lags.items():
+            line = self._line(origin)
+            if line is not None:
+                line[:held] = part
 
     def _line(self, origin: str) -> array[float] | None:
         """The feed's ring; None where there are too many feeds."""
@@ -112,12 +171,13 @@ class History:
         spans = list(itertools.pairwise(cuts))
         lasts = [stop - 1 for _, stop in spans]
         times, free, database = map(self._ordered, (self._times, self._free, self._database))
-        unknown = self._ordered(self._unknown)
+        unknown, missed = self._ordered(self._unknown), self._ordered(self._missed)
         return Timeline(
             ends=tuple(times[last] for last in lasts),
             samples=tuple(stop - start for start, stop in spans),
             worst_lag_seconds_max=_thinned(self._ordered(self._worst), spans).lag_seconds_max,
             unknown_feeds_max=tuple(max(unknown[start:stop]) for start, stop in spans),
+            missed_samples=tuple(sum(missed[start:stop]) for start, stop in spans),
             feeds={
                 origin: _thinned(self._ordered(self._lags[origin]), spans)
                 for origin in origins
@@ -151,15 +211,26 @@ class HistoryKeeper:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """The first sample is taken at once."""
+        """What the last run kept is put back, and the first sample taken at once."""
+        node = self._node
+        kept = history_file.load(node.config.history_file, node.clock.now())
+        if kept is not None:
+            node.history.put_back(kept)
         self._task = asyncio.create_task(keep_up("history", self._keep))
 
     async def stop(self) -> None:
-        """What was kept is forgotten with the process."""
+        """What is remembered is written once more."""
         await end_task(self._task)
+        await self._save()
+
+    async def _save(self) -> None:
+        data = history_file.encode(self._node.history.kept())
+        await asyncio.to_thread(history_file.save, self._node.config.history_file, data)
 
     async def _keep(self) -> None:
         node = self._node
         while True:
-            node.history.add(node.clock.now(), node.runtime.status(), disk_use(node.config))
-            await asyncio.sleep(HISTORY_SECONDS)
+            for _ in range(_SAMPLES_KEPT_AT):
+                node.history.add(node.clock.now(), node.runtime.status(), disk_use(node.config))
+                await asyncio.sleep(HISTORY_SECONDS)
+            await self._save()

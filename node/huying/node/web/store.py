@@ -74,6 +74,12 @@ class ConsoleStore:
         """Close every connection."""
         self._engine.dispose()
 
+    def size(self) -> int:
+        """Bytes of the file. Raises HuyingError(STORE_FAILED) where it is gone."""
+        path = self.folder / FILE_NAME
+        with _faults(path):
+            return path.stat().st_size
+
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
         """One snapshot for several queries; keep it short, since a commit waits for it.

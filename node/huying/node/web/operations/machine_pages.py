@@ -97,6 +97,8 @@ async def show_machine(ask: Ask) -> Response:
         python=platform.python_version(),
         sqlite=sqlite3.sqlite_version,
         data_dir=ask.site.config.data_dir,
+        console_dir=ask.site.console.folder,
+        console_bytes=ask.site.console.size(),
     )
 
 

@@ -22,7 +22,14 @@ from huying.node.monitoring.trouble import missing_range
 from huying.node.store.quarantine_queries import QuarantineCount
 from huying.node.store.reader import Reader
 from huying.node.web.access.roles import Permission
-from huying.node.web.operations.lag_chart import Chart, chart, spark
+from huying.node.web.operations.lag_past import (
+    chart_of,
+    holes,
+    rows_of,
+    sparks,
+    worst,
+    worst_rows,
+)
 from huying.node.web.operations.operations_lines import RUNBOOK, FeedLine, feed_lines, peer_lines
 from huying.node.web.operations.operations_remarks import remarks
 from huying.node.web.operations.operations_source import Look, history, look, names_of, origin_at
@@ -33,19 +40,8 @@ from huying.wire.v1 import admin_pb2
 __all__ = ["PAGES", "lag_text", "reason_text"]
 
 _POINTS: Final = 96  # of a chart: a quarter of an hour each
-_SPARK_POINTS: Final = 48
 _ROWS: Final = 100
 _GAPS_SHOWN: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class LagRow:
-    """One point of a chart, as a row of its table."""
-
-    end: float  # unix seconds
-    lag_seconds: float | None
-    unknown: int  # samples, or feeds, that were not known
-    of: int  # samples in the point; 0 where `unknown` counts feeds
 
 
 def lag_text(seconds: float | None, language: str) -> str:
@@ -94,9 +90,10 @@ async def show_overview(ask: Ask) -> Response:
         wish=wish,
         peers=peers,
         help=RUNBOOK,
-        sparks={} if past is None else _sparks(past),
-        past=None if past is None else _worst(past),
-        rows=[] if past is None else _worst_rows(past),
+        sparks={} if past is None else sparks(past),
+        past=None if past is None else worst(past),
+        rows=[] if past is None else worst_rows(past),
+        holes=holes(past),
         since=past.ends_seconds[0] - past.interval_seconds
         if past is not None and past.ends_seconds
         else 0.0,
@@ -122,40 +119,6 @@ def _states(lines: Sequence[FeedLine]) -> list[tuple[str, int]]:
     for line in lines:
         found[line.state] = found.get(line.state, 0) + 1
     return list(found.items())
-
-
-def _sparks(past: admin_pb2.ShowHistoryResponse) -> dict[str, tuple[str, ...]]:
-    return {one.origin: spark(_halved(one.lag_seconds_max)) for one in past.feeds}
-
-
-def _halved(lags: Sequence[float]) -> list[float]:
-    """Half as many points, each the worst of two that was known."""
-    if len(lags) <= _SPARK_POINTS:
-        return list(lags)
-    pairs = [lags[max(0, at - 1) : at + 1] for at in range(len(lags) - 1, -1, -2)]
-    return [
-        max((lag for lag in pair if not math.isnan(lag)), default=math.nan)
-        for pair in reversed(pairs)
-    ]
-
-
-def _worst(past: admin_pb2.ShowHistoryResponse) -> Chart:
-    """The worst lag of all feeds; grey wherever that of some feed was unknown."""
-    shares = [1.0 if count else 0.0 for count in past.unknown_feeds_max]
-    return chart(past.ends_seconds, past.worst_lag_seconds_max, shares, _point_seconds(past))
-
-
-def _worst_rows(past: admin_pb2.ShowHistoryResponse) -> list[LagRow]:
-    points = zip(past.ends_seconds, past.worst_lag_seconds_max, past.unknown_feeds_max, strict=True)
-    return [LagRow(end, _known(lag), count, 0) for end, lag, count in points][::-1]
-
-
-def _known(lag: float) -> float | None:
-    return None if math.isnan(lag) else lag
-
-
-def _point_seconds(past: admin_pb2.ShowHistoryResponse) -> float:
-    return past.interval_seconds * max(past.samples, default=1)
 
 
 # --- one feed ---------------------------------------------------------------------------------
@@ -192,8 +155,9 @@ async def show_feed(ask: Ask) -> Response:
         facts=seen.feed(origin),
         stored=stored,
         help=RUNBOOK.get(line.state, ""),
-        past=None if past is None or of_feed is None else _chart_of(past, of_feed),
-        rows=[] if past is None or of_feed is None else _rows_of(past, of_feed),
+        past=None if past is None or of_feed is None else chart_of(past, of_feed),
+        rows=[] if past is None or of_feed is None else rows_of(past, of_feed),
+        holes=holes(past),
         refusals=_refusals(seen),
         lag=_lag(ask),
         reason=lambda text: reason_text(ask, text),
@@ -233,20 +197,6 @@ def _refusals(seen: Look) -> list[tuple[str, str, int]]:
     """(peer, reason, count) of what was refused since the node started."""
     found = seen.figures.all("verify_failures_total")
     return [(labels["peer"], labels["reason"], int(count)) for labels, count in found]
-
-
-def _chart_of(past: admin_pb2.ShowHistoryResponse, feed: admin_pb2.FeedHistory) -> Chart:
-    shares = [
-        count / max(1, of) for count, of in zip(feed.unknown_samples, past.samples, strict=True)
-    ]
-    return chart(past.ends_seconds, feed.lag_seconds_max, shares, _point_seconds(past))
-
-
-def _rows_of(past: admin_pb2.ShowHistoryResponse, feed: admin_pb2.FeedHistory) -> list[LagRow]:
-    points = zip(
-        past.ends_seconds, feed.lag_seconds_max, feed.unknown_samples, past.samples, strict=True
-    )
-    return [LagRow(end, _known(lag), count, of) for end, lag, count, of in points][::-1]
 
 
 PAGES: Final = (
