@@ -13,7 +13,7 @@ import pytest
 from huying.node.web.live import STREAMS_OF_PERSON_MAX, LiveHub, Viewer
 from tests.unit.console_ledger import household
 from tests.unit.console_site import PASSWORD, forms_of, text_of
-from tests.unit.console_town import OTHER_VILLAGE, Town
+from tests.unit.console_town import OTHER_VILLAGE, REPORTER, Town
 from tests.unit.hostile_town import call, hostile_town
 from tests.unit.tiny_network import GRID, TOWN, VILLAGE, put
 
@@ -95,6 +95,51 @@ def test_every_page_has_the_way_out(town: Town) -> None:
         answer = town.county.get(path)
         if answer.status_code == 200:
             assert 'action="/sign-out"' in answer.text, path
+
+
+def test_a_request_about_another_grid_waits_on_nobody_s_task_list(town: Town) -> None:
+    """A clerk of one grid reads who asks about whom in theirs; of the next one, nothing."""
+    event = town.event()
+    row = town.served.readers[TOWN].get_event(VILLAGE, event)
+    assert row is not None
+    town.town.sign_in("clerk", login="asks-for-tasks", actor="镇-9")
+    place = f"/provisions/ask?origin={quote(row.origin, safe='')}&index={row.index}"
+    page = town.town.get(f"{place}&fields=reporter_phone")
+    asked = town.town.fill(page, "/provisions/ask", purpose="核实情况-KANARI")
+    provision = asked.headers["location"].partition("?")[0]
+    town.served.settle()
+    for login, area, is_seen in (
+        ("own-tasks", GRID, True),
+        ("all-tasks", "", True),
+        ("next-tasks", f"{VILLAGE}002", False),
+    ):
+        town.village.sign_in("village_clerk", login=login, area=area)
+        assert (provision in town.village.get("/tasks").text) is is_seen, login
+        assert (town.village.get(provision).status_code == 200) is is_seen, login
+    town.village.sign_out()
+
+
+def test_who_looks_at_a_reporter_is_in_the_trail(town: Town) -> None:
+    """Once in ten minutes for each person, however often the open page loads itself again."""
+    event = town.event().hex()
+    site, path = town.village.site, f"/events/{VILLAGE}/{event}"
+    town.village.sign_in("worker", login="looker")
+    for _ in range(3):
+        assert REPORTER in town.village.get(path).text
+    town.village.sign_in("worker", login="looker-on")
+    assert town.village.get(f"/tasks/events/{event}").status_code == 200
+    assert town.village.get(path).status_code == 200
+    trail = site.audit.page(action="event-view", object_=event)
+    assert [one.actor for one in trail] == ["looker-on", "looker"]
+    site.clock.seconds += 601
+    assert town.village.get(path).status_code == 200
+    assert len(site.audit.page(action="event-view", object_=event)) == 3
+    # What holds nobody's name is no such look.
+    plain = {"description_full": "", "reporter_name": "", "reporter_phone": ""}
+    bare = town.event(**plain).hex()
+    assert town.village.get(f"/events/{VILLAGE}/{bare}").status_code == 200
+    assert site.audit.page(action="event-view", object_=bare) == ()
+    town.village.sign_out()
 
 
 # --- the live stream ------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from huying.node.store.evidence_queries import EvidenceRow
 from huying.node.store.reader import Page as Rows
 from huying.node.store.reader import Reader
 from huying.node.web.access.roles import Permission
+from huying.node.web.access.view_notes import note_view
 from huying.node.web.app import error_status
 from huying.node.web.calling.calling_reads import (
     DraftRow,
@@ -34,7 +35,7 @@ from huying.node.web.events.event_wish import EventWish, event_wish
 from huying.node.web.page import Ask, Nav, Page
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
 
-__all__ = ["PAGES", "LoadedEvent", "check_settles", "load_event", "record_id"]
+__all__ = ["PAGES", "LoadedEvent", "check_settles", "load_event", "note_event", "record_id"]
 
 _PAGE_ROWS: Final = 50
 _CALLS_LOOKED_AT: Final = 2500  # for the calls of one page; the page of one event looks further
@@ -97,6 +98,14 @@ async def load_event(ask: Ask, home: str, record: bytes) -> LoadedEvent:
     return found
 
 
+async def note_event(ask: Ask, loaded: LoadedEvent) -> None:
+    """Write down that the person looks at an event that says of somebody who they are."""
+    event = loaded.event
+    is_full = event.description_full != event.description_public and event.description_full
+    if is_full or event.reporter_name or event.reporter_phone:
+        await note_view(ask, "event-view", loaded.row.record.hex())
+
+
 # --- the list ---------------------------------------------------------------------------------
 
 
@@ -152,6 +161,7 @@ async def show_event(ask: Ask) -> Response:
 
 async def _event_page(ask: Ask, error: HuyingError | None = None, status: int = 200) -> Response:
     loaded = await load_event(ask, ask.path("home"), record_id(ask.path("event")))
+    await note_event(ask, loaded)
     row = loaded.row
     return await ask.render(
         "event.html",

@@ -20,6 +20,7 @@ from huying.node.web.access.roles import Permission
 from huying.node.web.events.report_fates import newest_calls
 from huying.node.web.ledger.ledger_book import Book, HouseholdLine, days_before, narrowed
 from huying.node.web.page import Ask
+from huying.node.web.provisions.provision_reads import sees_provision
 from huying.wire.v1 import api_pb2, calls_pb2, hotline_pb2, records_pb2
 
 __all__ = ["VISIT_DAYS", "CallTask", "Tasks", "due_households", "tasks_of"]
@@ -28,6 +29,7 @@ SHOWN_MAX: Final = 20  # of each list
 VISIT_DAYS: Final = 90
 _DIVISION_DIGITS: Final = 12
 _HOUSEHOLDS_SHOWN: Final = 5
+_PROVISIONS_LOOKED_AT: Final = 200  # those of another grid are left out afterwards
 # The stages in which somebody from the village should go and look.
 _LOOK: Final = frozenset({api_pb2.CALL_STAGE_ANSWERED, api_pb2.CALL_STAGE_UNRESOLVED})
 
@@ -87,7 +89,9 @@ def tasks_of(ask: Ask, reader: Reader, now_micros: int) -> Tasks:
         ]
         tasks.more_orders = bool(orders.next_token)
     if ask.may(Permission.PROVISIONS_DECIDE):
-        tasks.provisions = reader.undecided_provisions(ask.node.code, SHOWN_MAX)
+        waiting = reader.undecided_provisions(ask.node.code, _PROVISIONS_LOOKED_AT)
+        seen = [one for one in waiting if sees_provision(ask, reader, one)]
+        tasks.provisions = seen[:SHOWN_MAX]
     return tasks
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "list_shown",
     "may_open",
     "refresh_heard",
+    "sees_provision",
 ]
 
 PROVISIONS: Final = topic("Provisions")
@@ -70,7 +71,7 @@ async def find_provision(ask: Ask, hex_id: str) -> Shown:
 
     def read(reader: Reader) -> tuple[Provision, provision_pb2.ProvisionView, str] | None:
         found = reader.get_provision(record)
-        if found is None or not _sees(ask, reader, found):
+        if found is None or not sees_provision(ask, reader, found):
             return None
         return found, _view(ask, reader, found), _call_title(reader, found)
 
@@ -93,7 +94,7 @@ async def list_shown(ask: Ask, *, waiting: bool, page_token: bytes) -> tuple[lis
             made += [
                 (_view(ask, reader, one), _call_title(reader, one))
                 for one in page.rows
-                if _sees(ask, reader, one)
+                if sees_provision(ask, reader, one)
             ]
             token = page.next_token
             if not token or len(made) >= _ROWS:
@@ -124,7 +125,8 @@ def may_open(ask: Ask, view: provision_pb2.ProvisionView) -> bool:
     )
 
 
-def _sees(ask: Ask, reader: Reader, found: Provision) -> bool:
+def sees_provision(ask: Ask, reader: Reader, found: Provision) -> bool:
+    """Whether a request is the person's to see."""
     own, scope = ask.node.code, ask.scope
     if found.home == own and ask.may(Permission.PROVISIONS_DECIDE):
         return scope.sees_record(own, _grid(reader, found))
