@@ -45,7 +45,7 @@ from huying.node.store.statements import insert_sql
 from huying.node.store.store import SqlStore
 from huying.wire.v1 import calls_pb2, feed_pb2
 
-__all__ = ["COUNTY", "NOW_MICROS", "Size", "build"]
+__all__ = ["COUNTY", "NETWORK", "NOW_MICROS", "Size", "build", "event_of"]
 
 NETWORK: Final = "bench.example"
 COUNTY: Final = "370830000000"
@@ -57,7 +57,8 @@ _BATCH: Final = 2000  # calls between two commits
 _JITTER: Final = 30 * 60 * 10**6
 # Where a step's own fields stand at either writer: they have one audience.
 _STEP_SLOT: Final = slot_of(calls_pb2.CallStep.DESCRIPTOR, codes.Level.COUNTY, "call")
-_VERSION: Final = 2  # of what is built: raise it where that changes
+_VERSION: Final = 4  # of what is built: raise it where that changes
+_VILLAGES: Final = 10  # of each town
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,11 @@ class _Plan(NamedTuple):
     department: int
     following: int
     category: str
+
+
+def event_of(call: bytes) -> bytes:
+    """The id of the village's event that a call came of."""
+    return call[::-1]
 
 
 def build(folder: Path, size: Size, seed: int = 1) -> tuple[Path, bool]:
@@ -198,6 +204,7 @@ class _Writer:
 
     def write(self, plan: _Plan, raised_at: int) -> None:
         caller = self._size.town(plan.town)
+        village = f"{caller[:9]}{201 + plan.call[0] % _VILLAGES}"
         names = {
             LEAD: self._size.department(plan.department),
             NEXT: self._size.department(plan.following),
@@ -209,8 +216,9 @@ class _Writer:
             category=plan.category,
             title="村东头自来水管道破裂,多户停水,请协调抢修",
             description="管道位于村东主路下方,村里已关闭支阀,仍有渗漏,需要开挖更换,请派专业队伍。",
-            grid=f"{caller[:9]}201001",
-            village=f"{caller[:9]}201",
+            grid=f"{village}{plan.call[1] % 4 + 1:03}",
+            village=village,
+            event=event_of(plan.call),
             raised_micros=plan.start - 60 * 10**6,
         )
         sent = plan.start - 30 * 10**6

@@ -25,11 +25,13 @@ from huying.common.ports import Clock
 from huying.hub.web.connections import PromptConnection, take_over_log
 from huying.hub.web.site import PAGES, STATIC, TEMPLATES
 from huying.node import logs
+from huying.node.background import end_task
 from huying.node.clock import SystemClock
 from huying.node.config import Config
 from huying.node.web.app import Site, build
 from huying.node.web.certificate import tls_files
 from huying.node.web.node_link import NodeLink
+from huying.node.web.ready import get_ready, prepare_templates
 from huying.node.web.store import ConsoleStore
 
 __all__ = ["TLS_CIPHERS", "make_app", "make_site", "restrict", "serve"]
@@ -107,14 +109,18 @@ async def _serve(
     if settings.ssl is not None:
         restrict(settings.ssl)
     server = _Server(settings)
+    await get_ready(site)
     watching = asyncio.create_task(_until_over(config, server, activity, site, with_parent))
+    preparing = asyncio.create_task(
+        # An open stream is a request that never ends, and no work.
+        prepare_templates(site, lambda: activity.running <= site.live.viewer_count)
+    )
     logs.say("console_serving", origin=site.origin)
     try:
         await server.serve(sockets=[listener])
     finally:
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
+        await end_task(preparing)
+        await end_task(watching)
     return EXIT_OK
 
 

@@ -81,7 +81,8 @@ ASKS_EXTENSION: Final = 2  # of the centre
 # and never gets that, on the sequencer's party step, whose summary is then the content.
 # What a gauge of open calls reads, in the order in which it groups.
 _LOAD: Final = ("sequencer", "department", "stage", "overdue", "open")
-# The order of a queue, and what filters one: so the calls that a filter drops are never read.
+# The order of a queue, and what filters one, or a list of open calls: so the calls that a filter
+# drops are never read.
 _LANE: Final = ("lane", "due_micros", "record", "home")
 _LOOKED_AT: Final = (
     *("open", "stage", "category", "urgency", "supervision", "card", "reopens", "overdue"),
@@ -151,7 +152,7 @@ CALLS: Final = Table(
     Index(None, "home", "time_micros", "record"),
     Index(None, "category", "time_micros", "record"),
     # Lists of work, by what is due first.
-    Index("ix_calls_open_newest", "time_micros", "record", **_OPEN),
+    Index("ix_calls_open_newest", "time_micros", "record", "home", *_LOOKED_AT, **_OPEN),
     Index("ix_calls_open_due", "due_micros", "record", **_OPEN),
     Index("ix_calls_open_department_due", "department", "due_micros", "record", **_OPEN),
     Index("ix_calls_open_loads", *_LOAD, **_OPEN),

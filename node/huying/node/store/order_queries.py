@@ -30,6 +30,7 @@ _RESULTS: Final[Any] = ORDER_RESULTS.alias("result")
 _RESULT_ENTRIES: Final = ENTRIES.alias("result_entry")
 _AT_RESULT: Final[Any] = stands_at(_RESULTS)  # the place of an entry, on the right of an equation
 _RESULT_PLACE: Final = _AT_RESULT.right
+_BY_HANDLER: Final = and_(_RESULTS.c.record == ORDERS.c.record, _RESULTS.c.home == ORDERS.c.handler)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +81,18 @@ class OrderQueries(Queries):
         """One page. Raises HuyingError(INVALID_ARGUMENT) for a token that is not ours."""
         wanted = page_limit(limit)
         key = (ORDERS.c.created_micros, ORDERS.c.home, ORDERS.c.record)  # as the indexes go
-        query = _orders().where(*_conditions(wish)).limit(wanted + 1)
-        query = query.order_by(*(column.desc() for column in key))
+        # The keys first: an order that is passed over costs no entry.
+        keys = select(*key).where(_present(ORDERS), *_conditions(wish)).limit(wanted + 1)
+        keys = keys.select_from(ORDERS).outerjoin(_RESULTS, _BY_HANDLER)
+        keys = keys.order_by(*(column.desc() for column in key))
         if page_token:
             place, home, record = unpack_token(page_token)
-            query = query.where(tuple_(*key) < tuple_(place, home, record))
+            keys = keys.where(tuple_(*key) < tuple_(place, home, record))
+        chosen = keys.subquery("chosen")
+        query = _orders().join(
+            chosen, and_(ORDERS.c.home == chosen.c.home, ORDERS.c.record == chosen.c.record)
+        )
+        query = query.order_by(*(chosen.c[column.name].desc() for column in key))
         with self._reading() as connection:
             found = [_order_row(row) for row in connection.execute(query)]
         rows = tuple(found[:wanted])
@@ -133,7 +141,6 @@ def _present(table: Any) -> ColumnElement[bool]:
 
 def _orders() -> Select[*tuple[Any, ...]]:
     """Orders with their entry, and their present handler's result where there is one."""
-    by_handler = and_(_RESULTS.c.record == ORDERS.c.record, _RESULTS.c.home == ORDERS.c.handler)
     return (
         select(
             ORDERS.c.home,
@@ -149,7 +156,7 @@ def _orders() -> Select[*tuple[Any, ...]]:
         .select_from(ORDERS)
         .join(ENTRIES, stands_at(ORDERS))
         .join(FEEDS, FEEDS.c.feed_id == ORDERS.c.feed_id)
-        .outerjoin(_RESULTS, by_handler)
+        .outerjoin(_RESULTS, _BY_HANDLER)
         .outerjoin(_RESULT_ENTRIES, _RESULT_ENTRIES.c.place == _RESULT_PLACE)
         .where(_present(ORDERS))
     )

@@ -24,7 +24,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from huying.common.codes import Level
@@ -45,6 +44,7 @@ from huying.node.web.access.roles import role_names
 from huying.node.web.access.scope import OutOfScopeError
 from huying.node.web.access.sessions import Sessions, SignedIn
 from huying.node.web.access.throttle import Throttle
+from huying.node.web.compress import Compress
 from huying.node.web.drafts import Drafts
 from huying.node.web.guard import BODY_BYTES_MAX, Guard, TooLargeError
 from huying.node.web.live import LiveHub
@@ -53,6 +53,7 @@ from huying.node.web.node_link import NodeLink
 from huying.node.web.page import NOT_KEPT, NOTICES, Ask, Page, query_string
 from huying.node.web.render import TEMPLATES, environment
 from huying.node.web.shelf import Shelf
+from huying.node.web.static_files import StaticFolder
 from huying.node.web.store import ConsoleStore
 from huying.node.web.upkeep import keep_tidy
 from huying.node.web.uploads import Uploads
@@ -64,7 +65,6 @@ __all__ = ["LANGUAGE_COOKIE", "STATIC", "Site", "build", "cookie_name", "error_s
 T = TypeVar("T")
 STATIC: Final = Path(__file__).with_name("static")
 LANGUAGE_COOKIE: Final = "huying-language"  # over TLS with the prefix __Host-
-_STATIC_CACHE: Final = "public, max-age=3600"
 _STATUSES: Final[Mapping[Code, int]] = {
     Code.NOT_FOUND: 404,
     Code.INVALID_ARGUMENT: 400,
@@ -215,7 +215,7 @@ def build(site: Site, static_folders: Mapping[str, Path] | None = None) -> ASGIA
         for page in site.pages.values()
     ]
     for name, folder in {"node": STATIC, **(static_folders or {})}.items():
-        routes.append(Mount(f"/static/{name}", _Static(directory=folder)))
+        routes.append(Mount(f"/static/{name}", StaticFolder(directory=folder)))
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -231,7 +231,8 @@ def build(site: Site, static_folders: Mapping[str, Path] | None = None) -> ASGIA
     refusing: Any = partial(_no_page, site)  # its bound argument hides it from the stubs
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: refusing})
     limits = {page.path: page.body_bytes_max for page in site.pages.values()}
-    return Guard(app, site.origin, partial(_limit, limits))
+    packed = Compress(app, is_tls=site.is_tls)
+    return Guard(packed, site.origin, partial(_limit, limits))
 
 
 def _limit(limits: Mapping[str, int], path: str) -> int:
@@ -247,15 +248,6 @@ def _fits(pattern: Sequence[str], parts: Sequence[str]) -> bool:
     return len(pattern) == len(parts) and all(
         ours == theirs or ours.startswith("{") for ours, theirs in zip(pattern, parts, strict=True)
     )
-
-
-class _Static(StaticFiles):
-    """Files that come with the program; they may be kept for an hour."""
-
-    def file_response(self, *args: Any, **kwargs: Any) -> Response:
-        response = super().file_response(*args, **kwargs)
-        response.headers["Cache-Control"] = _STATIC_CACHE
-        return response
 
 
 async def _answer(site: Site, page: Page, request: Request) -> Response:

@@ -16,6 +16,7 @@ from jinja2.runtime import Context
 
 from huying.common.errors import HuyingError
 from huying.node.web.refusals import Said, said
+from huying.node.web.static_files import add_versions
 from huying.node.web.words import key_of, word
 
 __all__ = ["TEMPLATES", "environment", "local_time", "span"]
@@ -37,6 +38,8 @@ def environment(folders: Sequence[Path]) -> Environment:
     made.filters.update(
         when=_when, ago=_ago, left=_left, word=_word, key=_key, thousands=_thousands, size=_size
     )
+    # Beside .../node/web/templates lie the files of /static/node.
+    add_versions(made, {one.parent.parent.name: one.with_name("static") for one in folders})
     made.filters["span"] = _span
     made.filters["said"] = _said
     made.filters["hex"] = lambda value: bytes(value).hex()

@@ -1,7 +1,8 @@
-"""Events are narrowed by their category within the index of the newest ones."""
+"""Events, and open calls from the newest, are narrowed within the index that a list goes by."""
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0011"
@@ -10,6 +11,10 @@ branch_labels = None
 depends_on = None
 
 _COLUMNS = ("kind", "reported_micros", "status", "grid")
+_OPEN = ("time_micros", "record")
+_LOOKED_AT = (
+    *("open", "stage", "category", "urgency", "supervision", "card", "reopens", "overdue"),
+)
 
 
 def _make(*columns: str) -> None:
@@ -17,9 +22,23 @@ def _make(*columns: str) -> None:
     op.create_index(op.f("ix_events_newest"), "events", list(columns))
 
 
+def _make_open(*columns: str) -> None:
+    op.drop_index(op.f("ix_calls_open_newest"), "calls")
+    condition = sa.text("open = 1")
+    op.create_index(
+        op.f("ix_calls_open_newest"),
+        "calls",
+        list(columns),
+        sqlite_where=condition,
+        postgresql_where=condition,
+    )
+
+
 def upgrade() -> None:
     _make(*_COLUMNS, "category")
+    _make_open(*_OPEN, "home", *_LOOKED_AT)
 
 
 def downgrade() -> None:
+    _make_open(*_OPEN)
     _make(*_COLUMNS)
