@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -16,6 +13,8 @@ import pytest
 from huying.hub.demo.people import village_drafts
 from huying.hub.fleet import Fleet, Place
 from huying.wire.v1 import api_pb2
+from tests.integration import commands
+from tests.integration.commands import Done
 
 COUNTY, TOWN, OTHER_TOWN = "370830000000", "370830108000", "370830109000"
 FIRST, SECOND, THIRD = "370830108201", "370830108202", "370830109201"
@@ -61,10 +60,8 @@ def load(fleet: Fleet, code: str) -> None:
             client.append(request)
 
 
-def huying(config: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "80"}
-    command = [sys.executable, "-m", "huying.hub.cli", "--config", str(config), *words]
-    return subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
+def huying(config: Path, *words: str) -> Done:
+    return commands.huying("--config", config, *words)
 
 
 def ask(fleet: Fleet, at: str, *words: str) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from huying.hub.demo.canary import _spellings
 from huying.hub.fleet import Fleet, Member, Place
 from huying.hub.mappings import shipped
 from huying.node.config import load
+from tests.integration import commands
+from tests.integration.commands import Done
 
 COUNTY, TOWN, VILLAGE, SECOND = "370830000000", "370830108000", "370830108201", "370830108202"
 OTHER_TOWN, OTHER_VILLAGE = "370830102000", "370830102200"
@@ -32,6 +34,8 @@ PLACES = (
 )
 ROOT = Path(__file__).parents[2]
 CANARY_PHONE, CANARY_NAME = "16099887766", "探针来电人生成zx81f3"
+
+ROWS = 4096  # of an import that is killed after the first of its batches
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -47,16 +51,12 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
             yield made
 
 
-def run(node: Member, *words: str) -> subprocess.CompletedProcess[str]:
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "80"}
-    command = [sys.executable, "-m", "huying.hub.cli", "--config", str(node.config_file), *words]
-    return subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
+def run(node: Member, *words: str) -> Done:
+    return commands.huying("--config", node.config_file, *words)
 
 
 def huying(node: Member, *words: str) -> Any:
-    done = run(node, *words, "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return commands.ok("--config", node.config_file, *words)
 
 
 def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
@@ -278,7 +278,7 @@ def test_an_import_that_was_killed_is_finished_by_running_it_again(
     with table.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(sample))
         writer.writeheader()
-        for number in range(6000):
+        for number in range(ROWS):
             kind = f"kind {number % 300}"
             writer.writerow({**sample, "unique_key": f"k{number}", "complaint_type": kind})
     mapping = tmp_path / "many.toml"
@@ -297,7 +297,7 @@ def test_an_import_that_was_killed_is_finished_by_running_it_again(
     found = huying(fleet[COUNTY], *words[:-1])
     assert found["new"] > 0
     assert found["same"] > 0
-    assert found["new"] + found["same"] == 6000
-    assert huying(fleet[COUNTY], *words[:-1])["same"] == 6000
+    assert found["new"] + found["same"] == ROWS
+    assert huying(fleet[COUNTY], *words[:-1])["same"] == ROWS
     every = orders(fleet[COUNTY], "--source", "many", "--limit", "10000")
-    assert len({one["order"] for one in every}) == len(every) == 6000
+    assert len({one["order"] for one in every}) == len(every) == ROWS

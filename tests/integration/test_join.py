@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from huying.node.config import load
 from huying.node.membership.knocking import knocking_certificate, knocking_key
 from huying.node.transport.door import DOOR_METHOD, DOOR_SERVICE
 from huying.node.transport.link import METHOD, SERVICE
+from tests.integration.commands import huying, ok
 
 NETWORK = "wenshang.example"
 COUNTY, TOWN, OTHER = "370830000000", "370830108000", "370830109000"
@@ -33,31 +33,20 @@ SECONDS = 60.0
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes that find nobody dial again soon: how they wait is shown elsewhere."""
+    monkeypatch.setenv("HUYING_TIMING__RETRY_SECONDS_MAX", "0.5")
+
+
 def free_address() -> str:
     return free_addresses(1)[0]
-
-
-def huying(*args: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "huying.hub.cli", *map(str, args)],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=SECONDS,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-
-
-def ok(*args: object, stdin: str = "") -> Any:
-    done = huying(*args, "--json", stdin=stdin)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 @contextlib.contextmanager
 def running(file: Path) -> Iterator[subprocess.Popen[bytes]]:
     log = file.with_name("node.log")
+    begun = log.stat().st_size if log.exists() else 0
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "huying.hub.cli", "--config", str(file), "run"],
@@ -66,7 +55,7 @@ def running(file: Path) -> Iterator[subprocess.Popen[bytes]]:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
     try:
-        eventually(lambda: "node_running" in log.read_text(encoding="utf-8"))
+        eventually(lambda: b'"node_running"' in log.read_bytes()[begun:])
         yield process
     finally:
         process.terminate()

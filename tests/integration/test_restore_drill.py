@@ -21,6 +21,7 @@ import pytest
 
 from huying.common.errors import ADVICE, Code
 from huying.hub.fleet import free_addresses
+from tests.integration.commands import huying, ok
 
 NETWORK = "wenshang.example"
 COUNTY, TOWN, VILLAGE = "370830000000", "370830108000", "370830108201"
@@ -40,23 +41,6 @@ pytestmark = pytest.mark.timeout(480)
 
 def free_address() -> str:
     return free_addresses(1)[0]
-
-
-def huying(*args: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "huying.hub.cli", *map(str, args)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=SECONDS,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-
-
-def ok(*args: object) -> Any:
-    done = huying(*args, "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def eventually(condition) -> None:
