@@ -23,10 +23,11 @@ from huying.node.web.calls.call_access import load_call
 from huying.node.web.page import Ask, Page
 from huying.wire.v1 import feed_pb2
 
-__all__ = ["PAGES", "evidence_may_see"]
+__all__ = ["HEADERS", "PAGES", "evidence_may_see"]
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-_HEADERS: Final = {
+# Of a file that somebody handed in: a browser runs nothing of it, and keeps it for nobody else.
+HEADERS: Final = {
     "Content-Security-Policy": "sandbox; default-src 'none'",
     "X-Content-Type-Options": "nosniff",
     # Kept by the browser, and asked for again each time: who signed out sees nothing from it.
@@ -56,7 +57,7 @@ async def media(ask: Ask) -> Response:
     etag = f'"{text}"'
     media_type = served_type(row.media_type, row.data)
     disposition = _disposition(row.sha256, media_type)
-    headers = {**_HEADERS, "ETag": etag, "Content-Disposition": disposition}
+    headers = {**HEADERS, "ETag": etag, "Content-Disposition": disposition}
     if ask.request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers=headers)
     return Response(row.data, media_type=media_type, headers=headers)
@@ -123,7 +124,7 @@ async def _kept(ask: Ask, row: EvidenceRow, wish: str) -> Response | None:
     return FileResponse(
         path,
         media_type=media_type,
-        headers=_HEADERS,
+        headers=HEADERS,
         filename=name,
         content_disposition_type="attachment" if attached else "inline",
     )

@@ -82,9 +82,14 @@ NOTICES: Final[dict[str, tuple[str, str]]] = {
     ),
     "dropped": ("草稿已丢弃", "The draft is gone"),
     "files-lost": (
-        "这一步已写入,但附件没有存上;请再写一条办理记录或联系运维",
-        "The step is written, but its files were not kept; add a note, or tell operations",
+        "这一步已写入,但附件还没有发出;稍后点“重新发送”,不用再选文件",
+        "The step is written, its files are not sent yet: press “send again”, nothing is to choose",
     ),
+    "files-late": (
+        "呼叫已发出,但附件没有存上;请返回上一页再按一次,只补送附件",
+        "The call is sent, but its files were not kept: go back and press again to send just these",
+    ),
+    "refused": ("已退回,起草人看得到理由", "Refused; whoever drafted it sees why"),
     "unchanged": ("没有变化", "Nothing changed"),
     "signed-out": ("已退出", "Signed out"),
     "again": ("时间已过,请重新登录", "Too late: sign in again"),

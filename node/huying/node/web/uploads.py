@@ -106,6 +106,18 @@ class Uploads:
         picture = self._path(row.picture)
         return None if picture is None else Kept(picture, self._path(row.original), row.media_type)
 
+    def preview(self, digest: bytes, account: str = "") -> Path | None:
+        """The preview of that digest that was handed in here, by `account` where one is given.
+
+        Blocks. Raises as the store.
+        """
+        query = select(UPLOADS.c.preview).where(UPLOADS.c.preview == digest.hex())
+        if account:
+            query = query.where(UPLOADS.c.account == account)
+        with self._console.reading() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else self._path(row.preview)
+
     def tidy(self, now: float, stands: Callable[[bytes], bool | None]) -> int:
         """Remove what is evidence of nothing; how many pictures. Blocks. Raises as the store.
 

@@ -20,6 +20,13 @@ from huying.node.desk import Topic
 from huying.node.store.reader import Reader
 from huying.node.web.access.roles import Permission
 from huying.node.web.app import error_status
+from huying.node.web.calling.call_uploads import (
+    BODY_BYTES_MAX,
+    FILES_MAX,
+    kept_files,
+    raised,
+    take_files,
+)
 from huying.node.web.calling.calling_reads import draft as read_draft
 from huying.node.web.calling.draft_form import (
     FIELDS,
@@ -30,8 +37,10 @@ from huying.node.web.calling.draft_form import (
     from_draft,
     from_event,
     from_form,
+    from_order,
     from_saved,
 )
+from huying.node.web.calling.order_pages import LoadedOrder, load_order
 from huying.node.web.events.event_pages import LoadedEvent, load_event, record_id
 from huying.node.web.page import Ask, Page
 from huying.wire.v1 import api_pb2, calls_pb2, duty_pb2
@@ -45,18 +54,20 @@ _NO_WORDS: Final = CallWords({})
 
 @dataclass(frozen=True, slots=True)
 class _Basis:
-    """What the call comes of: an event, a refused draft, or nothing."""
+    """What the call comes of: an event, a hotline order, a refused draft, or nothing."""
 
     source: LoadedEvent | None
     redo: bytes  # the draft that is put right
     before: Sequence[calls_pb2.Attachment] = ()  # what that draft had attached
     words: CallWords = _NO_WORDS
+    order: LoadedOrder | None = None
 
     @property
     def key(self) -> str:
         """The form's own key among the person's drafts."""
         event = self.source.row.record.hex() if self.source is not None else ""
-        return ":".join(filter(None, ("call-new", event, self.redo.hex())))
+        order = f"order-{self.order.hex}" if self.order is not None else ""
+        return ":".join(filter(None, ("call-new", event, order, self.redo.hex())))
 
     @property
     def pictures(self) -> list[Attachable]:
@@ -66,39 +77,44 @@ class _Basis:
 
 async def new_call(ask: Ask) -> Response:
     """The form, filled in with what there is; what the person typed before comes first."""
-    basis = await _basis(ask, ask.query("event"), ask.query("draft"))
+    basis = await _basis(ask, ask.query("event"), ask.query("draft"), ask.query("order"))
     person = ask.person.id
     kept = None
     if not ask.query("fresh"):
         kept = await ask.site.on_thread(lambda: ask.site.drafts.find(person, basis.key))
     words = basis.words if kept is None else from_saved(kept.fields, basis.words.event)
-    return await _form_page(ask, basis, words, kept_seconds=kept.saved_seconds if kept else 0.0)
+    files = await kept_files(ask, kept.fields) if kept else []
+    seconds = kept.saved_seconds if kept else 0.0
+    return await _form_page(ask, basis, words, files=files, kept_seconds=seconds)
 
 
 async def send_call(ask: Ask) -> Response:
     """Write the draft, or raise the call; a refusal gives the form back as it was."""
     form = await ask.form()
-    basis = await _basis(ask, form.text("event", 32), form.text("redo", 32))
+    names = form.text("event", 32), form.text("redo", 32), form.text("order", 32)
+    basis = await _basis(ask, *names)
     words = from_form(form, basis.words.event)
+    files: Sequence[Attachable] = ()
     try:
         request_id = form.id()
+        files = await take_files(ask, form)
         if words.masked() and not words.masks:
-            return await _form_page(ask, basis, words)  # a question, and no refusal
-        draft = words.draft(ask.person.actor, basis.pictures)
+            return await _form_page(ask, basis, words, files=files)  # a question, and no refusal
+        draft = words.draft(ask.person.actor, basis.pictures, files)
         _check_scope(ask, draft)
-        approval = await _needs_approval(ask)
+        approval = form.text("route", 20) == "approve" or await _needs_approval(ask)
         method, request = _request(draft, request_id, approval=approval)
         response = await ask.node.ask(method, request)
     except HuyingError as error:
-        return await _form_page(ask, basis, words, error=error, status=error_status(error.code))
+        files = files or await kept_files(ask, form.values())
+        status = error_status(error.code)
+        return await _form_page(ask, basis, words, files=files, error=error, status=status)
     call, person = response.call.hex(), ask.person.id
     await ask.site.on_thread(lambda: ask.site.drafts.drop(person, basis.key))
     await ask.audit("call-drafted" if approval else "call-raised", call)
     if approval:
         return ask.redirect("draft", draft=call, notice="drafted")
-    if "call" in ask.site.pages:
-        return ask.redirect("call", call=call, notice="proposed")
-    return ask.redirect("events", notice="proposed")
+    return await raised(ask, response.call, draft, request_id)
 
 
 def _request(
@@ -115,7 +131,7 @@ def _request(
 # --- what the form is made of -----------------------------------------------------------------
 
 
-async def _basis(ask: Ask, event: str, redo: str) -> _Basis:
+async def _basis(ask: Ask, event: str, redo: str, order: str) -> _Basis:
     """Raises HuyingError(NOT_FOUND) for what is not here, or is not the person's to see."""
     if redo:
         own, record = ask.node.code, record_id(redo)
@@ -124,6 +140,10 @@ async def _basis(ask: Ask, event: str, redo: str) -> _Basis:
         ask.scope.call(caller=own, village=message.village, grid=message.grid, department="")
         source = await _event(ask, message.event) if message.event else None
         return _Basis(source, record, tuple(message.attachments), from_draft(message))
+    if order:
+        loaded = await load_order(ask, order)
+        words = from_order(loaded.view.order, ask.node.code)
+        return _Basis(None, b"", words=words, order=loaded)
     if not event:
         return _Basis(None, b"")
     source = await _event(ask, record_id(event))
@@ -165,6 +185,7 @@ async def _form_page(
     basis: _Basis,
     words: CallWords,
     *,
+    files: Sequence[Attachable] = (),
     error: HuyingError | None = None,
     kept_seconds: float = 0.0,
     status: int = 200,
@@ -185,6 +206,8 @@ async def _form_page(
         villages=villages,
         urgencies=list(URGENCIES),
         masked=words.masked(),
+        files=files,
+        files_left=FILES_MAX - len(files),
         approval=await _needs_approval(ask),
         duty=await _duty(ask, words),
     )
@@ -208,7 +231,8 @@ async def _duty(ask: Ask, words: CallWords) -> list[Any]:
     return list(response.suggestions)
 
 
+_CALLER: Final = Permission.CALLS_CALLER
 PAGES: Final = (
-    Page("/calls/new", "call-new", new_call, Permission.CALLS_CALLER),
-    Page("/calls/new", "call-send", send_call, Permission.CALLS_CALLER, ("POST",)),
+    Page("/calls/new", "call-new", new_call, _CALLER, body_bytes_max=BODY_BYTES_MAX),
+    Page("/calls/new", "call-send", send_call, _CALLER, ("POST",), body_bytes_max=BODY_BYTES_MAX),
 )

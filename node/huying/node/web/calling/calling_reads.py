@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from huying.common.calls.call_state import ClockKind
 from huying.common.codes import Level, ancestors, level
 from huying.common.errors import Code, HuyingError
+from huying.common.limits import DRAFT_SECONDS
 from huying.node.store.call_schema import CALLS, IS_OPEN
 from huying.node.store.content import message_bytes
 from huying.node.store.desk_schema import CALL_DRAFTS
@@ -33,6 +34,7 @@ __all__ = [
     "draft",
     "drafts",
     "drafts_of_event",
+    "named_by_drafts",
     "town_of",
 ]
 
@@ -90,6 +92,19 @@ def drafts_of_event(reader: Reader, home: str, event: bytes) -> list[DraftRow]:
     """The drafts that wait for the principal and refer to an event. Raises HuyingError(CORRUPT)."""
     waiting = drafts(reader, home, state=calls_pb2.DRAFT_STATE_WAITING)
     return [one for one in waiting if one.message.event == event]
+
+
+def named_by_drafts(reader: Reader, own: str, now: float) -> frozenset[bytes]:
+    """The digests that drafts of this node name which may still be approved, or taken up again."""
+    since = (now - DRAFT_SECONDS) * 1e6
+    waiting = (calls_pb2.DRAFT_STATE_WAITING, calls_pb2.DRAFT_STATE_REFUSED)
+    rows = (row for state in waiting for row in drafts(reader, own, state=state))
+    return frozenset(
+        one.sha256
+        for row in rows
+        if row.message.state == calls_pb2.DRAFT_STATE_WAITING or row.time_micros >= since
+        for one in row.message.attachments
+    )
 
 
 def count_drafts(reader: Reader, home: str, state: int) -> int:

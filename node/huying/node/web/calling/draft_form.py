@@ -16,7 +16,7 @@ from huying.common.masking import mask
 from huying.node.store.evidence_queries import EvidenceRow
 from huying.node.web.forms import Form
 from huying.node.web.words import key_of
-from huying.wire.v1 import calls_pb2, policy_pb2, records_pb2
+from huying.wire.v1 import calls_pb2, hotline_pb2, policy_pb2, records_pb2
 
 __all__ = [
     "FIELDS",
@@ -27,7 +27,9 @@ __all__ = [
     "from_draft",
     "from_event",
     "from_form",
+    "from_order",
     "from_saved",
+    "order_number",
 ]
 
 _TITLE_CHARACTERS: Final = 40  # taken from an event's text, where it has no matter
@@ -56,6 +58,7 @@ class Attachable:
     """A picture that may go along, as its digest."""
 
     attachment: calls_pb2.Attachment
+    is_upload: bool = False  # handed in with the form, and no evidence yet
 
     @property
     def field(self) -> str:
@@ -80,8 +83,13 @@ class CallWords:
         """The fields that would travel with a number in them, as they would travel."""
         return {name: hit.text for name in _MASKED if (hit := mask(self.text(name))).hits}
 
-    def draft(self, actor: str, pictures: Sequence[Attachable]) -> calls_pb2.CallDraft:
-        """The message. Raises HuyingError(INVALID_ARGUMENT), naming the field."""
+    def draft(
+        self, actor: str, pictures: Sequence[Attachable], files: Sequence[Attachable] = ()
+    ) -> calls_pb2.CallDraft:
+        """The message, with the pictures that are ticked, and the files.
+
+        Raises HuyingError(INVALID_ARGUMENT), naming the field.
+        """
         texts = {**dict.fromkeys(FIELDS, ""), **self.texts, **self.masked()}
         for name in ("category", "title"):
             if not texts[name]:
@@ -97,7 +105,10 @@ class CallWords:
             urgency=URGENCIES[urgency],
             event=self.event,
             actor=actor,
-            attachments=[one.attachment for one in pictures if one.field in self.ticked],
+            attachments=[
+                *(one.attachment for one in files),
+                *(one.attachment for one in pictures if one.field in self.ticked),
+            ],
         )
         for name, text in texts.items():
             setattr(message, name, text)
@@ -117,6 +128,26 @@ def from_event(event: records_pb2.Event, record: bytes, village: str) -> CallWor
         "urgency": "routine",
     }
     return CallWords(texts, record)
+
+
+def from_order(order: hotline_pb2.Order, own: str) -> CallWords:
+    """What a hotline order suggests to the town `own`; its number goes along, to be found by."""
+    told = mask(order.description).text or mask(order.descriptor).text
+    source = order_number(order)
+    told = told if mask(source).hits else f"{told}\n来源:热线工单 {source}".strip()
+    texts = {
+        "category": mask(order.category).text,
+        "title": mask(order.descriptor).text or told.partition("\n")[0][:_TITLE_CHARACTERS],
+        "description": told,
+        "village": order.handler if order.handler != own else "",
+        "urgency": "routine",
+    }
+    return CallWords(texts)
+
+
+def order_number(order: hotline_pb2.Order) -> str:
+    """An order by where it came from and its number there."""
+    return f"{order.source} {order.source_id}".strip()
 
 
 def from_draft(draft: calls_pb2.CallDraft) -> CallWords:

@@ -17,9 +17,15 @@ from huying.common.limits import TEXT_CHARACTERS_MAX
 from huying.node.web.access.people import Person
 from huying.node.web.access.roles import Permission, Role
 from huying.node.web.app import error_status
+from huying.node.web.calling.call_uploads import raised
 from huying.node.web.calling.calling_reads import DRAFTS_SHOWN_MAX, DraftRow, drafts
-from huying.node.web.calling.calling_reads import draft as read_draft
-from huying.node.web.events.event_pages import record_id
+from huying.node.web.calling.draft_matter import (
+    event_of,
+    files_of,
+    load_draft,
+    sees_draft,
+    waiting_beside,
+)
 from huying.node.web.page import Ask, Nav, Page
 from huying.node.web.words import key_of
 from huying.wire.v1 import api_pb2, calls_pb2
@@ -47,7 +53,7 @@ async def show_drafts(ask: Ask) -> Response:
         raise HuyingError(Code.INVALID_ARGUMENT, f"state: one of {', '.join(_STATES)}, all")
     own, state = ask.node.code, _STATES.get(chosen, 0)
     rows = await ask.node.read(lambda reader: drafts(reader, own, state=state))
-    seen = [row for row in rows if _sees(ask, row)]
+    seen = [row for row in rows if sees_draft(ask, row)]
     return await ask.render(
         "drafts.html",
         rows=seen,
@@ -60,12 +66,12 @@ async def show_drafts(ask: Ask) -> Response:
 
 async def show_draft(ask: Ask) -> Response:
     """One draft, whole but for the contact."""
-    return await _draft_page(ask, await _load(ask))
+    return await _draft_page(ask, await load_draft(ask))
 
 
 async def show_contact(ask: Ask) -> Response:
     """The same with the contact, which is written down first."""
-    row = await _load(ask)
+    row = await load_draft(ask)
     await ask.audit("draft-contact-shown", row.record.hex())
     return await _draft_page(ask, row, with_contact=True)
 
@@ -73,7 +79,7 @@ async def show_contact(ask: Ask) -> Response:
 async def decide_draft(ask: Ask) -> Response:
     """Approve it, which raises the call; or refuse it with a reason."""
     form = await ask.form()
-    row = await _load(ask)
+    row = await load_draft(ask)
     approved = form.text("decision", 20) == "approve"
     reason = form.text("reason", TEXT_CHARACTERS_MAX)
     deed = "draft-approved" if approved else "draft-refused"
@@ -95,29 +101,15 @@ async def decide_draft(ask: Ask) -> Response:
     except HuyingError as error:
         await ask.audit(deed, row.record.hex(), outcome="refused", detail=error.code.name)
         status = error_status(error.code)
-        return await _draft_page(ask, await _load(ask), error=error, reason=reason, status=status)
+        return await _draft_page(
+            ask, await load_draft(ask), error=error, reason=reason, status=status
+        )
     await ask.audit(deed, row.record.hex())
     person, key = ask.person.id, _reason_key(row)
     await ask.site.on_thread(lambda: ask.site.drafts.drop(person, key))
-    if approved and "call" in ask.site.pages:
-        return ask.redirect("call", call=row.record.hex(), notice="proposed")
-    return ask.redirect("drafts", notice="sent")
-
-
-async def _load(ask: Ask) -> DraftRow:
-    """Raises HuyingError(NOT_FOUND) for one that is not here, or is not the person's to see."""
-    own, record = ask.node.code, record_id(ask.path("draft"))
-    row = await ask.node.read(lambda reader: read_draft(reader, own, record))
-    message = row.message
-    ask.scope.call(caller=own, village=message.village, grid=message.grid, department="")
-    return row
-
-
-def _sees(ask: Ask, row: DraftRow) -> bool:
-    message = row.message
-    return ask.scope.sees_call(
-        caller=ask.node.code, village=message.village, grid=message.grid, department=""
-    )
+    if approved:
+        return await raised(ask, row.record, row.message, form.id())
+    return ask.redirect("drafts", notice="refused")
 
 
 def _reason_key(row: DraftRow) -> str:
@@ -130,6 +122,8 @@ async def _draft_page(ask: Ask, row: DraftRow, *, status: int = 200, **more: Any
     kept = await ask.site.on_thread(lambda: ask.site.drafts.find(person, _reason_key(row)))
     reason = kept.fields.get("reason", "") if kept else ""
     waits = message.state == calls_pb2.DRAFT_STATE_WAITING
+    event = await event_of(ask, message)
+    may_decide = waits and ask.may(Permission.CALLS_APPROVE)
     return await ask.render(
         "draft.html",
         {"error": None, "reason": reason, "with_contact": False, **more},
@@ -138,7 +132,10 @@ async def _draft_page(ask: Ask, row: DraftRow, *, status: int = 200, **more: Any
         reason_key=_reason_key(row),
         draft=message,
         who=await _names(ask),
-        may_decide=waits and ask.may(Permission.CALLS_APPROVE),
+        event=event,
+        files=await files_of(ask, row, event),
+        others=await waiting_beside(ask, row) if ask.may(Permission.CALLS_APPROVE) else (),
+        may_decide=may_decide,
         may_approve=waits and may_approve(ask.person, message),
         may_redo=message.state == calls_pb2.DRAFT_STATE_REFUSED and "call-new" in ask.site.pages,
         has_contact=bool(message.contact_name or message.contact_phone),

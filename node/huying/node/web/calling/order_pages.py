@@ -23,6 +23,7 @@ from huying.node.store.order_queries import OrderWish
 from huying.node.store.reader import Reader
 from huying.node.web.access.roles import Permission
 from huying.node.web.app import error_status
+from huying.node.web.calling.order_calls import calls_about, may_call_about
 from huying.node.web.calling.today import what_waits
 from huying.node.web.events.event_pages import record_id
 from huying.node.web.events.event_wish import page_token
@@ -192,6 +193,8 @@ async def _order_page(ask: Ask, loaded: LoadedOrder, *, status: int = 200, **mor
         loaded=loaded,
         order=order,
         draft_key=key,
+        may_call=may_call_about(ask),
+        about=await calls_about(ask, order),
         event_choices=[(row.record.hex(), _event_name(row)) for row in loaded.events],
         is_handler=order.handler == ask.node.code,
         # Who may ask for it: the handler, and the node that imported it. The node judges again.
