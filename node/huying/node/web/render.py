@@ -6,6 +6,7 @@ Times are unix microseconds, shown in the local time of the county's calendar.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -22,6 +23,12 @@ from huying.node.web.words import key_of, word
 __all__ = ["TEMPLATES", "environment", "local_time", "span"]
 
 TEMPLATES: Final = Path(__file__).with_name("templates")
+# Characters that turn others around, or that nobody sees: with them a name on a page of decisions
+# reads as another's. No word of ours has any; what joins emoji is left.
+_HIDDEN: Final = re.compile(
+    "[\u00ad\u061c\u115f\u1160\u180e\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff"
+    "\uffa0\U000e0000-\U000e007f]|(?<![\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])\u200d"
+)
 _UNITS: Final = ((86_400, "天", "d"), (3600, "小时", "h"), (60, "分", "min"), (1, "秒", "s"))
 
 
@@ -34,6 +41,7 @@ def environment(folders: Sequence[Path]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        finalize=_finalized,
     )
     made.filters.update(
         when=_when, ago=_ago, left=_left, word=_word, key=_key, thousands=_thousands, size=_size
@@ -45,6 +53,13 @@ def environment(folders: Sequence[Path]) -> Environment:
     made.filters["hex"] = lambda value: bytes(value).hex()
     made.filters["twice"] = lambda value: (value, value)  # a choice whose text is its value
     return made
+
+
+def _finalized(value: object) -> object:
+    """What an expression of a template becomes: text, with what hides in it to be seen."""
+    if type(value) is not str or value.isascii():
+        return value
+    return _HIDDEN.sub("\N{REPLACEMENT CHARACTER}", value)
 
 
 def local_time(micros: int, offset_minutes: int) -> datetime:
