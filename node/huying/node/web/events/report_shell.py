@@ -31,6 +31,7 @@ SHELL_FILES: Final = (
     "console.css",
     "village.css",
     "live.js",
+    "sending.js",
     "outbox.js",
     "report.js",
     "icon.svg",
@@ -55,7 +56,7 @@ async def worker(_ask: Ask) -> Response:
     """The service worker, told its version and what to keep."""
     kept = [_SHELL, *(f"/static/node/{name}" for name in SHELL_FILES)]
     told = f"const VERSION = {json.dumps(worker_version())};\nconst KEPT = {json.dumps(kept)};\n"
-    text = told + (_STATIC / "sw.js").read_text("utf-8")
+    text = told + "".join((_STATIC / name).read_text("utf-8") for name in ("sending.js", "sw.js"))
     headers = {"Cache-Control": "no-cache", "Service-Worker-Allowed": "/"}
     return Response(text, media_type="text/javascript", headers=headers)
 

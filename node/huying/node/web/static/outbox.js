@@ -4,85 +4,29 @@
 "use strict";
 
 const huyingOutbox = (() => {
-  const SEND_MS = 120000; // photos over a slow network; what takes longer is tried again
   const AGAIN_MS_MIN = 5000;
   const AGAIN_MS_MAX = 300000;
   const box = document.getElementById("outbox");
   const words = box.dataset;
   const $ = (id) => document.getElementById(id);
-  let opened = null;
   let me = words.person; // whose reports are sent; on the shell, who used the page last
   let timer = 0;
   let sending = ""; // the id of the report that is on its way, or "-" between two
 
-  // --- the database ------------------------------------------------------------------------
-  const open = () => {
-    opened = opened || new Promise((resolve, reject) => {
-      const asked = indexedDB.open("huying-outbox", 2);
-      asked.onupgradeneeded = () => {
-        const names = asked.result.objectStoreNames;
-        if (!names.contains("reports")) asked.result.createObjectStore("reports", { keyPath: "id" });
-        if (!names.contains("facts")) asked.result.createObjectStore("facts", { keyPath: "key" });
-      };
-      asked.onsuccess = () => resolve(asked.result);
-      asked.onerror = () => {
-        opened = null;
-        reject(asked.error);
-      };
-    });
-    return opened;
-  };
-  // Resolves when the transaction is on the disk, with what the request gave.
-  const act = async (store, mode, work) => {
-    const database = await open();
-    return new Promise((resolve, reject) => {
-      const transaction = database.transaction(store, mode);
-      const request = work(transaction.objectStore(store));
-      transaction.oncomplete = () => resolve(request.result);
-      transaction.onabort = () => reject(transaction.error || new Error("aborted"));
-    });
-  };
-  const all = async () => {
-    const found = await act("reports", "readonly", (store) => store.getAll());
-    return found.sort((a, b) => a.made - b.made);
-  };
-  const put = (entry) => act("reports", "readwrite", (store) => store.put(entry));
-  const remove = (id) => act("reports", "readwrite", (store) => store.delete(id));
-  const facts = () => act("facts", "readonly", (store) => store.get("person"));
-  const keepFacts = (found) => act("facts", "readwrite", (store) => store.put({ ...found, key: "person" }));
+  const { all, alone, facts, keepFacts, one, put, remove } = huyingSending;
 
   // --- sending -----------------------------------------------------------------------------
-  // What became of one try: written, wait (try again), sign-in, other, or refused. Only an answer
-  // of our own server counts: a portal that answers for it says nothing of "written".
   const attempt = async (entry) => {
-    const body = new FormData();
-    for (const [name, value] of entry.fields) body.append(name, value);
-    body.set("request_id", entry.id);
-    body.set("person", entry.person);
-    body.set("waited_seconds", String(Math.max(0, Math.round((Date.now() - entry.made) / 1000))));
-    for (const photo of entry.photos) body.append("photo", photo.blob, photo.name);
-    const stop = new AbortController();
-    const stopping = setTimeout(() => stop.abort(), SEND_MS);
-    try {
-      const answer = await fetch("/report", {
-        method: "POST", body, credentials: "same-origin", redirect: "manual",
-        headers: { Accept: "application/json" }, signal: stop.signal,
-      });
-      if (answer.type === "opaqueredirect" || answer.status === 401) return { state: "sign-in" };
-      const isJson = (answer.headers.get("Content-Type") || "").startsWith("application/json");
-      const told = isJson ? await answer.json() : {};
-      if (answer.status === 200 && told.state === "written") return told;
-      if (answer.status === 409) return { state: "other" };
-      if (answer.status >= 400 && answer.status < 500 && ![408, 421, 425, 429].includes(answer.status)) {
-        const zh = document.documentElement.lang.startsWith("zh");
-        return { state: "refused", said: `${(zh ? told.zh : told.en) || answer.status}` };
-      }
-      return { state: "wait" };
-    } catch {
-      return { state: "wait" };
-    } finally {
-      clearTimeout(stopping);
-    }
+    const told = await huyingSending.attempt(entry);
+    if (told.state !== "refused") return told;
+    const zh = document.documentElement.lang.startsWith("zh");
+    return { ...told, said: `${(zh ? told.zh : told.en) || told.status} ${told.detail || ""}`.trim() };
+  };
+  // Have the worker send it when the network is back, though this page may be closed by then.
+  const askWorker = async () => {
+    if (!("serviceWorker" in navigator) || !navigator.serviceWorker.controller) return;
+    const registration = await navigator.serviceWorker.ready;
+    if (registration.sync) await registration.sync.register(huyingSending.LOCK).catch(() => null);
   };
 
   const later = (tries) =>
@@ -95,37 +39,42 @@ const huyingOutbox = (() => {
     sending = "-";
     clearTimeout(timer);
     try {
-      for (const entry of await all()) {
-        const due = now ? entry.state !== "refused" : entry.state === "waiting" && entry.next <= Date.now();
-        if (entry.person !== me || !due) continue;
-        sending = entry.id;
-        show();
-        const told = await attempt(entry);
-        sending = "-";
-        if (told.state === "written") {
-          await remove(entry.id);
-          written(entry, told);
-          continue;
-        }
-        entry.tries += 1;
-        entry.next = Date.now() + later(entry.tries - 1);
-        entry.state = told.state === "wait" ? "waiting" : told.state;
-        entry.said = told.said || "";
-        // Deleted by hand meanwhile: it must not come back.
-        if (await act("reports", "readonly", (store) => store.get(entry.id))) await put(entry);
-        // One silence is enough: the others would wait as long.
-        if (told.state === "wait" || told.state === "sign-in" || told.state === "other") break;
-      }
+      await alone(() => send(now));
     } finally {
       sending = "";
       await show();
       await plan();
     }
   };
+  const send = async (now) => {
+    for (const entry of await all()) {
+      const due = now ? entry.state !== "refused" : entry.state === "waiting" && entry.next <= Date.now();
+      if (entry.person !== me || !due) continue;
+      sending = entry.id;
+      show();
+      const told = await attempt(entry);
+      sending = "-";
+      if (told.state === "written") {
+        await remove(entry.id);
+        written(entry, told);
+        continue;
+      }
+      entry.tries += 1;
+      entry.next = Date.now() + later(entry.tries - 1);
+      entry.state = told.state === "wait" ? "waiting" : told.state;
+      entry.said = told.said || "";
+      // Deleted by hand meanwhile: it must not come back.
+      if (await one(entry.id)) await put(entry);
+      // One silence is enough: the others would wait as long.
+      if (told.state === "wait") await askWorker();
+      if (told.state === "wait" || told.state === "sign-in" || told.state === "other") break;
+    }
+  };
   const plan = async () => {
     clearTimeout(timer);
     const due = (await all()).filter((e) => e.person === me && e.state === "waiting").map((e) => e.next);
-    if (due.length) timer = setTimeout(() => flush(false), Math.max(500, Math.min(...due) - Date.now()));
+    // At least a while: another tab, or the worker, may be sending just now.
+    if (due.length) timer = setTimeout(() => flush(false), Math.max(2000, Math.min(...due) - Date.now()));
   };
 
   // --- what is shown -----------------------------------------------------------------------
@@ -173,6 +122,15 @@ const huyingOutbox = (() => {
         flush(false);
       };
       actions.append(again);
+      if (entry.photos.length) {
+        const bare = element("button", words.withoutPhotos);
+        bare.type = "button";
+        bare.onclick = async () => {
+          await put({ ...entry, photos: [], state: "waiting", next: 0 });
+          flush(false);
+        };
+        actions.append(bare);
+      }
     }
     const drop = element("button", words.delete, "danger small");
     drop.type = "button";
@@ -194,7 +152,8 @@ const huyingOutbox = (() => {
     const own = entries.filter((entry) => entry.person === me);
     box.hidden = !entries.length;
     const waits = own.some((entry) => entry.state === "waiting");
-    const count = `${own.length} ${words.count}`;
+    const stuck = own.length > 0 && own.every((entry) => entry.state === "refused");
+    const count = `${own.length} ${stuck ? words.stuck : words.count}`;
     $("outbox-count").textContent = !own.length ? words.none : waits && !busy ? `${words.waiting} · ${count}` : count;
     $("outbox-said").textContent = busy ? words.sending : own.some((e) => e.state === "sign-in") ? words.signedOut : "";
     $("outbox-send").hidden = !own.some((entry) => entry.state !== "refused");
@@ -213,6 +172,7 @@ const huyingOutbox = (() => {
     made.append(head);
     if (told.public) made.append(element("p", words.seen + told.public, "said-text"));
     $("outbox-sent").prepend(made);
+    document.dispatchEvent(new Event("huying-written"));
   };
 
   // --- when it is tried --------------------------------------------------------------------
@@ -229,6 +189,13 @@ const huyingOutbox = (() => {
     $("outbox-send").addEventListener("click", () => flush(true));
     window.addEventListener("online", () => flush(true));
     document.addEventListener("visibilitychange", () => document.hidden || flush(true));
+    if ("serviceWorker" in navigator) {
+      navigator.serviceWorker.addEventListener("message", ({ data }) => {
+        if (!data || data.what !== huyingSending.LOCK) return;
+        written(data.entry, data.told);
+        show();
+      });
+    }
     await flush(true);
   };
   const ready = start();

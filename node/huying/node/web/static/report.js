@@ -50,22 +50,36 @@
       URL.revokeObjectURL(url);
     }
   };
+  // Why the node would refuse a file, told while it can still be taken anew; "" where it would not.
+  const unusable = async (blob) => {
+    const bytes = new Uint8Array(await new Response(blob.slice(0, 16)).arrayBuffer());
+    const start = String.fromCharCode(...bytes);
+    if (start.startsWith("\xff\xd8\xff") || start.startsWith("\x89PNG") || /^RIFF....WEBP/s.test(start)) return "";
+    return /^....ftyp(?:he|mif|msf)/s.test(start) ? words.heic : words.noPicture;
+  };
   const thumb = (photo) => {
     const made = document.createElement("li");
     const image = document.createElement("img");
     image.alt = photo.name;
-    const drop = document.createElement("button");
-    drop.type = "button";
-    drop.textContent = "✕";
-    drop.setAttribute("aria-label", `${words.remove}: ${photo.name}`);
-    drop.onclick = () => {
+    photo.drop = () => {
       photos = photos.filter((one) => one !== photo);
       URL.revokeObjectURL(image.src);
       made.remove();
       counted();
     };
-    photo.ready.then((blob) => {
-      image.src = URL.createObjectURL(blob);
+    const drop = document.createElement("button");
+    drop.type = "button";
+    drop.textContent = "✕";
+    drop.setAttribute("aria-label", `${words.remove}: ${photo.name}`);
+    drop.onclick = photo.drop;
+    photo.ready.then(async (blob) => {
+      photo.refused = await unusable(blob);
+      if (!photo.refused) {
+        image.src = URL.createObjectURL(blob);
+        return;
+      }
+      photo.drop();
+      problem(`${photo.name}: ${photo.refused}`);
     });
     made.append(image, drop);
     return made;
@@ -101,7 +115,7 @@
         const metres = Math.min(999999, Math.round(coords.accuracy));
         const text = `${coords.latitude.toFixed(6)},${coords.longitude.toFixed(6)} ±${metres} m`;
         form.elements.coordinates.value = text;
-        $("located").textContent = words.located + text;
+        $("located").textContent = `${words.located} ${metres} ${words.metres}`;
       }, () => {
         $("located").textContent = words.notLocated;
       }, { enableHighAccuracy: true, timeout: LOCATE_MS, maximumAge: 60000 });
@@ -140,6 +154,7 @@
     const kept = [];
     for (const photo of photos) {
       const blob = await photo.ready;
+      if (await unusable(blob)) return null; // it is said which one, and the form stays
       kept.push({ name: photo.name.replace(/\.[^.]*$/, "") + (blob.type === "image/jpeg" ? ".jpg" : ""), blob });
     }
     return {
@@ -165,6 +180,7 @@
   };
   const submit = async () => {
     const entry = await entryOf();
+    if (!entry) return;
     try {
       await huyingOutbox.put(entry);
     } catch {
@@ -208,6 +224,7 @@
     radio.id = `k-${number}`;
     radio.value = matter.value;
     label.htmlFor = radio.id;
+    label.classList.toggle("long", matter.label.length > 8);
     label.querySelector("use").setAttribute("href", `#i-${matter.icon}`);
     label.querySelector("span").textContent = matter.label;
     return made;
@@ -251,6 +268,10 @@
     $("whose-line").hidden = false;
     $("report-submit").disabled = false;
   };
+  // The node has answered: what the shell says of it is over.
+  document.addEventListener("huying-written", () => {
+    if (shell) $("offline-note").hidden = true;
+  });
   // What the shell will need the next time.
   const remember = () => {
     const matters = [...form.querySelectorAll(".tile-radio[data-icon]")].map((radio) => ({ value: radio.value, label: radio.dataset.label, icon: radio.dataset.icon }));

@@ -1,5 +1,5 @@
 // The service worker of the village's console: the report page opens without a network.
-// VERSION and KEPT stand above, written by the server. Kept are the form's shell, its style, script
+// VERSION, KEPT and sending.js stand above, written by the server. Kept are the form's shell, its style, script
 // and icon; no page of a person, and no answer of the node.
 "use strict";
 
@@ -51,6 +51,30 @@ self.addEventListener("fetch", (event) => {
     event.respondWith(soon(request, FILE_MS).catch(() => kept(url.pathname)));
   }
 });
+
+// A report waited, and the browser says that there is a network again: the page may be closed.
+self.addEventListener("sync", (event) => {
+  if (event.tag === huyingSending.LOCK) event.waitUntil(sendWaiting());
+});
+
+// Rejects where something has to be tried again, so that the browser does. What wants a person (a
+// sign-in, a refusal) stays as it is until somebody opens the page.
+const sendWaiting = async () => {
+  const sent = await huyingSending.alone(async () => {
+    const facts = await huyingSending.facts();
+    for (const entry of await huyingSending.all()) {
+      if (!facts || entry.person !== facts.person || entry.state !== "waiting") continue;
+      const told = await huyingSending.attempt(entry);
+      if (told.state === "wait") return false;
+      if (told.state !== "written") return true;
+      await huyingSending.remove(entry.id);
+      const pages = await self.clients.matchAll({ type: "window" });
+      for (const page of pages) page.postMessage({ what: huyingSending.LOCK, entry, told });
+    }
+    return true;
+  });
+  if (!sent) throw new Error("a report waits");
+};
 
 const forgetPerson = () => new Promise((resolve) => {
   const opening = indexedDB.open("huying-outbox");
