@@ -23,6 +23,7 @@ ARGUMENTS: Final = (
     "--disable-sync",
     "--no-first-run",
 )
+_OURS: Final = ("127.0.0.1", "localhost")
 _HANDSET_PIXELS_MAX: Final = 600
 _TIMEOUT_MS: Final = 15_000.0
 
@@ -52,7 +53,7 @@ class Watch:
 
     def _asked(self, url: str) -> None:
         parts = urlsplit(url)
-        if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != "127.0.0.1":
+        if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname not in _OURS:
             self.foreign.append(url)
         elif parts.scheme in ("http", "https"):
             self._origins.add(f"{parts.scheme}://{parts.netloc}")

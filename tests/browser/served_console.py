@@ -44,15 +44,16 @@ def aside(work: Callable[[], T]) -> T:
 class ServedConsole:
     """Serves from the beginning; `close` it."""
 
-    def __init__(self, served: ServedNetwork, code: str) -> None:
+    def __init__(self, served: ServedNetwork, code: str, host: str = "127.0.0.1") -> None:
         self.served = served
         self.code = code
+        self.host = host
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         config = served.configs[code]
         section = dataclasses.replace(
-            config.console, listen=f"127.0.0.1:{self.port}", second_factor="optional"
+            config.console, listen=f"{host}:{self.port}", second_factor="optional"
         )
         self.config = dataclasses.replace(config, console=section)
         self.store = ConsoleStore.open(self.config.console_dir)
@@ -64,7 +65,7 @@ class ServedConsole:
 
     @property
     def origin(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def url(self, path: str) -> str:
         return self.origin + path

@@ -32,14 +32,20 @@ class ConsoleUnderTest:
     """One node's console. Use it as a context manager, or `close` it."""
 
     def __init__(
-        self, served: ServedNetwork, code: str, *, second_factor: str = "optional"
+        self,
+        served: ServedNetwork,
+        code: str,
+        *,
+        second_factor: str = "optional",
+        host: str = "127.0.0.1",
     ) -> None:
         config = served.configs[code]
         section = dataclasses.replace(
-            config.console, listen="127.0.0.1:8000", second_factor=second_factor
+            config.console, listen=f"{host}:8000", second_factor=second_factor
         )
         self.config = dataclasses.replace(config, console=section)
         self.store = ConsoleStore.open(self.config.console_dir)
+        self._domain = "localhost.local" if host == "localhost" else host  # as cookie jars say it
         self.clock = served.network.clock
         self.site = make_site(
             self.config, self.store, clock=self.clock, api_address=served.address(code)
@@ -83,7 +89,7 @@ class ConsoleUnderTest:
         person = found or self.add(*roles, login=login, **fields)
         token = self.site.sessions.begin(person.id, self.clock.now())
         self._client.cookies.clear()
-        self._client.cookies.set(self.site.cookie, token, domain="127.0.0.1", path="/")
+        self._client.cookies.set(self.site.cookie, token, domain=self._domain, path="/")
         self.person = person
         return person
 

@@ -494,7 +494,7 @@ def test_every_action_of_the_trail_has_its_words() -> None:
     folders = (ROOT / "node/huying/node/web", ROOT / "hub/huying/hub/web")
     files = [path for folder in folders for path in folder.rglob("*.py")]
     sources = [path.read_text("utf-8") for path in (*files, ROOT / "node/huying/node/cli/user.py")]
-    literal = re.compile(r"(?:\.audit|_deed|\b_note|\.note)\(\s*(?:ask, )?\"([a-z-]+)\"")
+    literal = re.compile(r"(?:\.audit|_deed|\b_note|\bnote_view|\.note)\(\s*(?:ask, )?\"([a-z-]+)\"")
     written = {one for text in sources for one in literal.findall(text)}
     assert {"call-view", "account-reset", "account-disable"} <= written
     assert written - set(ACTIONS) == set()

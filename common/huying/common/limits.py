@@ -246,6 +246,7 @@ AUDIT_KEPT_SECONDS_MIN: Final = 15_897_600.0  # 184 days: the six months of the 
 AUDIT_KEPT_SECONDS: Final = 31_622_400.0  # 366 days
 AUDIT_TEXT_CHARACTERS_MAX: Final = 200  # of one cell
 AUDIT_PAGE_ROWS_MAX: Final = 200
+CONSOLE_FREE_BYTES_MIN: Final = 4 * MIB  # on the console's disk, or no form is taken
 AUDIT_TOLD_AGAIN_ROWS: Final = 1000  # said on the log where it is not known which was the last
 DRAFT_BYTES_MAX: Final = 64 * KIB
 DRAFTS_MAX: Final = 50  # of one person; the oldest goes first

@@ -42,11 +42,13 @@ from huying.node.web.access.password_rules import place_words
 from huying.node.web.access.people import must_have_factor
 from huying.node.web.access.roles import role_names
 from huying.node.web.access.scope import OutOfScopeError
+from huying.node.web.access.security_keys import Challenges
 from huying.node.web.access.sessions import Sessions, SignedIn
 from huying.node.web.access.throttle import Throttle
 from huying.node.web.compress import Compress
 from huying.node.web.drafts import Drafts
 from huying.node.web.guard import BODY_BYTES_MAX, Guard, TooLargeError
+from huying.node.web.kept_form import kept_form
 from huying.node.web.live import LiveHub
 from huying.node.web.local import asked_path, came_from, local_path
 from huying.node.web.node_link import NodeLink
@@ -146,6 +148,7 @@ class Site:
         self.shelf = Shelf(clock)
         self.last_figures: admin_pb2.ShowFiguresResponse | None = None  # that the node gave
         self.flows = Flows()
+        self.challenges = Challenges()
         self.provider = open_provider(
             config.oidc, config.path(config.oidc.client_secret_file), self.origin, clock.now
         )
@@ -266,6 +269,9 @@ async def _answer(site: Site, page: Page, request: Request) -> Response:
         refused = await _refuse(ask, token)
         if refused is not None:
             return refused
+        if request.method == "POST" and page.needs is not None:
+            # Before the deed: what can't be written to the trail must not be done either.
+            await site.on_thread(site.console.check_room)
         return await page.handler(ask)
     except HuyingError as error:
         if isinstance(error, OutOfScopeError):
@@ -312,7 +318,8 @@ _BEFORE_FACTOR: Final = frozenset({"second-factor", "second-factor-check", "sign
 _BEFORE_CHANGE: Final = _BEFORE_FACTOR | {"change-password", "change-password-save", "live"}
 
 _BEFORE_FACTOR_IS_SET: Final = _BEFORE_CHANGE | {
-    *("factor", "factor-confirm", "reauthenticate", "reauthenticate-check", "account-language"),
+    *("factor", "factor-confirm", "key-add", "account-language"),
+    *("reauthenticate", "reauthenticate-check"),
 }
 
 
@@ -356,7 +363,7 @@ async def error_page(ask: Ask, error: HuyingError) -> Response:
     """A refusal as a page: what to do, and the detail, in the person's language."""
     return await ask.render(
         "error.html",
-        {"error": error},
+        {"error": error, "kept": await kept_form(ask)},
         status=error_status(error.code),
     )
 

@@ -22,6 +22,7 @@ __all__ = [
     "DRAFTS",
     "METADATA",
     "RECOVERY_CODES",
+    "SECURITY_KEYS",
     "SESSIONS",
     "SETUP",
     "THROTTLE",
@@ -61,6 +62,18 @@ ACCOUNTS: Final = Table(
     _seconds("created_seconds"),
     _seconds("changed_seconds"),
     _seconds("last_login_seconds"),
+    integer("security_keys"),  # how many the person has in the table of that name
+)
+SECURITY_KEYS: Final = Table(
+    "security_keys",
+    METADATA,
+    text_column("id", primary_key=True),  # of the credential, base64url
+    text_column("account"),
+    text_column("name"),
+    blob("public_key"),  # COSE
+    integer("sign_count"),
+    _seconds("added_seconds"),
+    _seconds("used_seconds"),
 )
 RECOVERY_CODES: Final = Table(
     "recovery_codes",
@@ -213,4 +226,12 @@ _FIRST: Final = (
         preview TEXT NOT NULL PRIMARY KEY, picture TEXT NOT NULL, original TEXT NOT NULL,
         media_type TEXT NOT NULL, account TEXT NOT NULL, at_seconds REAL NOT NULL)""",
 )
-VERSIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST,)
+_SECURITY_KEYS: Final = (
+    """CREATE TABLE security_keys (
+        id TEXT NOT NULL PRIMARY KEY, account TEXT NOT NULL REFERENCES accounts (id),
+        name TEXT NOT NULL, public_key BLOB NOT NULL, sign_count INTEGER NOT NULL,
+        added_seconds REAL NOT NULL, used_seconds REAL NOT NULL)""",
+    "CREATE INDEX ix_security_keys_account ON security_keys (account)",
+    "ALTER TABLE accounts ADD COLUMN security_keys INTEGER NOT NULL DEFAULT 0",
+)
+VERSIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _SECURITY_KEYS)

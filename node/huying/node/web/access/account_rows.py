@@ -59,6 +59,7 @@ def new_account(
         "language": language,
         "disabled": 0,
         "totp_step": 0,
+        "security_keys": 0,
         "pending_until": 0.0,
         "created_seconds": now,
         "changed_seconds": now,
@@ -116,7 +117,7 @@ def person_of(row: RowMapping) -> Person:
         language="en" if row["language"] == "en" else "zh",
         disabled=bool(row["disabled"]),
         must_change=bool(row["must_change"]),
-        has_second_factor=row["totp_secret"] is not None,
+        has_second_factor=row["totp_secret"] is not None or row["security_keys"] > 0,
         has_password=bool(row["password"]),
     )
 

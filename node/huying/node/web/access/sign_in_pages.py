@@ -15,7 +15,9 @@ from starlette.background import BackgroundTask
 from starlette.responses import RedirectResponse, Response
 
 from huying.common.errors import HuyingError
+from huying.common.limits import SECURITY_KEY_CHARACTERS_MAX
 from huying.node.web.access.account_words import seconds_left
+from huying.node.web.access.key_pages import SIGN_IN, key_question, key_refused, keys_of
 from huying.node.web.access.password_rules import place_words
 from huying.node.web.access.people import Person
 from huying.node.web.access.roles import Permission
@@ -144,7 +146,13 @@ async def second_factor(ask: Ask) -> Response:
         return ask.redirect("sign-in", next=back)
     if not ask.signed_in.pending_factor:
         return RedirectResponse(back, status_code=303)
-    return await ask.render("second_factor.html", back=back, wrong="")
+    return await _ask_factor(ask, back, "", 200)
+
+
+async def _ask_factor(ask: Ask, back: str, wrong: str, status: int) -> Response:
+    options = await key_question(ask)
+    shown = {"back": back, "wrong": wrong, "key_options": options}
+    return await ask.render("second_factor.html", shown, status=status)
 
 
 async def check_second_factor(ask: Ask) -> Response:
@@ -157,13 +165,19 @@ async def check_second_factor(ask: Ask) -> Response:
         return RedirectResponse(back, status_code=303)
     person, site, now = ask.person, ask.site, ask.now()
     code, token = form.secret("code"), ask.request.cookies.get(site.cookie, "")
+    answer = form.text("key_answer", SECURITY_KEY_CHARACTERS_MAX)
+    challenge = site.challenges.take(ask.signed_in.session_id, SIGN_IN, now)
     factors = SecondFactors(site.console, ask.node.name)
 
     def judge() -> str | float:
         wait = site.throttle.admit_factor(person.id, now)
         if wait > 0:
             return wait
-        if not factors.check(person.id, code, now):
+        if answer:
+            is_right = keys_of(ask).check(person.id, answer, challenge, now)
+        else:
+            is_right = factors.check(person.id, code, now)
+        if not is_right:
             site.audit.write(
                 now, person.login, "second-factor", f"account:{person.login}", outcome="refused"
             )
@@ -177,16 +191,13 @@ async def check_second_factor(ask: Ask) -> Response:
         response = RedirectResponse(back, status_code=303)
         site.set_session(response, found)
         return response
-    wrong = (
-        seconds_left(ask, found)
-        if found > 0
-        else ask.t(
-            "验证码不对或已用过。等应用里的数字变了再输入;手机时间要准。",
-            "Wrong, or used already. Wait for the next code; the handset's clock must be right.",
-        )
+    if found > 0:
+        return await _ask_factor(ask, back, seconds_left(ask, found), 429)
+    wrong = ask.t(
+        "验证码不对或已用过。等应用里的数字变了再输入;手机时间要准。",
+        "Wrong, or used already. Wait for the next code; the handset's clock must be right.",
     )
-    status = 429 if found > 0 else 401
-    return await ask.render("second_factor.html", status=status, back=back, wrong=wrong)
+    return await _ask_factor(ask, back, key_refused(ask) if answer else wrong, 401)
 
 
 # --- signing out ------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from huying.common import limits
 from huying.common.errors import Code, HuyingError
 from huying.node.web.access.account_rows import end_sessions
 from huying.node.web.access.passwords import Cost, Hashing
-from huying.node.web.schema import ACCOUNTS, RECOVERY_CODES
+from huying.node.web.schema import ACCOUNTS, RECOVERY_CODES, SECURITY_KEYS
 from huying.node.web.store import ConsoleStore
 
 __all__ = ["FactorOffer", "SecondFactors", "matching_step", "qr_data_uri", "qr_svg"]
@@ -110,9 +110,7 @@ class SecondFactors:
         query = select(ACCOUNTS.c.totp_secret).where(ACCOUNTS.c.id == person_id)
         with self._store.reading() as connection:
             secret = connection.execute(query).scalar()
-        if secret is None:
-            return False
-        step = matching_step(secret, typed, now)
+        step = None if secret is None else matching_step(secret, typed, now)
         if step is None:
             return self._use_recovery_code(person_id, typed)
         with self._store.writing() as connection:
@@ -146,6 +144,12 @@ class SecondFactors:
             )
             return used.rowcount == 1
 
+    def has_app(self, person_id: str) -> bool:
+        """Whether an app makes codes for the person; security keys are another matter."""
+        query = select(ACCOUNTS.c.totp_secret).where(ACCOUNTS.c.id == person_id)
+        with self._store.reading() as connection:
+            return connection.execute(query).scalar() is not None
+
     def recovery_codes_left(self, person_id: str) -> int:
         """How many recovery codes the person has not used."""
         query = select(func.count()).select_from(RECOVERY_CODES)
@@ -162,7 +166,7 @@ class SecondFactors:
         return codes
 
     def drop(self, person_id: str, now: float) -> None:
-        """Take the second factor away, its recovery codes too, and end the person's sessions."""
+        """Take the second factor away, with keys and recovery codes, and end the sessions."""
         with self._store.writing() as connection:
             connection.execute(
                 update(ACCOUNTS)
@@ -172,9 +176,11 @@ class SecondFactors:
                     totp_step=0,
                     pending_secret=None,
                     pending_until=0.0,
+                    security_keys=0,
                     changed_seconds=now,
                 )
             )
+            connection.execute(delete(SECURITY_KEYS).where(SECURITY_KEYS.c.account == person_id))
             connection.execute(delete(RECOVERY_CODES).where(RECOVERY_CODES.c.account == person_id))
             end_sessions(connection, person_id)
 

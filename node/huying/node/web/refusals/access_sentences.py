@@ -52,6 +52,11 @@ ACCESS: Final[tuple[tuple[str, str], ...]] = (
     ),
     ("the account has no second factor", "这个账号没有设置第二因素"),
     ("the account has no password: sign in again", "这个账号没有密码,请重新登录"),
+    ("keys: at most {n}; remove one", "安全密钥最多 {n} 把,请先移除一把"),
+    (
+        "keys: browsers know them over TLS and a name alone",
+        "本控制台的地址用不了安全密钥,须为 https 加域名",
+    ),
     ("the session is over: sign in again", "登录已结束,请重新登录"),
     (
         "the link is void: start the node again, or run huying user add",

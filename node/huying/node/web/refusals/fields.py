@@ -171,10 +171,14 @@ _PEOPLE: Final[Mapping[str, str]] = {
     "next": "下一页",
     "existing": "与现有记录的合并",
     "redo": "重新填写",
+    "order": "工单",
+    "route": "去向",
     "suggested": "建议的部门",
     "origin": "数据流",
     "index": "条目序号",
     "key": "安全密钥",
+    "key_name": "密钥的名字",
+    "key_answer": "密钥的应答",
 }
 # What no person fills in: the form's own machinery, and that of the wire.
 _MACHINERY: Final[Mapping[str, str]] = {

@@ -25,6 +25,7 @@ PAGES: Final[tuple[tuple[str, str], ...]] = (
     ("this feed is not forked: there is no evidence", "这条数据流没有分叉,没有证据可看"),
     ("the wall shows the whole node; yours is a part of it", "大屏显示全县;你的账号只管其中一部分"),
     # The form itself.
+    ("{free} bytes are free; no form is taken now", "磁盘快满了,现在不收表单,请联系运维"),
     ("the form: {text}", "表单读不出,请刷新页面后再试({text})"),
     ("draft: at most {n} KiB", "草稿最多 {n} KiB,请缩短文字"),
     ("console.db: a draft does not parse", "草稿读不出,请联系运维"),
@@ -97,6 +98,7 @@ PAGES: Final[tuple[tuple[str, str], ...]] = (
     ("visited: lies ahead; write down what was", "走访时间还没到,请填实际时间"),
     ("visited: a date and a time, as 2026-01-31T09:30", "走访时间须为日期和时间"),
     ("kind: choose how", "请选择走访方式"),
+    ("to: they live there already", "本来就住在那里"),
     # Disclosure on request.
     ("fields: tick what you need", "请勾选需要的内容"),
     ("department: choose one of yours", "请选择你所在的部门"),
