@@ -19,7 +19,7 @@ from python_calamine import CalamineWorkbook
 
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
-from huying.node.web.ledger import ledger_book, ledger_records, sheet_pages
+from huying.node.web.ledger import ledger_book, ledger_records, sheet_jobs, sheet_pages
 from huying.node.web.ledger.ledger_holdings import Holdings, read_holdings
 from huying.wire.v1 import records_pb2
 from tests.unit.console_ledger import (
@@ -486,6 +486,30 @@ def test_a_worker_of_a_grid_imports_and_exports_that_grid_alone(
     for path in ("/ledger/sheets", "/ledger/sheets/template.xlsx"):
         assert site.get(path).status_code == 403
     assert export(site).status_code == 403
+
+
+def test_a_clerk_is_told_how_many_sheets_may_wait_and_clears_them(
+    site: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One file too many is refused: what then, must stand on the page."""
+    site.post("/ledger/sheets/drop", {})
+    most = len(list((site.store.folder / "imports").glob("*/table.*"))) + 3
+    monkeypatch.setattr(sheet_jobs, "JOBS_MAX", most)
+    monkeypatch.setattr(sheet_pages, "JOBS_MAX", most)
+    # What is done takes no place.
+    confirm(site, upload(site, "先导.csv", csv_of(row("95", "先导入的"))))
+    for number in range(3):
+        assert upload(site, f"{number}.csv", csv_of(row("96", f"等{number}"))).status_code == 200
+    full = upload(site, "再来.csv", csv_of(row("97", "传不上")))
+    assert full.status_code == 400
+    text = text_of(full.text)
+    assert f"最多 {most} 份" in text
+    assert "还能再传 0 份" in text
+    site.fill(full, "/sheets/drop")
+    page = site.get("/ledger/sheets")
+    assert "还能再传 3 份" in text_of(page.text)
+    assert "先导.csv" in page.text
+    assert "0.csv" not in page.text
 
 
 def test_files_are_their_owners_alone_and_gone_after_a_day(

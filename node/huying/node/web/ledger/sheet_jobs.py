@@ -28,13 +28,13 @@ from huying.node.folders import sync_folder
 from huying.node.sheets import RowError
 from huying.wire.v1 import api_pb2
 
-__all__ = ["CHECKED", "DONE", "WRITING", "Job", "Jobs"]
+__all__ = ["CHECKED", "DONE", "JOBS_MAX", "WRITING", "Job", "Jobs"]
 
 CHECKED, WRITING, DONE = "checked", "writing", "done"
 _JOB: Final = re.compile(r"[0-9a-f]{32}")
 _SALT_BYTES: Final = 32
 _MODE: Final = 0o600
-_JOBS_MAX: Final = 20  # kept at once; another one waits until some are dropped
+JOBS_MAX: Final = 20  # that wait at once; another one is refused until some are dropped
 
 
 @dataclass(slots=True)
@@ -98,13 +98,18 @@ class Jobs:
         return salt
 
     def begin(self, person: str, name: str, ending: str, now: float) -> Job:
-        """A new import and its folder. Raises HuyingError(BUSY) past JOBS_MAX of them."""
+        """A new import and its folder. Raises HuyingError(BUSY) past JOBS_MAX that are not done."""
         self.forget_old(now)
-        if len(list(self._folder.glob("*/"))) >= _JOBS_MAX:
-            raise HuyingError(Code.BUSY, f"{_JOBS_MAX} imports are under way; drop one of them")
+        if self.room() <= 0:
+            raise HuyingError(Code.BUSY, f"{JOBS_MAX} imports are under way; drop one of them")
         job = Job(secrets.token_hex(16), person, name, ending, "", now)
         (self._folder / job.id).mkdir(mode=0o700, parents=True)
         return job
+
+    def room(self) -> int:
+        """How many more may wait. What is done takes no place: just its counts are kept."""
+        tables = sum(1 for _ in self._folder.glob("*/table.*"))
+        return JOBS_MAX - tables
 
     def table(self, job: Job) -> Path:
         """Where the file that was uploaded lies."""

@@ -38,7 +38,7 @@ from huying.node.web.ledger.ledger_holdings import read_holdings
 from huying.node.web.ledger.ledger_pages import seen_grids
 from huying.node.web.ledger.ledger_records import append, village_only
 from huying.node.web.ledger.ledger_sheet import Plan, Planner
-from huying.node.web.ledger.sheet_jobs import CHECKED, DONE, WRITING, Job, Jobs
+from huying.node.web.ledger.sheet_jobs import CHECKED, DONE, JOBS_MAX, WRITING, Job, Jobs
 from huying.node.web.page import Ask, Page
 from huying.wire.v1 import api_pb2
 
@@ -74,6 +74,8 @@ async def _sheets_page(
         "sheets.html",
         {
             "jobs": mine,
+            "room": await ask.site.on_thread(jobs.room),
+            "jobs_max": JOBS_MAX,
             "columns": [(key, names[0]) for key, names in COLUMNS.items()],
             "grids": [(one, book.grid_names.get(one, one)) for one in seen_grids(ask, book)],
             "typed": typed or {"columns": _USUAL},
@@ -253,6 +255,20 @@ async def drop(ask: Ask) -> Response:
     return ask.redirect("sheets")
 
 
+async def drop_waiting(ask: Ask) -> Response:
+    """Give up all of one's own that nobody confirmed; what is being written goes on."""
+    village_only(ask)
+    jobs = _jobs(ask)
+
+    def work() -> None:
+        for job in jobs.of(ask.person.id):
+            if job.stage == CHECKED:
+                jobs.drop(job)
+
+    await ask.site.on_thread(work)
+    return ask.redirect("sheets")
+
+
 async def errors_csv(ask: Ask) -> Response:
     """What is wrong, to mend it with the sheet beside it."""
     job = await _mine(ask)
@@ -320,6 +336,7 @@ PAGES: Final = (
         body_bytes_max=LEDGER_SHEET_BYTES_MAX + MIB,
     ),
     Page("/ledger/sheets/export", "sheet-export", export, _L, _POST),
+    Page("/ledger/sheets/drop", "sheets-drop", drop_waiting, _L, _POST),
     Page("/ledger/sheets/{job}", "sheet", sheet, _L),
     Page("/ledger/sheets/{job}/write", "sheet-write", write, _L, _POST),
     Page("/ledger/sheets/{job}/drop", "sheet-drop", drop, _L, _POST),

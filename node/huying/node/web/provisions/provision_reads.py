@@ -18,6 +18,7 @@ from huying.node.desk.provision_views import Seen, provision_view, subject_view
 from huying.node.store.provision_queries import Provision
 from huying.node.store.reader import Reader
 from huying.node.web.access.roles import Permission
+from huying.node.web.ledger.ledger_book import open_book
 from huying.node.web.page import Ask
 from huying.node.web.provisions.provision_words import field_word, record_word, subject_word
 from huying.node.web.render import local_time
@@ -36,6 +37,7 @@ __all__ = [
 PROVISIONS: Final = topic("Provisions")
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _ROWS: Final = 30
+_HOURS_SAID: Final = 48  # from then on days are said
 _PAGES_MAX: Final = 10  # read for one page of a person who sees but a part
 
 
@@ -51,6 +53,7 @@ class Shown:
     call_title: str  # "": no call, or none that is known here
     until_micros: int
     until: str  # a local time with its date
+    lasts: str  # from the asking to then, in words
     looks: int
 
 
@@ -179,12 +182,36 @@ async def _shown(ask: Ask, view: provision_pb2.ProvisionView, call_title: str) -
         is_home=view.home == ask.node.code,
         fields=tuple(field_word(name, language) for name in view.request.fields),
         kind=record_word(type_name(view.request.record_type), language),
-        subject=tuple((subject_word(one.name, language), one.text) for one in view.subject),
+        subject=await _subject(ask, view),
         call_title=call_title,
         until_micros=until,
         until=_until(ask, until, offset),
+        lasts=_lasts(ask, until - view.asked_micros),
         looks=sum(one.use == provision_pb2.PROVISION_USE_SHOWN for one in view.uses),
     )
+
+
+async def _subject(ask: Ask, view: provision_pb2.ProvisionView) -> tuple[tuple[str, str], ...]:
+    """Whose it is: label and value, a grid by its name."""
+    if not view.subject:
+        return ()
+    grids = (await open_book(ask.node)).grid_names
+    return tuple(
+        (
+            subject_word(one.name, ask.language),
+            grids.get(one.text, one.text) if one.name == "grid" else one.text,
+        )
+        for one in view.subject
+    )
+
+
+def _lasts(ask: Ask, micros: int) -> str:
+    """A length of time as people say it: hours up to two days, then days."""
+    hours = max(1, round(micros / 3_600_000_000))
+    if hours < _HOURS_SAID:
+        return ask.t(f"{hours} 小时", f"{hours} hours")
+    days = round(hours / 24)
+    return ask.t(f"{days} 天", f"{days} days")
 
 
 def _until(ask: Ask, micros: int, offset_minutes: int) -> str:
