@@ -97,6 +97,12 @@ class Form:
         """Every text field as it came, to show it again."""
         return {key: value for key, value in self._data.items() if isinstance(value, str)}
 
+    def pairs(self) -> tuple[tuple[tuple[str, str], ...], bool]:
+        """Every text field as often as it came; and whether there were files."""
+        items = self._data.multi_items()
+        texts = tuple((key, value) for key, value in items if isinstance(value, str))
+        return texts, any(isinstance(value, UploadFile) and value.filename for _, value in items)
+
     async def close(self) -> None:
         """Remove temporary files."""
         await self._data.close()

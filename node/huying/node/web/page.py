@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from huying.common.errors import HuyingError
 from huying.common.limits import RECORD_ID_BYTES
 from huying.node.web.access.people import Person
 from huying.node.web.access.roles import Permission
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from huying.node.web.node_link import NodeLink
     from huying.node.web.store import ConsoleStore
 
-__all__ = ["NOTICES", "NOT_KEPT", "Ask", "Handler", "Nav", "Page", "query_string"]
+__all__ = ["NOTICES", "NOT_KEPT", "SECRETS", "Ask", "Handler", "Nav", "Page", "query_string"]
 
 Handler = Callable[["Ask"], Awaitable[Response]]
 
@@ -59,12 +60,8 @@ class Page:
 
 
 # What of a form is never kept as a draft: its own machinery, and secrets.
-NOT_KEPT: Final = frozenset(
-    {
-        *("request_id", "draft_key", "draft_page"),
-        *("password", "password_again", "own_password", "code"),
-    }
-)
+SECRETS: Final = frozenset({"password", "password_again", "own_password", "code"})
+NOT_KEPT: Final = frozenset({"request_id", "draft_key", "draft_page"}) | SECRETS
 NOTICES: Final[dict[str, tuple[str, str]]] = {
     "saved": ("已保存", "Saved"),
     "sent": ("已写入本级数据流", "Written to this node's feed"),
@@ -122,6 +119,8 @@ class Ask:
     signed_in: SignedIn | None = None
     # What had stirred before anything of the page was read: `LiveHub.count`.
     seen: int = 0
+    # A deed's row of the trail could not be written: the deed itself may be done.
+    is_unsure: bool = False
     _form: Form | None = field(default=None, repr=False)
 
     @property
@@ -187,11 +186,15 @@ class Ask:
     ) -> None:
         """Write to the audit trail; never a personal value. Raises as the store."""
         actor = self.signed_in.person.login if self.signed_in else "-"
-        await self.site.on_thread(
-            lambda: self.site.audit.write(
-                self.now(), actor, action, object_, outcome=outcome, detail=detail
+        try:
+            await self.site.on_thread(
+                lambda: self.site.audit.write(
+                    self.now(), actor, action, object_, outcome=outcome, detail=detail
+                )
             )
-        )
+        except HuyingError:
+            self.is_unsure = outcome == "done"
+            raise
 
     def url(self, name: str, /, **params: Any) -> str:
         """The address of a page; what its path has no place for becomes the query."""

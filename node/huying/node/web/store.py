@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
 
 from huying.common.errors import Code, HuyingError
+from huying.common.limits import CONSOLE_FREE_BYTES_MIN
 from huying.node.folders import sync_folder
 from huying.node.store.database import sqlite_url, translated
 from huying.node.web.schema import METADATA, VERSIONS
@@ -79,6 +81,13 @@ class ConsoleStore:
         path = self.folder / FILE_NAME
         with _faults(path):
             return path.stat().st_size
+
+    def check_room(self) -> None:
+        """Whether a deed could be written down. Raises HuyingError(DISK_FULL or STORE_FAILED)."""
+        with _faults(self.folder):
+            free = shutil.disk_usage(self.folder).free
+        if free < CONSOLE_FREE_BYTES_MIN:
+            raise HuyingError(Code.DISK_FULL, f"{free} bytes are free; no form is taken now")
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
