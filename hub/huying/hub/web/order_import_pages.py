@@ -14,7 +14,7 @@ from typing import Final
 from starlette.responses import FileResponse, Response
 
 from huying.common.errors import Code, HuyingError
-from huying.common.limits import MAPPING_BYTES_MAX, SHEET_BYTES_MAX
+from huying.common.limits import MAPPING_BYTES_MAX, ORDER_IMPORTS_MAX, SHEET_BYTES_MAX
 from huying.hub.web.order_jobs import ENDINGS, Job, JobState, shown_name
 from huying.hub.web.order_runs import ImportRuns, runs_of
 from huying.node.web.access.roles import Permission
@@ -46,6 +46,7 @@ async def _form_page(ask: Ask, error: HuyingError | None = None, status: int = 2
         jobs=jobs,
         mappings=_MAPPINGS,
         size_max=SHEET_BYTES_MAX,
+        waiting_max=ORDER_IMPORTS_MAX,
     )
 
 
