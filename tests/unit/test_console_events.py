@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from huying.common.errors import HuyingError
 from huying.common.evidence_parts import JPEG, Picture, parts_of
+from huying.node.store import text_scan
 from huying.node.web.events import event_versions
 from huying.node.web.events.event_pages import LoadedEvent, check_settles
 from huying.wire.v1 import api_pb2, calls_pb2, feed_pb2, records_pb2
@@ -283,6 +285,41 @@ def test_the_list_is_narrowed_by_what_its_filters_say(town: Town) -> None:
     assert shown(f"grid={VILLAGE}002") == set()
     for wrong in ("status=x", "days=2", "grid=1", "village=1", "page=zz"):
         assert town.town.get(f"/events?{wrong}").status_code == 400
+
+
+def test_an_event_is_found_by_its_number_and_by_its_words(town: Town) -> None:
+    """A villager on the telephone has a number, or a few words; the clerk types either."""
+    event = town.event(descriptor="井盖丢失", description_public="学校门口井盖丢了")
+    other = town.event()
+    town.town.sign_in("clerk")
+    assert event.hex()[:11] in town.town.get("/events").text
+    for words in ("井盖 学校", event.hex()[:12], event.hex().upper()):
+        listed = town.town.get("/events", params={"q": words}).text
+        assert event.hex() in listed
+        assert other.hex() not in listed
+    assert "没有符合条件的事件" in town.town.get("/events?q=查无此事").text
+    assert event.hex() not in town.town.get(f"/events?q={REPORTER}").text  # it stays at home
+    town.town.sign_in("clerk", login="elsewhere", area=OTHER_VILLAGE)
+    assert event.hex() not in town.town.get(f"/events?q={event.hex()[:12]}").text
+
+
+def test_a_search_that_is_cut_goes_on_and_finds_the_rest(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the list, a page answers in time, and says what it did not look at."""
+    events = {town.event(descriptor=f"断头路 {number}").hex() for number in range(3)}
+    monkeypatch.setattr(text_scan, "CALL_SCAN_ROWS_MAX", 1)
+    monkeypatch.setattr(text_scan, "_CHUNK", 1)
+    town.town.sign_in("clerk")
+    found, path, pages = set(), "/events?q=断头路", 0
+    while path and pages < 200:
+        page = town.town.get(path).text
+        found |= {one for one in events if f"/events/{VILLAGE}/{one}" in page}
+        link = re.search(r'<a href="([^"]+)" rel="next">继续往前查', page)
+        path, pages = (html.unescape(link[1]) if link else ""), pages + 1
+    assert found == events
+    assert pages > 3
+    assert "已查完" in page
 
 
 def test_hostile_text_is_shown_as_text(town: Town) -> None:

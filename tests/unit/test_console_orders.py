@@ -110,6 +110,19 @@ def test_the_list_is_narrowed_by_what_its_filters_say(town: Town) -> None:
         assert town.county.get(f"/orders?{wrong}").status_code == 400
 
 
+def test_an_order_is_found_by_its_number_and_by_its_words(town: Town) -> None:
+    """Who calls again says the number that the hotline gave them."""
+    order = town.order(880, TOWN, source_id="HL-880-77", descriptor="下水道返味")
+    other = town.order(881, TOWN, source_id="HL-881-77", descriptor="树挡信号灯")
+    town.town.sign_in("clerk")
+    for words in ("HL-880", "hl-880-77", "下水道"):
+        listed = town.town.get("/orders", params={"q": words}).text
+        assert order.hex() in listed
+        assert other.hex() not in listed
+    assert "没有符合条件的工单" in town.town.get("/orders?q=查无此单").text
+    assert order.hex() not in town.town.get(f"/orders?q={PHONE}").text
+
+
 def test_two_orders_that_look_alike_stand_side_by_side(town: Town) -> None:
     """Whoever handles the second one sees the first, and what came of it."""
     first = town.order(21, descriptor="西街井盖破损", description="西街井盖破了一个角,有危险")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, func, select, tuple_
 
 from huying.common.codes import Level, ancestors, grid_village, level
+from huying.common.limits import RECORD_ID_BYTES
 from huying.node.store.content import message_bytes
 from huying.node.store.ledger_schema import EVENTS
 from huying.node.store.queries import Page, Queries, pack_token, page_limit, unpack_token
@@ -24,6 +26,7 @@ _DIGITS: Final = {
     Level.VILLAGE: 12,
 }
 _CODE_DIGITS: Final = 12
+_NAMED_MAX: Final = 20  # events that one beginning of an id may mean
 # Not "has no end": the index goes by what is equal. Events are put and deleted, and no more.
 _STANDS: Final[ColumnElement[bool]] = EVENTS.c.kind == feed_pb2.KIND_PUT
 
@@ -106,6 +109,16 @@ class EventQueries(Queries):
         with self._reading() as connection:
             row = connection.execute(query).first()
         return None if row is None else _event_row(row)
+
+    def events_by_id(self, beginning: str, homes: Collection[str]) -> list[EventRow]:
+        """The events of these nodes whose ids begin so, in hex; a few at most."""
+        low = bytes.fromhex(beginning.ljust(2 * RECORD_ID_BYTES, "0"))
+        high = bytes.fromhex(beginning.ljust(2 * RECORD_ID_BYTES, "f"))
+        query = _events().where(
+            EVENTS.c.home.in_(sorted(homes)), EVENTS.c.record.between(low, high)
+        )
+        with self._reading() as connection:
+            return [_event_row(row) for row in connection.execute(query.limit(_NAMED_MAX))]
 
     def event_counts(self, *, area: str = "", since_micros: int = 0) -> dict[int, int]:
         """How many events that have not ended have each status, by records_pb2.EventStatus."""

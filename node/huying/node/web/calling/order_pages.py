@@ -19,11 +19,13 @@ from huying.common.limits import TEXT_CHARACTERS_MAX
 from huying.node.desk import topic
 from huying.node.desk.hotline import find_order, order_view
 from huying.node.store.event_queries import EventRow
-from huying.node.store.order_queries import OrderWish
+from huying.node.store.order_queries import OrderRow, OrderWish
 from huying.node.store.reader import Reader
+from huying.node.store.text_scan import Scanned
 from huying.node.web.access.roles import Permission
 from huying.node.web.app import error_status
 from huying.node.web.calling.order_calls import calls_about, may_call_about
+from huying.node.web.calling.order_search import orders_page
 from huying.node.web.calling.today import what_waits
 from huying.node.web.events.event_pages import record_id
 from huying.node.web.events.event_wish import page_token
@@ -34,7 +36,6 @@ from huying.wire.v1 import hotline_pb2
 __all__ = ["PAGES", "LoadedOrder", "load_order"]
 
 _HOTLINE: Final = topic("Hotline")
-_PAGE_ROWS: Final = 50
 _OWN_EVENTS: Final = 30  # of the handler's own, offered to be linked
 _DIVISION_DIGITS: Final = 12
 _FILTERS: Final[Mapping[str, int]] = {
@@ -76,19 +77,19 @@ _CONTACT: Final[Mapping[int, tuple[str, str]]] = {
 
 async def show_orders(ask: Ask) -> Response:
     """The orders that the person may see, narrowed as they wish."""
-    params = {name: ask.query(name) for name in ("whose", "show", "status", "handler")}
+    params = {name: ask.query(name) for name in ("q", "whose", "show", "status", "handler")}
     if ask.node.level >= Level.TOWN and not params["handler"]:
         params["whose"] = params["whose"] or "mine"
     wish = _wish(ask, params)
     token = page_token(ask)
     now_micros = wish.now_micros
 
-    def read(reader: Reader) -> tuple[list[hotline_pb2.OrderView], bytes]:
-        page = reader.list_orders(wish, limit=_PAGE_ROWS, page_token=token)
-        return [order_view(row, now_micros) for row in page.rows], page.next_token
-
     is_grid = len(ask.scope.area) > _DIVISION_DIGITS
-    orders, following = ([], b"") if is_grid else await ask.node.read(read)
+    found: Scanned[OrderRow] = Scanned((), b"", 0, 0)
+    if not is_grid:
+        found = await ask.node.read(lambda reader: orders_page(reader, wish, params["q"], token))
+    orders = [order_view(row, now_micros) for row in found.rows]
+    following = found.next_token
     names = await ask.node.names()
     handlers = sorted(
         (code, name)
@@ -98,8 +99,9 @@ async def show_orders(ask: Ask) -> Response:
     return await ask.render(
         "orders.html",
         orders=orders,
+        found=found,
         params=params,
-        is_narrowed=any(params[name] for name in ("show", "status", "handler")),
+        is_narrowed=any(params[name] for name in ("q", "show", "status", "handler")),
         is_grid=is_grid,
         statuses=list(_STATUSES),
         handlers=handlers,

@@ -7,7 +7,7 @@ writes it back, and calls the county instead.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,9 +18,10 @@ from huying.common.errors import Code, HuyingError
 from huying.common.limits import RECORD_ID_BYTES
 from huying.node.store.event_queries import EventRow
 from huying.node.store.evidence_queries import EvidenceRow
-from huying.node.store.reader import Page as Rows
 from huying.node.store.reader import Reader
+from huying.node.store.text_scan import Scanned
 from huying.node.web.access.roles import Permission
+from huying.node.web.access.scope import Scope
 from huying.node.web.access.view_notes import note_view
 from huying.node.web.app import error_status
 from huying.node.web.calling.calling_reads import (
@@ -31,13 +32,13 @@ from huying.node.web.calling.calling_reads import (
 )
 from huying.node.web.calling.today import what_waits
 from huying.node.web.events.event_parts import absent_parts, is_whole
+from huying.node.web.events.event_search import SHORT_DIGITS, events_page
 from huying.node.web.events.event_wish import EventWish, event_wish
 from huying.node.web.page import Ask, Nav, Page
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
 
 __all__ = ["PAGES", "LoadedEvent", "check_settles", "load_event", "note_event", "record_id"]
 
-_PAGE_ROWS: Final = 50
 _CALLS_LOOKED_AT: Final = 2500  # for the calls of one page; the page of one event looks further
 _TYPE: Final = feed_pb2.RECORD_TYPE_EVENT
 _NOTHING: Final = "there is no such thing here, or it is not yours to see"
@@ -112,8 +113,9 @@ async def note_event(ask: Ask, loaded: LoadedEvent) -> None:
 async def show_events(ask: Ask) -> Response:
     """The events that the person may see, narrowed as they wish."""
     wish = event_wish(ask)
-    found, calls, pictures = await ask.node.read(lambda reader: _listed(reader, wish))
     names = await ask.node.names()
+    scope, homes = ask.scope, {ask.node.code, *names}
+    found, calls, pictures = await ask.node.read(lambda reader: _listed(reader, wish, scope, homes))
     villages = sorted(
         (code, name)
         for code, name in names.items()
@@ -123,6 +125,8 @@ async def show_events(ask: Ask) -> Response:
     return await ask.render(
         "events.html",
         rows=found.rows,
+        found=found,
+        short_digits=SHORT_DIGITS,
         calls=calls,
         pictures=pictures,
         wish=wish,
@@ -134,20 +138,12 @@ async def show_events(ask: Ask) -> Response:
 
 
 def _listed(
-    reader: Reader, wish: EventWish
-) -> tuple[Rows[EventRow], Mapping[bytes, list[EventCall]], Mapping[bytes, int]]:
-    found = reader.list_events(
-        area=wish.area,
-        grid=wish.grid,
-        status=wish.status,
-        category=wish.category,
-        since_micros=wish.since_micros,
-        limit=_PAGE_ROWS,
-        page_token=wish.page,
-    )
+    reader: Reader, wish: EventWish, scope: Scope, homes: Collection[str]
+) -> tuple[Scanned[EventRow], Mapping[bytes, list[EventCall]], Mapping[bytes, int]]:
+    found = events_page(reader, wish, scope, homes)
     records = [row.record for row in found.rows]
-    homes = {row.home for row in found.rows}
-    calls = calls_of_events(reader, homes, records, looked_at=_CALLS_LOOKED_AT)
+    of = {row.home for row in found.rows}
+    calls = calls_of_events(reader, of, records, looked_at=_CALLS_LOOKED_AT)
     return found, calls, reader.evidence_counts(records)
 
 

@@ -34,6 +34,7 @@ class EventWish:
     status: int  # records_pb2.EventStatus
     category: str
     since_micros: int
+    words: str
     page: bytes
     params: Mapping[str, str]  # as the address has them, without the page
 
@@ -45,7 +46,7 @@ class EventWish:
 
 def event_wish(ask: Ask) -> EventWish:
     """Raises HuyingError: INVALID_ARGUMENT for what is malformed, NOT_FOUND beyond the scope."""
-    names = ("status", "village", "grid", "category", "days")
+    names = ("q", "status", "village", "grid", "category", "days")
     params = {name: ask.query(name) for name in names}
     area, grid = ask.scope.area, params["grid"]
     if len(area) > _DIVISION_DIGITS:  # bound to a grid, whatever was asked for
@@ -65,6 +66,7 @@ def event_wish(ask: Ask) -> EventWish:
         status=_STATUSES.get(status, 0),
         category=params["category"],
         since_micros=_since(params["days"], ask.now()),
+        words=params["q"],
         page=page_token(ask),
         params=params,
     )
