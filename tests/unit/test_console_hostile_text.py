@@ -15,6 +15,7 @@ import pytest
 from huying.hub.web import site as hub_site
 from huying.node import logs
 from huying.node.web.app import STATIC
+from huying.node.web.refusals.telling import in_chinese
 from huying.node.web.render import environment
 from tests.unit.console_ledger import household
 from tests.unit.console_town import Town
@@ -152,3 +153,16 @@ def test_what_another_node_writes_hides_nothing(town: Town) -> None:
     assert "路灯�不亮" in shown
     assert "<img src=x" not in shown
     town.town.sign_out()
+
+
+def test_a_refusal_that_repeats_somebody_s_words_keeps_nobody_waiting(town: Town) -> None:
+    """Sentences are found by patterns; an address of 30 KiB would have kept them for minutes."""
+    sentence = "a note was sent at {} and 370830000000 has not received it yet"
+    assert in_chinese(sentence.format("09:12")) is not None
+    assert in_chinese(sentence.format("was sent at " * 2000)) is None
+    assert in_chinese("a: " * 10_000) is None
+    raised = call(town).hex()
+    town.county.sign_in("centre", login="long-address")
+    answer = town.county.post(f"/calls/{raised}/steps/{'a:%20' * 5000}", {"request_id": "0" * 32})
+    assert answer.status_code in (403, 404)
+    town.county.sign_out()

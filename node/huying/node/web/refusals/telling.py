@@ -36,6 +36,10 @@ _PLACE: Final = re.compile(r"\{([a-z]+)[0-9]*\}")
 _NAMED: Final = re.compile(r"(?P<field>[\w.\[\]#`/-]+): (?P<why>.+)")
 # What has no words to translate: a code, the name of an error, an id.
 _WORDLESS: Final = re.compile(r"[0-9A-Z_.:/#-]*")
+# A sentence of ours is shorter. What is longer has a stranger's words in it, such as an address of
+# 30 KiB, and would keep these patterns at work for minutes.
+_CHARACTERS_MAX: Final = 600
+_COLONS_MAX: Final = 8  # a field within a field, and so on
 _HAN: Final = re.compile("[\u4e00-\u9fff]")
 _TURN: Final = re.compile(
     r"(?:the |its )?(?P<who>[a-z]+|centre of \d+|department \S+|caller \d+): (?P<steps>.+)"
@@ -78,6 +82,8 @@ def plain(error: HuyingError, language: str) -> str:
 
 def in_chinese(detail: str) -> str | None:
     """A detail in Chinese; None where no sentence fits."""
+    if len(detail) > _CHARACTERS_MAX or detail.count(": ") > _COLONS_MAX:
+        return None
     if _WORDLESS.fullmatch(detail):
         return detail
     zh, _, en = detail.partition(" · ")
@@ -106,6 +112,8 @@ def of_one_field(why: str) -> str | None:
 
     For where the field is named already, as the column of a table is.
     """
+    if len(why) > _CHARACTERS_MAX:
+        return None
     if _WORDLESS.fullmatch(why):
         return why
     for english, chinese in OF_FIELDS:
