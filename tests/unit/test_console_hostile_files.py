@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from huying.hub.web import server
+from huying.node.web.ledger.sheet_jobs import Jobs
 from tests.unit.console_town import Town
 from tests.unit.hostile_town import hostile_town
 
@@ -45,3 +50,21 @@ def test_no_file_is_served_but_those_of_the_program(town: Town, path: str) -> No
     assert answer.status_code == 404, path
     assert "import " not in answer.text
     assert "SQLite format" not in answer.text
+
+
+def test_what_is_brought_lies_where_its_owner_alone_looks(tmp_path: Path) -> None:
+    """A ledger on its way in has everybody's numbers; so has the folder above it."""
+    folder = tmp_path / "console"
+    folder.mkdir(mode=0o755)
+    before = os.umask(0o022)
+    try:
+        job = Jobs(folder).begin("person", "台账.xlsx", ".xlsx", 0.0)
+    finally:
+        os.umask(before)
+    for path in (folder / "imports", folder / "imports" / job.id):
+        assert path.stat().st_mode & 0o077 == 0, path.name
+
+
+def test_the_console_s_process_writes_for_its_owner_alone() -> None:
+    """Also what a library or a table's errors open without saying a mode."""
+    assert "os.umask(0o077)" in inspect.getsource(server.serve)

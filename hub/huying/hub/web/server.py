@@ -71,6 +71,7 @@ def serve(config: Config, listener: socket.socket, *, with_parent: bool) -> int:
     CORRUPT or DISK_FULL).
     """
     logs.configure(config.log.level, config.log.format)
+    os.umask(0o077)  # whatever it writes, a file of errors as well, is its owner's alone
     store = ConsoleStore.open(config.console_dir)
     try:
         return asyncio.run(_serve(config, store, listener, with_parent=with_parent))

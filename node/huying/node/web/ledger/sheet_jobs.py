@@ -103,7 +103,8 @@ class Jobs:
         if self.room() <= 0:
             raise HuyingError(Code.BUSY, f"{JOBS_MAX} imports are under way; drop one of them")
         job = Job(secrets.token_hex(16), person, name, ending, "", now)
-        (self._folder / job.id).mkdir(mode=0o700, parents=True)
+        self._folder.mkdir(mode=0o700, exist_ok=True)  # the mode of parents is the system's
+        (self._folder / job.id).mkdir(mode=0o700)
         return job
 
     def room(self) -> int:
