@@ -74,6 +74,12 @@ def test_photos_are_made_smaller_before_they_are_sent(
     of = new_event(console)
     page.goto(console.url(f"/tasks/events/{of.hex()}"))
     photos = [photo(f"p{n}.jpg", 40 * n) for n in range(4)]
+    # What the node can't read is said while it can be taken anew, and does not go along.
+    heic = b"\x00\x00\x00\x18ftypheic" + bytes(500)
+    strange = FilePayload(name="IMG.HEIC", mimeType="image/heic", buffer=heic)
+    page.set_input_files("input[data-photo]", [strange, photos[0]])
+    expect(page.locator(".photo-said")).to_contain_text("HEIC")
+    expect(page.locator(".photo-thumbs img")).to_have_count(1)
     page.set_input_files("input[data-photo]", photos)
     expect(page.locator(".photo-thumbs img")).to_have_count(3)
     expect(page.locator(".photo-said")).to_contain_text("最多 3 个")

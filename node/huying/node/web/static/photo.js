@@ -33,6 +33,12 @@
     }
   };
 
+  // What some handsets make, and the server can't read: said now, while it can be taken anew.
+  const isHeic = async (file) => {
+    const bytes = new Uint8Array(await new Response(file.slice(0, 12)).arrayBuffer());
+    return /^....ftyp(?:he|mif|msf)/s.test(String.fromCharCode(...bytes));
+  };
+
   const kilobytes = (bytes) => `${Math.max(1, Math.round(bytes / 1024))} KB`;
 
   const show = (list, files) => {
@@ -64,7 +70,9 @@
     input.addEventListener("change", async () => {
       const mine = ++turn;
       const chosen = [...input.files];
-      const kept = await Promise.all(chosen.slice(0, most).map(smaller));
+      const refused = await Promise.all(chosen.map(isHeic));
+      const taken = chosen.filter((_, place) => !refused[place]);
+      const kept = await Promise.all(taken.slice(0, most).map(smaller));
       if (mine !== turn) return; // chosen anew meanwhile
       const files = new DataTransfer();
       for (const file of kept) files.items.add(file);
@@ -72,7 +80,8 @@
       show(list, kept);
       const bytes = kept.reduce((sum, file) => sum + file.size, 0);
       const count = kept.length ? `${input.dataset.chosen} ${kept.length} · ${kilobytes(bytes)}` : "";
-      said.textContent = chosen.length > most ? `${input.dataset.tooMany} (${count})` : count;
+      const wrong = taken.length < chosen.length ? input.dataset.heic : taken.length > most ? input.dataset.tooMany : "";
+      said.textContent = [wrong, count].filter(Boolean).join(" ");
     });
   };
 
