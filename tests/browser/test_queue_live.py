@@ -149,3 +149,43 @@ def test_several_are_urged_with_and_without_script(
     page.get_by_role("button", name="催办这 2 件").click()
     expect(page.get_by_text("已催办 2 件")).to_be_visible()
     assert [desk.urges(call) for call in calls] == [1, 1]
+
+
+def test_from_a_call_the_keyboard_goes_on_to_the_next_one_and_back_to_the_narrowed_queue(
+    desk: LiveDesk, page_at: OpenPage
+) -> None:
+    """Thirty calls are worked through one by one; each way back to the top would be thirty ways."""
+    page = page_at(1366, 900)
+    desk.open(page, "/queue?group=all&q=第")
+    titles = page.locator("tr[data-row] .what a").all_inner_texts()
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text(titles[0])
+    page.keyboard.press("j")
+    expect(page.locator("h1")).to_have_text(titles[1])
+    expect(page.locator("[data-walk=place]")).to_have_text(f"2 / {len(titles)}")
+    page.keyboard.press("k")
+    expect(page.locator("h1")).to_have_text(titles[0])
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_contain_text("下一件")
+    page.keyboard.press("Escape")
+    page.locator("#walk [data-back]").click()
+    page.wait_for_url("**/queue?group=all&q=*")
+    page.keyboard.press("g")
+    page.keyboard.press("2")
+    page.wait_for_url("**/centre")
+
+
+def test_ctrl_and_enter_send_the_step_that_is_being_written(
+    desk: LiveDesk, page_at: OpenPage
+) -> None:
+    """Whoever writes has both hands on the keyboard; a plain Enter stays a new line."""
+    page = page_at(1366, 900)
+    call = desk.raise_call("键盘送出")
+    desk.open(page, f"/calls/{call}")
+    page.keyboard.press("n")
+    page.keyboard.type("第一行")
+    page.keyboard.press("Enter")
+    page.keyboard.type("第二行")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#conversation .said")).to_contain_text("第一行")

@@ -12,8 +12,10 @@ from datetime import UTC, datetime
 import pytest
 
 from huying.common.errors import Code, HuyingError
-from huying.hub.web import charts
+from huying.hub.measure_table import By, columns_of
+from huying.hub.web import charts, measure_order
 from huying.node.web.shelf import Shelf
+from huying.wire.v1 import measures_pb2
 from tests.unit.console_site import ConsoleUnderTest, text_of
 from tests.unit.served_network import ServedNetwork
 from tests.unit.tiny_network import COUNTY, TOWN, StoppedClock, raise_call, step
@@ -82,6 +84,50 @@ def test_a_figure_leads_to_its_calls(director):
     calls = counted(director, link[1].replace("&amp;", "&")).text
     assert "漏水" in calls
     assert EVIL not in calls
+
+
+def test_a_heading_orders_the_table_and_names_the_chart(director):
+    """Of sixty departments, the one that needs somebody must not be looked for."""
+    page = counted(director, "/measures?month=2026-10").text
+    assert "sort=satisfied" in page
+    ordered = counted(director, "/measures?month=2026-10&sort=returned").text
+    assert "<figcaption>退单率" in ordered
+    assert 'aria-sort="other"' in ordered
+    assert director.get("/measures?month=2026-10&sort=nothing").status_code == 400
+    assert director.get("/measures?month=2026-10&by=town&sort=score").status_code == 400
+
+
+def row_of(name, **ratios):
+    row = measures_pb2.MeasureRow(key=name)
+    for field, (numerator, denominator) in ratios.items():
+        ratio = getattr(row.service, field)
+        ratio.numerator, ratio.denominator = numerator, denominator
+    return row
+
+
+def test_what_needs_somebody_stands_first():
+    """Low where more is better, high where less is; of two alike the larger, and nothing last."""
+    rows = [
+        row_of("none", on_time=(0, 0), returned=(0, 0)),
+        row_of("few", on_time=(1, 2), returned=(1, 2)),
+        row_of("good", on_time=(9, 9), returned=(0, 9)),
+        row_of("many", on_time=(10, 20), returned=(10, 20)),
+    ]
+    columns = {one.name: one for one in columns_of(By.DEPARTMENT, brief=True)}
+    by_good = [row.key for row in measure_order.ranked(rows, columns["on_time"])]
+    assert by_good == ["many", "few", "good", "none"]
+    by_bad = [row.key for row in measure_order.ranked(rows, columns["returned"])]
+    assert by_bad == ["many", "few", "good", "none"]
+
+
+def test_a_figure_leads_to_those_calls_alone_that_failed(director):
+    """Five late ones of two thousand are not on the first page of all."""
+    turns = "/measures/turns?month=2026-10&by=department&key=住建局&measure=response"
+    everything = counted(director, turns).text
+    assert "only=unmet" in everything
+    assert everything.count("漏水") == counted(director, f"{turns}&only=met").text.count("漏水") > 0
+    assert "漏水" not in counted(director, f"{turns}&only=unmet").text
+    assert director.get(f"{turns}&only=some").status_code == 400
 
 
 def test_a_department_sees_its_own_figures_alone(console):

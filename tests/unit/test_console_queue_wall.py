@@ -47,8 +47,8 @@ def rows(page: Any, key: str) -> dict[str, tuple[int, int]]:
     """The table of a panel: open and overdue by its first column."""
     section = page.text.split(f'id="{key}"')[1].split("</section>")[0]
     found = re.findall(
-        r'<th scope="row"[^>]*>([^<]+)</th>.*?<td class="number">([\d,]+)</td>'
-        r'<td class="number[^"]*">([\d,]+)<',
+        r'<th scope="row"[^>]*>([^<]+)</th>.*?<td class="number">(?:<a [^>]*>)?([\d,]+)[^\d]*'
+        r'<td class="number[^"]*">(?:<a [^>]*>)?([\d,]+)<',
         section,
         re.DOTALL,
     )
@@ -75,6 +75,18 @@ def test_the_numbers_are_those_of_the_metrics(desk: QueueDesk) -> None:
     assert "6 未办结" in text
     assert "6 今日收到" in text
     assert "1 今日答复" in text
+
+
+def test_a_figure_of_the_wall_leads_to_just_its_calls(desk: QueueDesk) -> None:
+    """A director who sees what is stuck asks which calls these are."""
+    page = wall(desk).text
+    links = [link.replace("&amp;", "&") for link in re.findall(r'href="(/calls\?[^"]+)"', page)]
+    site = desk.consoles.county
+    shown = {link: len(re.findall("<tr [^>]*data-row", site.get(link).text)) for link in links}
+    assert shown["/calls?order=deadline"] == 6
+    assert shown["/calls?order=deadline&stage=dispatched"] == 4
+    assert {count for link, count in shown.items() if "department=" in link} == {1, 4}
+    assert not any("overdue" in link for link in links)  # nothing is
 
 
 def test_bars_and_curves_are_drawn_by_attributes(desk: QueueDesk) -> None:

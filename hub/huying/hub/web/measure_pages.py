@@ -19,6 +19,7 @@ from huying.common.months import is_month, month_span, months_up_to
 from huying.hub.desk.measures import measured
 from huying.hub.measure_table import By, Column, columns_of, file_table, value_of
 from huying.hub.web.charts import bars, lines
+from huying.hub.web.measure_order import asked_column, is_good, ranked
 from huying.node.sheets import write_table
 from huying.node.store.measure_queries import TURN_MEASURES, MeasuredTurn
 from huying.node.store.reader import Reader
@@ -30,6 +31,8 @@ from huying.wire.v1 import calls_pb2, measures_pb2
 __all__ = ["PAGES"]
 
 _TURNS_MAX: Final = 200  # shown of one figure
+_BARS_MAX: Final = 20
+_ONLY: Final = {"": None, "met": True, "unmet": False}
 _RATES: Final = ("response", "on_time", "resolved", "satisfied")
 _MEDIA_TYPES: Final = {
     "csv": "text/csv; charset=utf-8",
@@ -46,6 +49,7 @@ _DIMENSIONS: Final = {
 async def measures(ask: Ask) -> Response:
     """The table and the chart of a month."""
     month, by = await _month(ask), _by(ask)
+    wish = None if by is By.MONTH else asked_column(by, ask.query("sort"))
     found = await _counted(ask, month, by)
     shown: dict[str, Any] = {
         "month": month,
@@ -57,12 +61,17 @@ async def measures(ask: Ask) -> Response:
     }
     if found is not None:
         rows = [row for row in found.value.rows if _sees(ask, by, row.key)]
+        rows = rows if wish is None else ranked(rows, wish)
         columns = columns_of(by, brief=True)
+        charted = _charted(by, wish)
         shown |= {
             "columns": [(column, ask.t(*_both(column.heading))) for column in columns],
             "rows": [_row(row, columns, month, by) for row in rows],
             "figures": found.value,
-            "chart": _chart(ask, rows, by),
+            "chart": _chart(ask, rows, by, charted),
+            "charted": ask.t(*_both(charted.heading)),
+            "is_good": is_good(charted.name),
+            "sort": wish.name if wish is not None else "",
             "is_trend": by is By.MONTH,
         }
     return await ask.render("measures.html", shown)
@@ -75,6 +84,8 @@ async def turns(ask: Ask) -> Response:
     if measure not in TURN_MEASURES:
         known = ", ".join(TURN_MEASURES)
         raise HuyingError(Code.INVALID_ARGUMENT, f"measure: one of {known}")
+    if (only := ask.query("only")) not in _ONLY:
+        raise HuyingError(Code.INVALID_ARGUMENT, "only: met or unmet")
     if not _sees(ask, by, key):
         raise HuyingError(Code.NOT_FOUND, "there are no such figures here, or not for you")
     month_of = key if by is By.MONTH and is_month(key) else month
@@ -93,13 +104,14 @@ async def turns(ask: Ask) -> Response:
             stop,
             stars,
             _TURNS_MAX,
+            is_met=_ONLY[only],
         )
         return [(turn, _title(reader, turn)) for turn in found]
 
     async def count() -> list[tuple[MeasuredTurn, str]]:
         return await ask.node.read(query)
 
-    found = await ask.site.shelf.get(("turns", month_of, by, key, measure), count)
+    found = await ask.site.shelf.get(("turns", month_of, by, key, measure, only), count)
     rows = [] if found is None else [one for one in found.value if _sees_turn(ask, one[0])]
     heading = next(c.heading for c in columns_of(By.TOWN, brief=False) if c.name == measure)
     return await ask.render(
@@ -110,6 +122,8 @@ async def turns(ask: Ask) -> Response:
             "key": key,
             "measure": measure,
             "heading": ask.t(*_both(heading)),
+            "only": only,
+            "is_good": is_good(measure),
             "is_rate": len(set(TURN_MEASURES[measure])) == 2,
             "counted": found,
             "rows": rows,
@@ -240,9 +254,15 @@ def _row(
     }
 
 
-def _chart(ask: Ask, rows: Sequence[measures_pb2.MeasureRow], by: By) -> Any:
-    rates = [column for column in columns_of(by, brief=True) if column.name in _RATES]
+def _charted(by: By, wish: Column | None) -> Column:
+    """The rate of the bars: the one that the table is ordered by, else that of what was in time."""
+    on_time = next(one for one in columns_of(by, brief=True) if one.name == "on_time")
+    return wish if wish is not None and wish.ratio else on_time
+
+
+def _chart(ask: Ask, rows: Sequence[measures_pb2.MeasureRow], by: By, charted: Column) -> Any:
     if by is By.MONTH:
+        rates = [column for column in columns_of(by, brief=True) if column.name in _RATES]
         return lines(
             [
                 (
@@ -252,10 +272,14 @@ def _chart(ask: Ask, rows: Sequence[measures_pb2.MeasureRow], by: By) -> Any:
                 for column in rates
             ]
         )
-    on_time = next(column for column in rates if column.name == "on_time")
-    known = [(row, value_of(row, on_time)[0]) for row in rows]
-    ranked = sorted(((r, v) for r, v in known if v is not None), key=lambda one: -one[1])
-    return bars([(row.name or row.key, value, f"{value:.1%}") for row, value in ranked[:20]])
+    # The worst first, so that what is left out where there are many needs nobody.
+    known = [(row, value_of(row, charted)[0]) for row in ranked(rows, charted)]
+    shown = [(row.name or row.key, v, f"{v:.1%}") for row, v in known if v is not None]
+    return bars([(name or _none(ask), v, text) for name, v, text in shown[:_BARS_MAX]])
+
+
+def _none(ask: Ask) -> str:
+    return ask.t("未派单", "not dispatched")
 
 
 PAGES: Final = (
@@ -267,5 +291,5 @@ PAGES: Final = (
         nav=Nav("考核指标", "Measures", 70),
     ),
     Page("/measures/turns", "measure-turns", turns, Permission.MEASURES),
-    Page("/measures/export", "measures-export", export, Permission.MEASURES),
+    Page("/measures/export", "measures-export", export, Permission.MEASURES, costly=True),
 )

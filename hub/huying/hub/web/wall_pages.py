@@ -39,6 +39,11 @@ class Bar:
     overdue: int
     merged_count: int = 0  # the other departments that it stands for
 
+    @property
+    def stage_key(self) -> str:
+        """The stage as an address of /calls has it."""
+        return CallStage(self.stage).name.lower()
+
 
 def by_stage(loads: Sequence[CallLoad]) -> list[Bar]:
     """One for each stage that a call may be open in, in the order of a call's life."""

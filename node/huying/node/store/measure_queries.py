@@ -126,10 +126,13 @@ class MeasureQueries(Queries):
         stop_micros: int,
         stars_min: int,
         limit: int,
+        *,
+        is_met: bool | None = None,
     ) -> list[MeasuredTurn]:
         """The turns that one figure of `measures` counts, the newest first, at most `limit`.
 
         `measure` is a key of TURN_MEASURES; `key` that of the row, and of no account for "all".
+        With `is_met` just those that are of the numerator, or just those that are not.
         """
         conditions = _conditions(_Span(start_micros, stop_micros), stars_min)
         counted, met = (conditions[name] for name in TURN_MEASURES[measure])
@@ -153,6 +156,8 @@ class MeasureQueries(Queries):
             .order_by(_T.begun_micros.desc(), _T.call)
             .limit(limit)
         )
+        if is_met is not None:
+            query = query.where(met if is_met else ~met)
         columns = {"department": _T.department, "town": _T.caller, "category": CALLS.c.category}
         if by != "all":
             query = query.where(columns[by] == key)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from huying.common.codes import is_within
+from huying.common.evidence_parts import JPEG
 from huying.common.provisions import stage_of
 from huying.node.api.types import message_class
 from huying.node.store.evidence_queries import EvidenceRow, EvidenceState
@@ -101,6 +102,12 @@ class Matter:
         """Digests of the pictures whose bytes are here."""
         whole = EvidenceState.WHOLE
         return frozenset(one.sha256 for one in self.pictures if one.state is whole)
+
+    @property
+    def images(self) -> frozenset[bytes]:
+        """Digests of those of them that a page shows; a document is downloaded."""
+        shown = {one.sha256 for one in self.pictures if one.media_type == JPEG}
+        return self.here & shown
 
 
 async def read_matter(ask: Ask, view: api_pb2.CallView) -> Matter:

@@ -92,6 +92,7 @@ async def call_page(
     if holds_personal(view, matter):
         await note_view(ask, "call-view", loaded.hex)
     may = offered(loaded)
+    owed = await shown_owed(ask, loaded, matter.pictures)
     drafts, people = await ask.site.on_thread(lambda: _kept(ask, loaded.hex))
     said = {kind: Said(draft.fields) for kind, draft in drafts.items()}
     if typed is not None:
@@ -127,8 +128,10 @@ async def call_page(
             "field_word": lambda name: field_word(name, ask.language),
             "takes_files": FILES_MAX,
             "pictures": matter.pictures,
-            "owed": await shown_owed(ask, loaded, matter.pictures),
+            "owed": owed,
+            "unsent": {one.attachment.sha256 for one in owed},
             "here": matter.here,
+            "images": matter.images,
             "may_ask_pictures": lambda home: may_ask(ask, home),
             "first": newest_move(turns) if error and error.code is Code.WRONG_STAGE else None,
             "draft_key": draft_key,

@@ -60,7 +60,7 @@ _FORMS: Final = (
         hint_zh="答复时限暂停,补充到达或点“继续办理”后恢复。",
         hint_en="The answer clock stops until the supplement comes, or you go on without it.",
     ),
-    StepForm("resume", "不等补充,继续办理", "Go on without it", "g"),
+    StepForm("resume", "不等补充,继续办理", "Go on without it", "w"),
     StepForm(
         "note", "办理记录", "Note", "n", "plain", "各方可见,不改变环节。", "All parties see it."
     ),

@@ -1,4 +1,5 @@
-// One call: phrases go into the answer, and whoever writes learns that the call moved on.
+// One call: phrases go into the answer, whoever writes learns that the call moved on, and the list
+// that it was opened from leads on to the next one.
 // Without it the page still works.
 "use strict";
 
@@ -30,6 +31,34 @@
       moved.classList.toggle("hidden", standing.dataset.steps === steps.dataset.steps);
     }
   });
+  // Back to the list that the call was opened from, as it was narrowed, and on to the next one.
+  const walk = () => {
+    const bar = document.getElementById("walk");
+    let list = null;
+    try {
+      list = JSON.parse(sessionStorage.getItem("huying.list"));
+    } catch { /* none */ }
+    const at = list?.calls?.indexOf(document.body.dataset.call) ?? -1;
+    if (!bar || at < 0 || !/^\/(?!\/)/.test(list.at)) return;
+    const back = bar.querySelector("[data-back]");
+    if (back) {
+      back.setAttribute("href", list.at);
+      back.textContent = `← ${list.name}`;
+    }
+    if (list.calls.length < 2) return;
+    bar.querySelector("[data-walk=place]").textContent = `${at + 1} / ${list.calls.length}`;
+    for (const [link, key] of [[bar.querySelector("[data-walk='-1']"), "k"], [bar.querySelector("[data-walk='1']"), "j"]]) {
+      const other = list.calls[at + Number(link.dataset.walk)];
+      if (!/^[0-9a-f]{32}$/.test(other || "")) {
+        link.classList.add("hidden");
+        continue;
+      }
+      link.href = `/calls/${other}`;
+      link.dataset.key = key;
+    }
+    bar.querySelector(".walk").classList.remove("hidden");
+  };
+  walk();
   ready();
   document.getElementById("refusal")?.focus();
 })();

@@ -136,14 +136,22 @@
     next.scrollIntoView({ block: "nearest" });
     (next.querySelector("a") || next).focus({ preventScroll: true });
   };
+  // What a key does, without the key itself and the badges beside it.
+  const named = (element) => {
+    const copy = element.cloneNode(true);
+    copy.querySelectorAll("kbd, .badge, [aria-hidden]").forEach((e) => e.remove());
+    return copy.textContent.trim().replace(/\s+/g, " ").slice(0, 40);
+  };
+  let goes = 0; // when g was pressed: a digit that follows soon is a place in the menu
   const help = () => {
     let dialog = document.getElementById("keys");
     if (!dialog) {
       dialog = document.createElement("dialog");
       dialog.id = "keys";
       const zh = document.documentElement.lang.startsWith("zh");
-      const lines = [["j / k", zh ? "下一行 / 上一行" : "next / previous row"], ["Enter", zh ? "打开" : "open"], ["x", zh ? "勾选" : "tick"], ["/", zh ? "搜索" : "search"], ["?", zh ? "快捷键" : "these keys"], ["Esc", zh ? "关闭" : "close"]];
-      document.querySelectorAll("[data-key]").forEach((e) => lines.push([e.dataset.key, e.textContent.trim().replace(/\s+/g, " ").slice(0, 40)]));
+      const lines = [["j / k", zh ? "下一行 / 上一行" : "next / previous row"], ["Enter", zh ? "打开" : "open"], ["x", zh ? "勾选" : "tick"], ["/", zh ? "搜索" : "search"], ["?", zh ? "快捷键" : "these keys"], ["Esc", zh ? "关闭" : "close"], ["g 1…9", zh ? "菜单第几项" : "the menu, by place"]];
+      if (document.querySelector("form.step-form")) lines.push(["Ctrl+Enter", zh ? "送出正在填写的一步" : "send the step being written"]);
+      document.querySelectorAll("[data-key]").forEach((e) => e.dataset.key.length === 1 && lines.push([e.dataset.key, named(e)]));
       const list = document.createElement("dl");
       list.className = "facts";
       for (const [key, what] of lines) {
@@ -169,6 +177,13 @@
     dialog.showModal();
   };
   document.addEventListener("keydown", (event) => {
+    if ((event.ctrlKey || event.metaKey) && event.key === "Enter") {
+      const form = event.target.closest?.("form.step-form");
+      if (!form) return;
+      event.preventDefault();
+      form.requestSubmit(form.querySelector("button:not([name]):not([formaction])"));
+      return;
+    }
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (/^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName) && event.target.type !== "checkbox") {
       if (event.key === "Escape") event.target.blur();
@@ -176,8 +191,12 @@
     }
     const chosen = document.querySelector("[data-row].chosen");
     const own = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
-    if (event.key === "j") move(1);
-    else if (event.key === "k") move(-1);
+    const menu = event.timeStamp - goes < 1500 && /^[1-9]$/.test(event.key);
+    goes = event.key === "g" && !own ? event.timeStamp : 0;
+    if (goes) return;
+    if (menu) document.querySelectorAll("nav.menu a")[Number(event.key) - 1]?.click();
+    else if (event.key === "j" && !own) move(1);
+    else if (event.key === "k" && !own) move(-1);
     else if (event.key === "x" && chosen) chosen.querySelector("input[type=checkbox]")?.click();
     else if (event.key === "/") document.querySelector("[data-search]")?.focus();
     else if (event.key === "?") help();

@@ -1,4 +1,5 @@
-// Rows that are loaded again keep what was ticked and chosen; a row that is new or changed flashes.
+// Rows that are loaded again keep what was ticked and chosen; a row that is new or changed flashes;
+// and a call that is opened knows the list that it was opened from.
 "use strict";
 (() => {
   const ticked = new Set();
@@ -57,6 +58,18 @@
     });
     remember();
     count();
+  });
+
+  // The list that a call is opened from, for the way back and to the next one (call.js).
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("[data-row] a[href^='/calls/']");
+    if (!link) return;
+    const links = [...document.querySelectorAll("[data-row] a[href^='/calls/']")];
+    const calls = [...new Set(links.map((each) => each.pathname.split("/")[2]))];
+    const name = document.querySelector("h1")?.textContent.trim() || "";
+    try {
+      sessionStorage.setItem("huying.list", JSON.stringify({ at: location.pathname + location.search, name, calls }));
+    } catch { /* the way back is then the plain one */ }
   });
 
   boxes().forEach((box) => box.checked && ticked.add(box.value));
