@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import html
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -311,7 +313,8 @@ def test_a_search_that_is_cut_goes_on_and_finds_the_rest(
     monkeypatch.setattr(text_scan, "CALL_SCAN_ROWS_MAX", 1)
     monkeypatch.setattr(text_scan, "_CHUNK", 1)
     town.town.sign_in("clerk")
-    found, path, pages = set(), "/events?q=断头路", 0
+    found: set[str] = set()
+    path, pages, page = "/events?q=断头路", 0, ""
     while path and pages < 200:
         page = town.town.get(path).text
         found |= {one for one in events if f"/events/{VILLAGE}/{one}" in page}
@@ -320,6 +323,30 @@ def test_a_search_that_is_cut_goes_on_and_finds_the_rest(
     assert found == events
     assert pages > 3
     assert "已查完" in page
+
+
+def test_the_list_is_taken_as_a_file_without_formulas_and_without_people(town: Town) -> None:
+    """Who must report upward has the list in a spreadsheet, and nobody's number with it."""
+    event = town.event(category="=cmd()", description_public="@SUM(1)")
+    town.event(category="别的")
+    town.town.sign_in("clerk")
+    assert "/events/export?format=xlsx" in town.town.get("/events").text
+    answer = town.town.get("/events/export?format=csv&category=%3Dcmd()")
+    assert "attachment" in answer.headers["content-disposition"]
+    header, *rows = csv.reader(io.StringIO(answer.content.decode("utf-8-sig")))
+    (row,) = [dict(zip(header, cells, strict=True)) for cells in rows]
+    assert row["编号"] == event.hex()
+    assert (row["类别"], row["情况"], row["状态"]) == ("'=cmd()", "'@SUM(1)", "已上报")
+    for hidden in (REPORTER, "张生成"):
+        assert hidden not in answer.text
+    town.village.sign_in("worker")
+    for hidden in (REPORTER, "张生成"):
+        assert hidden not in town.village.get("/events/export?format=csv").text
+    assert town.audited(TOWN, "events-export")
+    assert town.town.get("/events/export").content.startswith(b"PK")
+    assert town.town.get("/events/export?format=html").status_code == 400
+    town.town.sign_in("clerk", login="elsewhere", area=OTHER_VILLAGE)
+    assert event.hex() not in town.town.get("/events/export?format=csv").text
 
 
 def test_hostile_text_is_shown_as_text(town: Town) -> None:

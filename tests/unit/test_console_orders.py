@@ -123,6 +123,29 @@ def test_an_order_is_found_by_its_number_and_by_its_words(town: Town) -> None:
     assert order.hex() not in town.town.get(f"/orders?q={PHONE}").text
 
 
+def test_orders_are_taken_as_a_file_without_the_callers(town: Town) -> None:
+    """The list as the screen has it, for whoever sees it; the contact stays sealed."""
+    order = town.order(890, TOWN, source_id="HL-890", descriptor="=路灯")
+    below = town.order(891, VILLAGE, source_id="HL-891")
+    town.town.sign_in("clerk")
+    assert "/orders/export?format=csv" in town.town.get("/orders").text
+    ours = town.town.get("/orders/export?format=csv").content.decode("utf-8-sig")
+    assert "HL-890" in ours
+    assert "'=路灯" in ours
+    assert "HL-891" not in ours
+    every = town.town.get("/orders/export?format=csv&whose=all").text
+    assert "HL-891" in every
+    assert PHONE not in every
+    assert "来电人生成" not in every
+    assert len(town.audited(TOWN, "orders-export")) == 2
+    town.village.sign_in("worker", login="one-grid", area=GRID)
+    assert town.village.get("/orders/export").status_code in (403, 404)
+    town.town.sign_in("clerk", login="export-elsewhere", area=OTHER_VILLAGE)
+    other = town.town.get("/orders/export?format=csv&whose=all").text
+    assert "HL-890" not in other
+    assert order != below
+
+
 def test_two_orders_that_look_alike_stand_side_by_side(town: Town) -> None:
     """Whoever handles the second one sees the first, and what came of it."""
     first = town.order(21, descriptor="西街井盖破损", description="西街井盖破了一个角,有危险")

@@ -14,9 +14,16 @@ from huying.node.web.access import (
     proof,
     sign_in_pages,
 )
-from huying.node.web.calling import call_new_pages, draft_matter, draft_pages, order_pages
+from huying.node.web.calling import (
+    call_new_pages,
+    draft_matter,
+    draft_pages,
+    order_export_pages,
+    order_pages,
+)
 from huying.node.web.calls import call_list_pages, call_pages, call_proof_pages, call_resend
 from huying.node.web.events import (
+    event_export_pages,
     event_history_pages,
     event_pages,
     report_pages,
@@ -57,8 +64,10 @@ NODE_PAGES: Final[tuple[Page, ...]] = (
     *call_resend.PAGES,
     *draft_pages.PAGES,
     *draft_matter.PAGES,
+    *event_export_pages.PAGES,  # before the pages that take an id where this has a word
     *event_pages.PAGES,
     *event_history_pages.PAGES,
+    *order_export_pages.PAGES,
     *order_pages.PAGES,
     *ledger_pages.PAGES,
     *household_view.PAGES,

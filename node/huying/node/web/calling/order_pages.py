@@ -33,11 +33,12 @@ from huying.node.web.page import Ask, Nav, Page
 from huying.node.web.words import key_of
 from huying.wire.v1 import hotline_pb2
 
-__all__ = ["PAGES", "LoadedOrder", "load_order"]
+__all__ = ["GRID_DIGITS", "PAGES", "LoadedOrder", "load_order", "order_wish"]
 
 _HOTLINE: Final = topic("Hotline")
 _OWN_EVENTS: Final = 30  # of the handler's own, offered to be linked
 _DIVISION_DIGITS: Final = 12
+GRID_DIGITS: Final = 15
 _FILTERS: Final[Mapping[str, int]] = {
     "open": hotline_pb2.ORDER_FILTER_OPEN,
     "overdue": hotline_pb2.ORDER_FILTER_OVERDUE,
@@ -77,10 +78,7 @@ _CONTACT: Final[Mapping[int, tuple[str, str]]] = {
 
 async def show_orders(ask: Ask) -> Response:
     """The orders that the person may see, narrowed as they wish."""
-    params = {name: ask.query(name) for name in ("q", "whose", "show", "status", "handler")}
-    if ask.node.level >= Level.TOWN and not params["handler"]:
-        params["whose"] = params["whose"] or "mine"
-    wish = _wish(ask, params)
+    params, wish = order_wish(ask)
     token = page_token(ask)
     now_micros = wish.now_micros
 
@@ -110,8 +108,14 @@ async def show_orders(ask: Ask) -> Response:
     )
 
 
-def _wish(ask: Ask, params: Mapping[str, str]) -> OrderWish:
-    """Raises HuyingError: INVALID_ARGUMENT for what is malformed, NOT_FOUND beyond the scope."""
+def order_wish(ask: Ask) -> tuple[dict[str, str], OrderWish]:
+    """What the address asks for: as it has it, and as a wish within the scope.
+
+    Raises HuyingError: INVALID_ARGUMENT for what is malformed, NOT_FOUND beyond the scope.
+    """
+    params = {name: ask.query(name) for name in ("q", "whose", "show", "status", "handler")}
+    if ask.node.level >= Level.TOWN and not params["handler"]:
+        params["whose"] = params["whose"] or "mine"
     known: Collection[str]
     for name, known in (("show", _FILTERS), ("status", _STATUSES), ("whose", ("mine", "all"))):
         if params[name] and params[name] not in known:
@@ -122,7 +126,7 @@ def _wish(ask: Ask, params: Mapping[str, str]) -> OrderWish:
         ask.scope.record(parse_code(handler, "handler"))
     elif params["whose"] == "mine":
         handler = area or ask.node.code
-    return OrderWish(
+    return params, OrderWish(
         handler=handler,
         area=area,
         status=_STATUSES.get(params["status"], 0),
