@@ -52,7 +52,7 @@ DOCUMENTED = {
     "6.1.2": ("ACCOUNTS.md", "the login, the person's and the"),
     "6.1.3": ("ACCOUNTS.md", "Its word counts as the password does"),
     "6.2.10": ("ACCOUNTS.md", "no expiry, no hints, no security questions"),
-    "6.4.4": ("ACCOUNTS.md", "A lost factor is dropped by"),
+    "6.4.4": ("ACCOUNTS.md", "is dropped by `user reset --factor`"),
     "6.8.4": ("ACCOUNTS.md", "strongly it proved who somebody is"),
     "7.1.1": ("ACCOUNTS.md", "It ends after 30 minutes without a request"),
     "7.1.2": ("ACCOUNTS.md", "`SESSIONS_MAX`"),

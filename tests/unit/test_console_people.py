@@ -175,6 +175,28 @@ def test_sessions_are_listed_and_ended_by_their_owner_alone(console: ConsoleUnde
     assert console.site.sessions.list(person.id, now) == ()
 
 
+def test_ending_another_session_asks_who_sits_there(console: ConsoleUnderTest) -> None:
+    """Whoever finds an open browser must not shut its owner out everywhere else; going is free."""
+    person = console.sign_in("centre", login="left-open")
+    now = console.clock.now()
+    elsewhere = console.site.sessions.begin(person.id, now, address="10.9.8.7")
+    row = next(one for one in console.site.sessions.list(person.id, now) if one.address)
+    console.clock.seconds += limits.REAUTHENTICATED_SECONDS
+    now = console.clock.now()
+    for path, data in (
+        ("/account/sessions/end", {"session": row.id}),
+        ("/account/sessions/end-all", {}),
+    ):
+        answer = console.post(path, data)
+        assert answer.headers["location"] == "/account/again?next=%2Faccount"
+    assert console.site.sessions.find(elsewhere, now) is not None
+    console.fill(
+        console.get("/account/again?next=/account"), "/account/again", own_password=PASSWORD
+    )
+    console.post("/account/sessions/end", {"session": row.id})
+    assert console.site.sessions.find(elsewhere, now) is None
+
+
 def test_the_language_is_remembered_with_the_account(console: ConsoleUnderTest) -> None:
     """Whoever reads English reads it on every device."""
     person = console.sign_in("centre", login="reader")
@@ -494,7 +516,9 @@ def test_every_action_of_the_trail_has_its_words() -> None:
     folders = (ROOT / "node/huying/node/web", ROOT / "hub/huying/hub/web")
     files = [path for folder in folders for path in folder.rglob("*.py")]
     sources = [path.read_text("utf-8") for path in (*files, ROOT / "node/huying/node/cli/user.py")]
-    literal = re.compile(r"(?:\.audit|_deed|\b_note|\bnote_view|\.note)\(\s*(?:ask, )?\"([a-z-]+)\"")
+    literal = re.compile(
+        r"(?:\.audit|_deed|\b_note|\bnote_view|\.note)\(\s*(?:ask, )?\"([a-z-]+)\""
+    )
     written = {one for text in sources for one in literal.findall(text)}
     assert {"call-view", "account-reset", "account-disable"} <= written
     assert written - set(ACTIONS) == set()

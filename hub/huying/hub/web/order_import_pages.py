@@ -176,6 +176,7 @@ PAGES: Final = (
         _CENTRE,
         ("POST",),
         body_bytes_max=SHEET_BYTES_MAX + _FORM_BYTES,
+        costly=True,
     ),
     Page(_FILE, "order-import-file", show_file, _CENTRE),
     Page(f"{_FILE}/confirm", "order-import-confirm", confirm, _CENTRE, ("POST",)),

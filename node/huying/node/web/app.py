@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import traceback
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
@@ -38,6 +39,7 @@ from huying.node.web.access.accounts import Accounts
 from huying.node.web.access.audit import Audit
 from huying.node.web.access.audit_told import Told
 from huying.node.web.access.oidc import Flows, open_provider
+from huying.node.web.access.pace import Pace
 from huying.node.web.access.password_rules import place_words
 from huying.node.web.access.people import must_have_factor
 from huying.node.web.access.roles import role_names
@@ -149,6 +151,7 @@ class Site:
         self.last_figures: admin_pb2.ShowFiguresResponse | None = None  # that the node gave
         self.flows = Flows()
         self.challenges = Challenges()
+        self.pace = Pace()
         self.provider = open_provider(
             config.oidc, config.path(config.oidc.client_secret_file), self.origin, clock.now
         )
@@ -266,7 +269,7 @@ async def _answer(site: Site, page: Page, request: Request) -> Response:
                 lambda: site.sessions.find(token, site.clock.now(), used=used)
             )
         ask.language = _language(request, ask.signed_in)
-        refused = await _refuse(ask, token)
+        refused = await _refuse(ask, token) or await _paced(ask)
         if refused is not None:
             return refused
         if request.method == "POST" and page.needs is not None:
@@ -314,6 +317,28 @@ async def _refuse(ask: Ask, token: str) -> Response | None:
     return None
 
 
+async def _paced(ask: Ask) -> Response | None:
+    """None where the person did not ask for too many pages; else a page that says when to go on."""
+    if ask.signed_in is None or ask.page.name in _UNPACED:
+        return None
+    person, now, pace = ask.person, ask.now(), ask.site.pace
+    found = pace.admit(person.id, now)
+    if found.wait_seconds == 0 and ask.page.costly:
+        found = pace.admit(person.id, now, is_costly=True)
+    if found.wait_seconds == 0:
+        return None
+    if found.is_news:
+        await ask.audit("too-many", ask.page.name, outcome="refused")
+    seconds = math.ceil(found.wait_seconds)
+    error = HuyingError(Code.BUSY, f"too many pages in a minute: go on in {seconds} s")
+    response = await error_page(ask, error)
+    response.status_code = 429
+    response.headers["Retry-After"] = str(seconds)
+    return response
+
+
+# A stream counts once however long it is open, and nobody is kept from going.
+_UNPACED: Final = frozenset({"live", "sign-out", "session-end", "sign-out-everywhere"})
 _BEFORE_FACTOR: Final = frozenset({"second-factor", "second-factor-check", "sign-out"})
 _BEFORE_CHANGE: Final = _BEFORE_FACTOR | {"change-password", "change-password-save", "live"}
 

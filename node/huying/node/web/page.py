@@ -56,6 +56,7 @@ class Page:
     # A form that takes files may be larger than others.
     body_bytes_max: int = 256 * 1024
     also: Permission | None = None  # this permission opens the page as well as `needs`
+    costly: bool = False  # e.g. an export: a person has few of them in a minute
     stays: bool = False  # for a screen that nobody touches: its own refreshing counts as use
 
 

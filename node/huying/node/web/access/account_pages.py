@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from huying.common.errors import HuyingError
 from huying.node.web.access.account_words import device
 from huying.node.web.access.people import must_have_factor
-from huying.node.web.access.proof import check_own_password
+from huying.node.web.access.proof import check_own_password, must_prove
 from huying.node.web.access.roles import Permission, role_names
 from huying.node.web.access.sign_in_pages import begin_session, passwords_differ, signed_out
 from huying.node.web.access.totp import SecondFactors
@@ -86,10 +86,18 @@ async def save_language(ask: Ask) -> Response:
 
 
 async def end_session(ask: Ask) -> Response:
-    """End one session of one's own, as on a handset that was lost."""
+    """End one session of one's own, as on a handset that was lost.
+
+    Another one than this asks for proof, so that whoever found an open browser can't shut its
+    owner out everywhere else.
+    """
     assert ask.signed_in is not None, "the page is not public"
     form, person = await ask.form(), ask.person
     session = form.text("session", _ID_CHARACTERS_MAX)
+    if session != ask.signed_in.session_id:
+        refused = await must_prove(ask, ask.url("account"))
+        if refused is not None:
+            return refused
     ended = await ask.site.on_thread(lambda: ask.site.sessions.end_one(person.id, session))
     if ended:
         await ask.audit("session-end", f"account:{person.login}")
@@ -99,8 +107,11 @@ async def end_session(ask: Ask) -> Response:
 
 
 async def end_sessions(ask: Ask) -> Response:
-    """Log out everywhere, here too."""
+    """Log out everywhere, here too; for whoever has proven lately who they are."""
     person = ask.person
+    refused = await must_prove(ask, ask.url("account"))
+    if refused is not None:
+        return refused
     await ask.audit("sign-out-everywhere", f"account:{person.login}")
     await ask.site.on_thread(lambda: ask.site.sessions.end_all(person.id))
     return signed_out(ask, "signed-out-everywhere")

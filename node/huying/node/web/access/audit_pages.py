@@ -86,5 +86,5 @@ def _micros(day: str, offset_minutes: int, days_later: int, default: int) -> int
 
 PAGES: Final = (
     Page("/audit", "audit", audit, Permission.PEOPLE, nav=Nav("审计", "Audit", 95)),
-    Page("/audit/verify", "audit-verify", verify, Permission.PEOPLE, ("POST",)),
+    Page("/audit/verify", "audit-verify", verify, Permission.PEOPLE, ("POST",), costly=True),
 )

@@ -24,6 +24,7 @@ PAGES: Final[tuple[tuple[str, str], ...]] = (
     ("no such entry in quarantine; it may have been applied", "隔离区没有这个条目,可能已经生效"),
     ("this feed is not forked: there is no evidence", "这条数据流没有分叉,没有证据可看"),
     ("the wall shows the whole node; yours is a part of it", "大屏显示全县;你的账号只管其中一部分"),
+    ("too many pages in a minute: go on in {n} s", "一分钟内打开的页面太多,请 {n} 秒后继续"),
     # The form itself.
     ("{free} bytes are free; no form is taken now", "磁盘快满了,现在不收表单,请联系运维"),
     ("the form: {text}", "表单读不出,请刷新页面后再试({text})"),
@@ -37,6 +38,7 @@ PAGES: Final[tuple[tuple[str, str], ...]] = (
     ("month: a year and a month, as 2026-10", "月份须为年和月,例如 2026-10"),
     ("month: a year from {n} and a month, as 2026-10", "月份须为 {n} 年以后的年和月,例如 2026-10"),
     ("what: one of save, drop, first, unset", "没有这个操作,请刷新页面"),
+    ("only: met or unmet", "筛选只能是 met 或 unmet"),
     # Calls.
     ("village: your account is limited to an area; choose one of it", "请选择你所管范围内的村"),
     (
