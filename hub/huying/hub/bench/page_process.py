@@ -40,9 +40,17 @@ def serve_console(config_file: Path, shift_seconds: float) -> None:
 
     os.environ.update(_ENVIRONMENT)
     live_at(shift_seconds)
+    _say_nothing()
     config = load(config_file)
     assert config.console.listen is not None, "the bench's nodes have one"
     sys.exit(serve(config, listen(config.console.listen), with_parent=False))
+
+
+def _say_nothing() -> None:
+    """The console logs each row of the audit trail; the bench's own words go to the same place."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, sys.stderr.fileno())
 
 
 def serve_plain(database: Path, address: str) -> None:
@@ -64,9 +72,9 @@ def serve_plain(database: Path, address: str) -> None:
 
 
 if __name__ == "__main__":
-    from huying.hub.cli.__main__ import main
+    from huying.hub.cli import main
 
     live_at(float(sys.argv[1]))
     os.environ.update(_ENVIRONMENT)
     sys.argv[1:] = sys.argv[2:]
-    sys.exit(main())
+    main()

@@ -1,19 +1,16 @@
 """How long each page takes: every page of every role, by the console's own process over real nodes.
 
 `first` is the first request that a console's process ever answers, which nothing was kept for yet;
-then the page is asked for again and again over one connection (p50, p99), and beside it stands the
-processor time that the console spent on one. What is timed is the whole answer, as a browser on the
-same machine gets it.
+then the page is asked for again and again over one connection (best, p50, p99). Beside both stands
+the processor time that the console spent, which a busy machine does not lengthen. What is timed is
+the whole answer, as a browser on the same machine gets it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import subprocess
-import sys
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -21,7 +18,14 @@ from typing import Any, Final
 
 from huying.hub.bench.call_store import COUNTY, NOW_MICROS, Size
 from huying.hub.bench.page_live import measure_live
-from huying.hub.bench.page_process import serve_console, serve_plain
+from huying.hub.bench.page_nodes import (
+    console,
+    cpu_seconds_of,
+    fork_server,
+    plain,
+    running,
+    start_seconds,
+)
 from huying.hub.bench.page_rival import QUERIES
 from huying.hub.bench.page_store import CALLING_TOWN, TOWN, VILLAGE, build_nodes
 from huying.hub.bench.page_walk import Answer, Browser, Found, page_of, reach, timed_pages
@@ -35,7 +39,6 @@ __all__ = ["BOUND_SECONDS", "measure_pages", "table"]
 
 BOUND_SECONDS: Final = 0.2
 PASSWORD: Final = "bench-of-the-pages-7"  # noqa: S105  # it opens generated data
-_START_SECONDS: Final = 30.0
 _PEOPLE: Final = (
     (COUNTY, (Role.CENTRE, Role.DEPARTMENT, Role.DIRECTOR, Role.TECHNICIAN, Role.ADMIN)),
     (TOWN, (Role.CLERK, Role.PRINCIPAL)),
@@ -55,10 +58,6 @@ _WORST: Final = {
     "clerk": ("/events?status=reported", "/orders?show=overdue", "/calls?q=无此词语"),
     "village_clerk": ("/ledger?population=低保", "/ledger?q=王", "/ledger?days=90"),
 }
-# What the console's process has loaded before its first request.
-_PRELOADED: Final = (
-    *("huying.hub.web.server", "huying.node.web.launcher", "huying.hub.bench.page_process"),
-)
 Say = Callable[[str], None]
 
 
@@ -71,6 +70,7 @@ class Timed:
     url: str
     first: float = 0.0
     first_cpu: float = 0.0
+    best: float = 0.0
     p50: float = 0.0
     p99: float = 0.0
     cpu: float = 0.0  # of the console's process, for one request
@@ -88,25 +88,25 @@ def measure_pages(
     if is_new:
         say(f"  {time.perf_counter() - started:.0f} s")
     shift = NOW_MICROS / 1e6 - time.time()
-    forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(list(_PRELOADED))
+    forks = fork_server()
     timed: list[Timed] = []
-    with _running(fleet, shift):
+    with running(fleet, shift):
         for code, roles in _PEOPLE:
             config = load(fleet[code].config_file)
             _enter(config, roles)
             timed += _node_pages(config, roles, shift, rounds, say, forks, first=first)
         live = _live(fleet, shift, forks, say)
-        start = _start_seconds(load(fleet[COUNTY].config_file), shift)
-    plain = _rival(kept / f"calls-{calls}" / "node.db", rounds, forks, say)
+        start = start_seconds(load(fleet[COUNTY].config_file), shift)
+    rival = _rival(kept / f"calls-{calls}" / "node.db", rounds, forks, say)
     missed = sorted(timed_pages() - {one.name for one in timed})
     slow = [f"{one.role} {one.url}" for one in timed if max(one.first, one.p99) > BOUND_SECONDS]
     return {
         "pages_calls": calls,
+        "pages_load": os.getloadavg()[1],
         "pages": [_row(one) for one in timed],
         "pages_not_reached": missed,
         "pages_over_200_ms": slow,
-        "pages_rival": plain,
+        "pages_rival": rival,
         "console_start_seconds": start,
         **live,
     }
@@ -118,29 +118,6 @@ def _row(one: Timed) -> dict[str, Any]:
 
 def _round(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
-
-
-@contextlib.contextmanager
-def _running(fleet: Fleet, shift: float) -> Iterator[None]:
-    """The nodes, at the time of the calls; without their consoles."""
-    for member in fleet:
-        with member.log_file.open("ab") as log:
-            member.process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "huying.hub.bench.page_process", repr(shift)),
-                    *("--config", str(member.config_file), "run"),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-    try:
-        for member in fleet:
-            member.wait_ready()
-        yield
-    finally:
-        fleet.stop()
 
 
 def _enter(config: Config, roles: Sequence[Role]) -> None:
@@ -161,54 +138,6 @@ def _enter(config: Config, roles: Sequence[Role]) -> None:
                 )
     finally:
         store.close()
-
-
-@contextlib.contextmanager
-def console(config: Config, shift: float, forks: Any) -> Iterator[BaseProcess]:
-    """A process of its own that has answered nobody, taking connections."""
-    assert config.console.listen is not None, "the bench's nodes have one"
-    with _process(forks, serve_console, (config.file, shift), config.console.listen) as process:
-        # It has the connection when it takes requests; a picture is no page.
-        probe = Browser(config.console.listen)
-        probe.get("/static/node/icon.svg")
-        probe.close()
-        yield process
-
-
-@contextlib.contextmanager
-def _process(
-    forks: Any, serve: Callable[..., None], arguments: tuple[Any, ...], address: str
-) -> Iterator[BaseProcess]:
-    process: BaseProcess = forks.Process(target=serve, args=arguments, daemon=True)
-    process.start()
-    try:
-        _await_listening(process, address)
-        yield process
-    finally:
-        process.terminate()
-        process.join()
-
-
-def _await_listening(process: BaseProcess, address: str) -> None:
-    import socket
-
-    host, _, port = address.rpartition(":")
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
-        with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 1):
-            return
-        if not process.is_alive() or time.monotonic() > deadline:
-            raise RuntimeError(f"nobody serves {address}")
-        time.sleep(0.01)
-
-
-def cpu_seconds_of(process: BaseProcess) -> float:
-    """User and system time that a process has used."""
-    total = 0.0
-    for task in Path(f"/proc/{process.pid}/task").iterdir():
-        fields = (task / "schedstat").read_text().split()
-        total += int(fields[0]) / 1e9
-    return total
 
 
 def sign_in(browser: Browser, login: str) -> Answer:
@@ -255,32 +184,6 @@ def _node_pages(
     return timed
 
 
-def _start_seconds(config: Config, shift: float) -> float:
-    """From the start of the console's command until it answered its first request."""
-    assert config.console.listen is not None, "the bench's nodes have one"
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "huying.hub.bench.page_process", repr(shift)),
-            *("--config", str(config.file), "console", "serve"),
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        browser = Browser(config.console.listen)
-        while True:
-            with contextlib.suppress(OSError):
-                browser.get("/sign-in")
-                return round(time.perf_counter() - started, 3)
-            browser.close()
-            time.sleep(0.01)
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def _live(fleet: Fleet, shift: float, forks: Any, say: Say) -> dict[str, Any]:
     config = load(fleet[COUNTY].config_file)
     assert config.console.listen is not None, "the bench's nodes have one"
@@ -316,16 +219,17 @@ def _warm(browser: Browser, process: BaseProcess, page: Found, rounds: int) -> T
         took.append(answer.seconds)
     cpu = (cpu_seconds_of(process) - before) / rounds
     took.sort()
-    plain = browser.get(page.url, **{"Accept-Encoding": "identity"})
+    whole = browser.get(page.url, **{"Accept-Encoding": "identity"})
     return Timed(
         role=page.role,
         name=page.name,
         url=page.url,
+        best=took[0],
         p50=took[len(took) // 2],
         p99=took[min(len(took) - 1, int(len(took) * 0.99))],
         cpu=cpu,
         size_bytes=answer.size_bytes,
-        page_bytes=plain.size_bytes,
+        page_bytes=whole.size_bytes,
     )
 
 
@@ -347,7 +251,7 @@ def _rival(database: Path, rounds: int, forks: Any, say: Say) -> dict[str, dict[
     (address,) = free_addresses(1)
     asked = {"/department": "?department=第01局", "/search": "?q=无此词语"}
     for path in QUERIES:
-        with _process(forks, serve_plain, (database, address), address) as process:
+        with plain(database, address, forks) as process:
             browser = Browser(address)
             url = _quoted(path + asked.get(path, ""))
             first = browser.get(url)
@@ -361,18 +265,18 @@ def _rival(database: Path, rounds: int, forks: Any, say: Say) -> dict[str, dict[
     return found
 
 
+_COLUMNS: Final = {"first": 7, "first_cpu": 6, "best": 7, "p50": 7, "p99": 7, "cpu": 6}
+
+
 def table(result: dict[str, Any]) -> str:
     """What was measured, for people: the slowest pages first."""
-    names = ("first", "cpu", "p50", "p99", "cpu")
+    names = ("first", "cpu", "best", "p50", "p99", "cpu")
     heads = " ".join(f"{name:>{7 if name != 'cpu' else 6}}" for name in names)
     lines = [f"{'role':14} {'page':20} {heads} {'wire':>8} {'page':>8}  address (ms, bytes)"]
     rows = sorted(result["pages"], key=lambda row: -max(row["first"], row["p99"]))
     for row in rows:
         over = max(row["first"], row["p99"]) > BOUND_SECONDS
-        times = " ".join(
-            f"{row[name] * 1000:{width}.0f}"
-            for name, width in (("first", 7), ("first_cpu", 6), ("p50", 7), ("p99", 7), ("cpu", 6))
-        )
+        times = " ".join(f"{row[name] * 1000:{width}.0f}" for name, width in _COLUMNS.items())
         sizes = f"{row['size_bytes']:8,} {row['page_bytes']:8,}"
         lines.append(
             f"{row['role']:14} {row['name']:20} {times} {sizes} {'!' if over else ' '} {row['url']}"
