@@ -302,3 +302,36 @@ def test_the_server_s_own_words_hold_nobody_s_data(monkeypatch: pytest.MonkeyPat
     assert line["kind"] == "RuntimeError"
     assert "KANARI" not in str(line)
     assert logger.propagate is False
+
+
+URLENCODED = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data; boundary=B"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (URLENCODED, b"&".join(b"a%d=1" % number for number in range(401))),
+        (URLENCODED, b"draft_key=" + b"a" * 70_000),
+        ("multipart/form-data", b"x"),
+        ("multipart/form-data; boundary=", b"--\r\n"),
+        ("multipart/form-data; " + "a=b;" * 7000, b"x"),
+        (MULTIPART, b"--B\r\nContent-Disposition: form-data\r\n\r\nv\r\n--B--\r\n"),
+        (MULTIPART, b'--B\r\nContent-Disposition: form-data; name="draft_key"\r\n\r\ncut'),
+        (MULTIPART, b"--B\r\n" + b"X: y\r\n" * 20_000 + b"\r\nv\r\n--B--\r\n"),
+        (MULTIPART, b"--B\r\n" + b"\r\n--" * 60_000),
+        (
+            MULTIPART,
+            b'--B\r\nContent-Disposition: form-data; name="draft_key"; filename="a"\r\n\r\nv\r\n--B--',
+        ),
+        ("application/json", b'{"draft_key": "x"}'),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else f"{len(value)}-bytes",
+)
+def test_a_form_that_can_t_be_read_is_a_refusal(town: Town, kind: str, body: bytes) -> None:
+    """And is read once: the page that says so must not read again what has gone."""
+    town.county.sign_in("centre")
+    answer = town.county.post("/drafts", content=body, headers={"Content-Type": kind})
+    assert answer.status_code == 400
+    assert "<main" in answer.text
+    town.county.sign_out()

@@ -123,6 +123,7 @@ class Ask:
     # A deed's row of the trail could not be written: the deed itself may be done.
     is_unsure: bool = False
     _form: Form | None = field(default=None, repr=False)
+    _unreadable: HuyingError | None = field(default=None, repr=False)
 
     @property
     def person(self) -> Person:
@@ -177,9 +178,15 @@ class Ask:
         return self.request.query_params.get(name, default).strip()[:200]
 
     async def form(self) -> Form:
-        """What was sent. Raises HuyingError(INVALID_ARGUMENT)."""
+        """What was sent. Raises HuyingError(INVALID_ARGUMENT), the same each time it is asked."""
+        if self._unreadable is not None:
+            raise self._unreadable
         if self._form is None:
-            self._form = await read_form(self.request)
+            try:
+                self._form = await read_form(self.request)
+            except HuyingError as error:  # what came has been read away by now
+                self._unreadable = error
+                raise
         return self._form
 
     async def audit(
