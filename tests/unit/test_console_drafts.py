@@ -261,6 +261,15 @@ def test_one_form_sent_twice_is_one_draft(town: Town) -> None:
     assert town.feed_size(TOWN) == size
 
 
+def test_a_principal_comes_in_at_what_waits_for_their_word(town: Town) -> None:
+    """Two minutes between meetings: the first page is the one that only they can deal with."""
+    drafted(town)
+    town.town.sign_in("principal")
+    assert town.town.get("/").headers["location"] == "/call-drafts"
+    town.town.sign_in("clerk")
+    assert town.town.get("/").headers["location"] == "/events"
+
+
 def test_one_decision_sent_twice_is_one_call(town: Town) -> None:
     """The second press finds the first one's deed, and says the same."""
     draft = drafted(town)

@@ -14,10 +14,12 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from huying.node.store.reader import Reader
 from huying.node.web.access.roles import Permission
 from huying.node.web.app import LANGUAGE_COOKIE
+from huying.node.web.calling.calling_reads import count_drafts
 from huying.node.web.calls.call_filters import sees
 from huying.node.web.live import TOPICS_MAX, Viewer
 from huying.node.web.local import came_from
 from huying.node.web.page import NOT_KEPT, Ask, Page
+from huying.wire.v1 import calls_pb2
 
 __all__ = ["PAGES", "keep_language"]
 
@@ -30,11 +32,18 @@ _COUNT: Final = re.compile(r"[0-9]{1,15}")
 
 
 async def home(ask: Ask) -> Response:
-    """The first page of the menu that the person may have."""
+    """What waits for a principal's word; else the first page of the menu that is the person's."""
     menu = (await ask.site.frame(ask))["menu"]
     if not menu:
         return await ask.render("empty_home.html")
+    if ask.may(Permission.CALLS_APPROVE) and await _drafts_wait(ask):
+        return RedirectResponse(ask.url("drafts"), status_code=303)
     return RedirectResponse(ask.url(menu[0].name), status_code=303)
+
+
+async def _drafts_wait(ask: Ask) -> bool:
+    own, state = ask.node.code, calls_pb2.DRAFT_STATE_WAITING
+    return await ask.node.read(lambda reader: count_drafts(reader, own, state)) > 0
 
 
 async def live(ask: Ask) -> Response:
