@@ -273,6 +273,33 @@ def test_a_household_that_goes_to_another_grid_takes_its_people_along(
     assert "张秀英" in site.get(f"/ledger/households/{place.hex()}").text
 
 
+def test_a_form_reads_what_people_type_and_says_what_is_wrong(
+    served: ServedNetwork, site: ConsoleUnderTest
+) -> None:
+    """A slip of a finger in an ID number is found by its last character, at the door, not later."""
+    (place,) = append(served, household("码1", resident_count=0))
+    page = site.get(f"/ledger/households/{place.hex()}/add")
+    wrong = site.fill(page, "/add", name="码一", id_number="110105197106150011")
+    assert wrong.status_code == 400
+    assert "请改「身份证号」" in wrong.text
+    assert "末位校验不符" in text_of(wrong.text)
+    wrong = site.fill(page, "/add", name="码一", birth_date="去年")
+    assert "请写成 1950-01-31" in text_of(wrong.text)
+    sent = site.fill(page, "/add", name="码一", id_number="11010519710615 0010")
+    assert sent.status_code == 303
+    people = served.readers[VILLAGE].residents_of(VILLAGE, place)
+    one = stored(served, RESIDENT, people[0].record)
+    assert (one.id_number, one.birth_date, one.sex) == ("110105197106150010", "1971-06-15", "男")
+    # One person is not entered twice, neither here nor in another household.
+    page = site.get(f"/ledger/households/{place.hex()}/add")
+    twin = site.fill(page, "/add", name="又一个", id_number="110105197106150010")
+    assert twin.status_code == 400
+    assert "台账里已有人用这个身份证号" in text_of(twin.text)
+    page = site.get(f"/ledger/residents/{people[0].record.hex()}")
+    assert site.fill(page, people[0].record.hex(), birth_date="1971.7.1").status_code == 303
+    assert stored(served, RESIDENT, people[0].record).birth_date == "1971-07-01"
+
+
 def test_hostile_words_are_shown_as_words(served: ServedNetwork, site: ConsoleUnderTest) -> None:
     """Names come from tables that strangers made, and must run nowhere."""
     place, *_ = append(served, household(HOSTILE, head_name=HOSTILE, address=HOSTILE, phone="1"))

@@ -23,6 +23,7 @@ from huying.node.web.ledger.ledger_forms import (
     shown_household,
     shown_resident,
 )
+from huying.node.web.ledger.ledger_holdings import read_holdings
 from huying.node.web.ledger.ledger_pages import seen_grids
 from huying.node.web.ledger.ledger_records import (
     Found,
@@ -166,6 +167,7 @@ async def new_resident(ask: Ask) -> Response:
     try:
         if not await was_taken(ask, form.id()):
             fill_resident(message, form)
+            await _refuse_twin(ask, message, b"")
             people = await residents_of(ask, home.record, everybody=True)
             drafts = [draft(_RESIDENT, message, b"", form.id())]
             # The county sees how many live there; the count never falls behind those entered.
@@ -179,6 +181,23 @@ async def new_resident(ask: Ask) -> Response:
     return ask.redirect("household", household=home.record.hex(), notice="sent")
 
 
+async def _refuse_twin(ask: Ask, one: Any, record: bytes) -> None:
+    """Refuse an ID number that somebody else of the village has: it is one person, entered twice.
+
+    Raises HuyingError(INVALID_ARGUMENT).
+    """
+    if not one.id_number:
+        return
+    home = ask.node.code
+    holdings = await ask.node.read(lambda reader: read_holdings(reader, home))
+    there = holdings.by_number(one.id_number)
+    if there is not None and there[0] != record:
+        raise HuyingError(
+            Code.INVALID_ARGUMENT,
+            "id_number: somebody in the ledger has it; if they moved, move them from there",
+        )
+
+
 async def edit_resident(ask: Ask) -> Response:
     """The form of a resident that there is, and what it sends."""
     found = await find_resident(ask, ask.path("resident"))
@@ -190,7 +209,10 @@ async def edit_resident(ask: Ask) -> Response:
         if not await was_taken(ask, form.id()):
             refuse_stale(found, form.number("version", 0, INTEGER_MAX))
             before = found.message.SerializeToString()
+            number = found.message.id_number
             fill_resident(found.message, form)
+            if found.message.id_number != number:
+                await _refuse_twin(ask, found.message, found.record)
             if found.message.SerializeToString() == before:
                 return _back(ask, found, "unchanged")
             await append(ask, [draft(_RESIDENT, found.message, found.record, form.id())])

@@ -6,12 +6,15 @@ is empty, stays as it is where nothing is typed, and goes where its box is ticke
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from huying.common.errors import Code, HuyingError
 from huying.common.limits import HOUSEHOLD_RESIDENTS_MAX
 from huying.node.web.forms import Form
+from huying.node.web.ledger import ledger_columns as columns
 from huying.node.web.ledger.ledger_book import populations
+from huying.node.web.ledger.ledger_columns import CellError
 
 __all__ = [
     "FIELD_NAMES",
@@ -48,6 +51,11 @@ _HOUSEHOLD: Final = ("number", "grid", "address", "head_name")
 _RESIDENT: Final = ("name", "sex", "birth_date")
 _SECRET: Final = {"household": ("phone",), "resident": ("id_number", "phone", "health")}
 _BETWEEN: Final = "、"
+_READERS: Final[Mapping[str, Callable[[str], str]]] = {
+    "birth_date": columns.read_date,
+    "id_number": columns.read_id_number,
+    "phone": columns.read_phone,
+}
 
 
 def fill_household(message: Any, form: Form) -> None:
@@ -60,6 +68,9 @@ def fill_household(message: Any, form: Form) -> None:
 def fill_resident(message: Any, form: Form) -> None:
     """Change the resident as its form says. Raises HuyingError(INVALID_ARGUMENT)."""
     _fill(message, form, _RESIDENT, _SECRET["resident"])
+    # What the ID number says is not asked for again.
+    message.birth_date = message.birth_date or columns.born(message.id_number)
+    message.sex = message.sex or columns.sex_of(message.id_number)
     # Boxes that are not ticked are not sent: the hidden field says that they were shown.
     if form.flag("populations_shown"):
         named = [*form.many("population"), *populations(form.text("population_other"))]
@@ -69,13 +80,25 @@ def fill_resident(message: Any, form: Form) -> None:
 def _fill(message: Any, form: Form, fields: Sequence[str], secret: Sequence[str]) -> None:
     sent = form.values()
     for name in fields:
-        if name in sent:
-            setattr(message, name, form.text(name))
+        # What was there before may be written otherwise, and stays where nobody changes it.
+        if name in sent and form.text(name) != getattr(message, name):
+            setattr(message, name, _read(name, form.text(name)))
     for name in secret:
         if form.flag(f"clear_{name}"):
             message.ClearField(name)
         elif value := form.text(name):
-            setattr(message, name, value)
+            setattr(message, name, _read(name, value))
+
+
+def _read(name: str, text: str) -> str:
+    """What was typed, as it is kept: as forgiving, and as strict, as the reading of a sheet."""
+    reader = _READERS.get(name)
+    if reader is None or not text:
+        return text
+    try:
+        return reader(text)
+    except CellError as error:
+        raise HuyingError(Code.INVALID_ARGUMENT, f"{name}: {error.what}") from None
 
 
 def shown_household(message: Any) -> dict[str, Any]:

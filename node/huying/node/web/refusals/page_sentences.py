@@ -92,6 +92,10 @@ PAGES: Final[tuple[tuple[str, str], ...]] = (
     ),
     ("there is no such import, or it was a day ago", "没有这次导入,或已超过一天"),
     ("imports/salt: not 32 bytes; delete it", "导入目录已损坏,请联系运维"),
+    (
+        "id_number: somebody in the ledger has it; if they moved, move them from there",
+        "台账里已有人用这个身份证号;真的搬了家,就到原来那一户点「迁到另一户」",
+    ),
     ("{n} imports are under way; drop one of them", "已有 {n} 个导入在进行,请先取消一个"),
     ("the plan of this import is gone; upload again", "这次导入的内容已不在,请重新上传"),
     ("purpose: say what for, in some words", "请写明用途"),
