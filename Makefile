@@ -37,10 +37,12 @@ demo: $(VENV)/.runtime ## seven nodes on this machine, with real requests: ARGS=
 bench: $(VENV)/.runtime ## entries per second and delay: ARGS="--json"
 	@$(BIN)/huying bench $(ARGS)
 
+# Files go out in the order they are found: those that start browsers and networks first, so that no
+# worker is left alone with a long one at the end.
 .PHONY: test
 test: $(VENV)/.test ## all tests: ARGS="-k note", TEST_WORKERS=1
 	@.ci/deps git prometheus chromium fonts-noto-cjk || [ -z "$${CI:-}" ]
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: sim
 sim: $(VENV)/.test ## the simulator for long: SEEDS=5000 ARGS="--first-seed 200"
@@ -83,6 +85,10 @@ lock: $(VENV)/.dev ## lock the newest versions that pyproject.toml allows
 	@$(call compile,requirements-dev.txt,--upgrade --group dev)
 	@$(call compile,requirements-test.txt,--group test --group build -c requirements-dev.txt)
 	@$(call compile,requirements.txt,--group build -c requirements-dev.txt)
+
+.PHONY: outdated
+outdated: $(VENV)/.dev ## libraries that are newer than the lock: docs/OPERATIONS.md says by when to take them
+	@$(BIN)/uv pip list --outdated --no-config
 
 compile = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-config \

@@ -65,6 +65,7 @@ DOCUMENTED = {
     "13.1.1": ("OPERATIONS.md", "## Ports"),
     "14.1.1": ("CONSOLE.md", "| what is filled in | who sees it |"),
     "14.1.2": ("CONSOLE.md", "ID and phone numbers are in no list, no title and no address"),
+    "15.1.1": ("OPERATIONS.md", "or lets anybody in who reaches a port or sends a file | 3 days |"),
     "15.1.3": ("CONSOLE.md", "`CALL_SCAN_SECONDS_MAX`"),
     "16.1.1": ("OPERATIONS.md", "| log | where | what is in it |"),
 }

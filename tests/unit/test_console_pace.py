@@ -26,8 +26,8 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleUnderTe
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "PERSON_PAGES_MINUTE_MAX", 6)
-    monkeypatch.setattr(limits, "PERSON_COSTLY_MINUTE_MAX", 2)
+    monkeypatch.setattr(limits, "PERSON_MINUTE_PAGES_MAX", 6)
+    monkeypatch.setattr(limits, "PERSON_MINUTE_COSTLY_PAGES_MAX", 2)
 
 
 def test_a_bucket_fills_again_and_bars_nobody_for_long() -> None:

@@ -1,8 +1,8 @@
 """How many pages one person may ask for: a bucket that fills again, and never bars a hand at work.
 
 It holds off a script that was let loose with somebody's session, or a tab that went wild: each
-person has `PERSON_PAGES_MINUTE_MAX` pages at once, and as many again each minute; of the costly
-ones, such as exports, `PERSON_COSTLY_MINUTE_MAX`. All in memory.
+person has `PERSON_MINUTE_PAGES_MAX` pages at once, and as many again each minute; of the costly
+ones, such as exports, `PERSON_MINUTE_COSTLY_PAGES_MAX`. All in memory.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ class Pace:
 
     def admit(self, person_id: str, now: float, *, is_costly: bool = False) -> Verdict:
         """Count a page; how long to wait where there were too many. What is refused is free."""
-        most = limits.PERSON_COSTLY_MINUTE_MAX if is_costly else limits.PERSON_PAGES_MINUTE_MAX
+        most = (
+            limits.PERSON_MINUTE_COSTLY_PAGES_MAX if is_costly else limits.PERSON_MINUTE_PAGES_MAX
+        )
         key = person_id, is_costly
         bucket = self._buckets.setdefault(key, _Bucket(most, now))
         self._buckets.move_to_end(key)
