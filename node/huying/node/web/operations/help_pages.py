@@ -8,24 +8,40 @@ from starlette.responses import Response
 
 from huying.node.web.access.roles import Permission
 from huying.node.web.operations import runbook
+from huying.node.web.operations.runbook import Block
 from huying.node.web.page import Ask, Page
 
 __all__ = ["PAGES"]
 
 
 async def show_index(ask: Ask) -> Response:
-    """Every page there is, with its heading."""
-    titles = await ask.site.on_thread(
-        lambda: [(name, runbook.read(name)[:2]) for name in runbook.names()]
+    """Every page there is, with its heading: what an alert means, and how something is done."""
+
+    def read() -> list[tuple[str, str, Block]]:
+        pages = [(name, runbook.read(name, ask.language)) for name in runbook.names()]
+        return [(name, runbook.title(blocks), blocks[1]) for name, blocks in pages]
+
+    found = await ask.site.on_thread(read)
+    alerts = [one for one in found if one[0].startswith("Huying")]
+    deeds = [one for one in found if one not in alerts]
+    return await ask.render(
+        "runbook_index.html",
+        alerts=alerts,
+        deeds=deeds,
+        may_operate=ask.may(Permission.OPERATIONS_READ),
     )
-    return await ask.render("runbook_index.html", titles=titles)
 
 
 async def show_page(ask: Ask) -> Response:
     """One page."""
     name = ask.path("name")
-    blocks = await ask.site.on_thread(lambda: runbook.read(name))
-    return await ask.render("runbook.html", name=name, blocks=blocks)
+    blocks = await ask.site.on_thread(lambda: runbook.read(name, ask.language))
+    return await ask.render(
+        "runbook.html",
+        title=runbook.title(blocks),
+        blocks=blocks,
+        may_operate=ask.may(Permission.OPERATIONS_READ),
+    )
 
 
 PAGES: Final = (

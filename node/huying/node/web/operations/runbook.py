@@ -1,7 +1,8 @@
 """The runbook as pages, without a network: its Markdown, as far as it uses it, as plain blocks.
 
-Headings, paragraphs, lists, code and tables; within them code, bold and links. Templates make tags
-of it and escape everything, so nothing here is markup. The files come with the program.
+Headings, paragraphs, lists, code and tables; within them code, bold, emphasis and links. Templates
+make tags of it and escape everything, so nothing here is markup. The files come with the program,
+each page in English and, in the folder `zh`, in Chinese.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final
 
 from huying.common.errors import Code, HuyingError
 
-__all__ = ["Block", "Span", "names", "parse", "read"]
+__all__ = ["Block", "Span", "names", "parse", "read", "title"]
 
 # Beside this package where it is installed, in the documentation where it is a checkout.
 _FOLDERS: Final = (
@@ -23,7 +24,9 @@ _FOLDERS: Final = (
     Path(__file__).parents[5] / "docs" / "runbook",
 )
 _NAME: Final = re.compile(r"[A-Za-z]{1,64}")
-_INLINE: Final = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|\[([^\]]+)\]\(([^)\s]+)\)")
+_INLINE: Final = re.compile(
+    r"`([^`]+)`|\*\*([^*]+)\*\*|(?<!\w)\*([^\s*][^*]*)\*|\[([^\]]+)\]\(([^)\s]+)\)"
+)
 _ITEM: Final = re.compile(r"( *)(?:[-*]|\d+\.) +(.*)")
 _PAGE: Final = re.compile(r"([A-Za-z]+)\.md(?:#.*)?")
 
@@ -32,7 +35,7 @@ _PAGE: Final = re.compile(r"([A-Za-z]+)\.md(?:#.*)?")
 class Span:
     """A piece of a line. `page` is the runbook page that a link leads to; empty: elsewhere."""
 
-    kind: str  # text, code, strong, link
+    kind: str  # text, code, strong, em, link
     text: str
     page: str = ""
 
@@ -59,15 +62,24 @@ def names() -> list[str]:
     return sorted(found, key=lambda name: (not name.startswith("Huying"), name.lower()))
 
 
-@lru_cache(maxsize=64)
-def read(name: str) -> tuple[Block, ...]:
-    """A page. Raises HuyingError(NOT_FOUND)."""
+@lru_cache(maxsize=96)
+def read(name: str, language: str = "en") -> tuple[Block, ...]:
+    """A page, in English where there is no Chinese one. Raises HuyingError(NOT_FOUND)."""
     if not _NAME.fullmatch(name):
         raise HuyingError(Code.NOT_FOUND, "no such page in the runbook")
+    english = _folder() / f"{name}.md"
+    chinese = _folder() / "zh" / english.name
     try:
-        return parse((_folder() / f"{name}.md").read_text("utf-8"))
+        return parse(
+            (chinese if language == "zh" and chinese.exists() else english).read_text("utf-8")
+        )
     except OSError:
         raise HuyingError(Code.NOT_FOUND, "no such page in the runbook") from None
+
+
+def title(blocks: tuple[Block, ...]) -> str:
+    """The heading of a page."""
+    return "".join(span.text for block in blocks[:1] for span in block.spans)
 
 
 def parse(text: str) -> tuple[Block, ...]:
@@ -148,11 +160,13 @@ def _spans(text: str) -> tuple[Span, ...]:
     for match in _INLINE.finditer(text):
         if match.start() > at:
             found.append(Span("text", text[at : match.start()]))
-        code, strong, label, target = match.groups()
+        code, strong, stressed, label, target = match.groups()
         if code is not None:
             found.append(Span("code", code))
         elif strong is not None:
-            found.append(Span("strong", strong))
+            found.append(Span("strong", strong.replace("`", "")))
+        elif stressed is not None:
+            found.append(Span("em", stressed))
         else:
             page = _PAGE.fullmatch(target)
             found.append(Span("link", label.strip("`"), page[1] if page else ""))
