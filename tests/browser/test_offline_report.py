@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from huying.common.effects import AppendReceipt, DraftEntry
 from huying.common.errors import Code, HuyingError
@@ -359,8 +359,8 @@ def test_a_photo_that_the_node_can_not_read_is_said_while_it_can_be_taken_anew(
     heic = b"\x00\x00\x00\x18ftypheic" + bytes(500)
     handset.locator("#f-album").set_input_files(
         [
-            {"name": "IMG_9.HEIC", "mimeType": "image/heic", "buffer": heic},
-            {"name": "IMG_8.jpg", "mimeType": "image/jpeg", "buffer": photo(400)},
+            FilePayload(name="IMG_9.HEIC", mimeType="image/heic", buffer=heic),
+            FilePayload(name="IMG_8.jpg", mimeType="image/jpeg", buffer=photo(400)),
         ]
     )
     expect(handset.locator("#report-problem")).to_contain_text("HEIC")
