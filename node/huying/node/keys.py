@@ -39,6 +39,7 @@ __all__ = [
     "Keys",
     "TlsIdentity",
     "create_keys",
+    "draw_token",
     "load_hpke",
     "load_identity",
     "load_keys",
@@ -104,7 +105,7 @@ def create_keys(folder: Path, token_file: Path, network: str, code: str, epoch: 
     )
     tls_identity = create_tls(folder, code)
     private_folder(token_file.parent)
-    write_private(token_file, secrets.token_urlsafe(_TOKEN_BYTES) + "\n")
+    write_private(token_file, draw_token())
     hpke = create_hpke(folder / HPKE_FILE)
     return Keys(Identity(network, code, feed, witness), tls_identity, hpke)
 
@@ -238,6 +239,11 @@ def sign_by_tls(tls_identity: TlsIdentity, message: bytes) -> bytes:
     key = serialization.load_pem_private_key(tls_identity.key_pem, password=None)
     assert isinstance(key, ec.EllipticCurvePrivateKey), "we make no other"
     return key.sign(message, ec.ECDSA(hashes.SHA256()))
+
+
+def draw_token() -> str:
+    """An access token for the API, as its file holds it."""
+    return secrets.token_urlsafe(_TOKEN_BYTES) + "\n"
 
 
 def load_token(path: Path) -> str:

@@ -1,7 +1,8 @@
-"""Other keys for TLS and for sealing, on disk: made beside the old ones, then put in their place.
+"""Other keys for TLS and sealing, another API token: made beside the old, then put in its place.
 
     keys/tls-next.key, tls-next.crt   made, announced, and not shown to anybody yet
     keys/hpke-next.key                made, and not announced yet
+    keys/api.token.next               for a moment
     keys/hpke-<hex>.key               a former one: what was sealed to it can still be opened
 
 Every step is a rename, so a crash leaves the old key or the new one. `complete_tls` finishes at the
@@ -24,6 +25,7 @@ __all__ = [
     "next_tls",
     "prepare_hpke",
     "prepare_tls",
+    "renew_token",
     "switch_hpke",
     "switch_tls",
 ]
@@ -95,6 +97,19 @@ def switch_hpke(folder: Path) -> None:
         kept.hardlink_to(folder / keys.HPKE_FILE)
     (folder / NEXT_HPKE).replace(folder / keys.HPKE_FILE)
     sync_folder(folder)
+
+
+def renew_token(path: Path) -> None:
+    """Put another access token in the place of the API's; a running node takes it at once.
+
+    Raises HuyingError(KEY).
+    """
+    keys.load_token(path)
+    beside = path.with_name(f"{path.name}.next")
+    beside.unlink(missing_ok=True)  # of an attempt that was cut short
+    keys.write_private(beside, keys.draw_token())
+    beside.replace(path)
+    sync_folder(path.parent)
 
 
 def former_hpke(folder: Path) -> list[keys.HpkeIdentity]:

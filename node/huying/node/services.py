@@ -121,6 +121,7 @@ def api_component(node: Node) -> Component:
         host=host,
         port=port,
         token=token,
+        token_file=node.config.token_file,
         runtime=node.runtime,
         service=service,
         admin=AdminNode(

@@ -6,14 +6,17 @@ later needs it too: the list names what is open, not what is closed.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Final
 
 import grpc
 
 from huying.common.errors import Code, HuyingError
 from huying.node.api.faults import abort
+from huying.node.keys import load_token
 
 __all__ = ["TokenInterceptor", "bearer"]
 
@@ -32,8 +35,11 @@ def bearer(token: str) -> tuple[str, str]:
 class TokenInterceptor(grpc.aio.ServerInterceptor):
     """Ends every call without the token as UNAUTHENTICATED, before its request is read."""
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str, file: Path | None = None) -> None:
+        """Where a `file` is named, its token counts as soon as it is there, and no other."""
         self._wanted = bearer(token)[1].encode("ascii")
+        self._file = file
+        self._seen = _mark(file)
         self._refusal: grpc.RpcMethodHandler[Any, Any] = grpc.unary_unary_rpc_method_handler(
             _refuse
         )
@@ -49,9 +55,28 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
             for key, value in handler_call_details.invocation_metadata or ():
                 if key == "authorization":
                     shown = value.encode() if isinstance(value, str) else value
+            self._follow()
             if not hmac.compare_digest(shown, self._wanted):
                 return self._refusal
         return await continuation(handler_call_details)
+
+    def _follow(self) -> None:
+        """Take the token of a file that was put in the place of the one before."""
+        mark = _mark(self._file)
+        if self._file is None or mark is None or mark == self._seen:
+            return
+        with contextlib.suppress(HuyingError):  # what can't be read changes nothing
+            self._wanted = bearer(load_token(self._file))[1].encode("ascii")
+            self._seen = mark
+
+
+def _mark(file: Path | None) -> tuple[int, int] | None:
+    """What another file of that name would have differently; None where there is none."""
+    try:
+        found = None if file is None else file.stat()
+    except OSError:
+        return None
+    return None if found is None else (found.st_ino, found.st_mtime_ns)
 
 
 async def _refuse(_request: bytes, context: Any) -> bytes:

@@ -7,6 +7,7 @@ what leaves the machine goes over the sync link, never here.
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Final
 
 import grpc
@@ -49,6 +50,7 @@ class ApiServer:
         host: str,
         port: int,
         token: str,
+        token_file: Path | None = None,
         runtime: Runtime,
         service: NodeService,
         admin: AdminNode | None = None,
@@ -57,6 +59,7 @@ class ApiServer:
         self._host = host
         self.port = port
         self._token = token
+        self._token_file = token_file
         self._runtime = runtime
         self._service = service
         self._admin = admin
@@ -68,7 +71,7 @@ class ApiServer:
     async def start(self) -> None:
         """Bind and serve. Raises HuyingError(CONFIG) where the address can't be bound."""
         server = grpc.aio.server(
-            interceptors=(TokenInterceptor(self._token),),
+            interceptors=(TokenInterceptor(self._token, self._token_file),),
             options=_OPTIONS,
             maximum_concurrent_rpcs=RPCS_MAX,
         )

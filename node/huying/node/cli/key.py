@@ -18,6 +18,7 @@ def group() -> typer.Typer:
     app = typer.Typer(help="密钥 · Keys.", no_args_is_help=True)
     app.command()(recovery)
     app.command()(trust.rotate)
+    app.command()(token)
     return app
 
 
@@ -64,4 +65,25 @@ def recovery(
     print_note(
         "请把私钥文件带离本机并妥善保管,然后从本机删除;重启节点后生效",
         "take the private half away and delete it here; it takes effect when the node is restarted",
+    )
+
+
+def token(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
+    """更换 API 访问令牌,无需重启 · Replace the API's token; no restart is needed.
+
+    A running node takes the new one at once, and so do the console and the commands. Other programs
+    that read the file when they started must read it again.
+    """
+    from huying.node import renewal
+    from huying.node.cli.output import print_json, print_note, print_pairs
+
+    path = context.config(ctx).token_file
+    renewal.renew_token(path)
+    if as_json:
+        print_json({"token_file": str(path)})
+    else:
+        print_pairs([("令牌文件 · token file", path)])
+    print_note(
+        "旧令牌已失效;使用它的其他程序须重新读取文件",
+        "the one before is void; other programs that use it must read the file again",
     )
