@@ -205,4 +205,13 @@ def test_the_runbooks_markdown_becomes_blocks_and_never_markup() -> None:
     assert blocks[2].items[0][1].text == "<code>"
     assert len(blocks[3].rows) == 2
     assert blocks[4].text == "<script>"
+    assert runbook.parse("先看上级\n通不通,\n再说\nof it\nall")[0].spans[0].text == (
+        "先看上级通不通,再说of it all"
+    )
+    assert runbook.parse("**`a` b** and *c d*, 2 * 3 * 4")[0].spans == (
+        runbook.Span("strong", "a b"),
+        runbook.Span("text", " and "),
+        runbook.Span("em", "c d"),
+        runbook.Span("text", ", 2 * 3 * 4"),
+    )
     assert runbook.parse("```\nnever closed") == (runbook.Block("pre", text="never closed"),)

@@ -23,6 +23,7 @@ _FOLDERS: Final = (
     Path(__file__).parents[1] / "runbook",
     Path(__file__).parents[5] / "docs" / "runbook",
 )
+_CHINESE: Final = re.compile(r"[\u3000-\u9fff\uff00-\uffef]")
 _NAME: Final = re.compile(r"[A-Za-z]{1,64}")
 _INLINE: Final = re.compile(
     r"`([^`]+)`|\*\*([^*]+)\*\*|(?<!\w)\*([^\s*][^*]*)\*|\[([^\]]+)\]\(([^)\s]+)\)"
@@ -112,8 +113,17 @@ def _blocks(lines: list[str]) -> Iterator[Block]:
             at = stop
         else:
             stop = _while(lines, at, _is_plain)
-            yield Block("p", _spans(" ".join(one.strip() for one in lines[at:stop])))
+            yield Block("p", _spans(_joined([one.strip() for one in lines[at:stop]])))
             at = stop
+
+
+def _joined(lines: list[str]) -> str:
+    """Lines as one; Chinese has no blank where a line ends."""
+    text = lines[0]
+    for line in lines[1:]:
+        is_chinese = _CHINESE.fullmatch(text[-1]) or _CHINESE.fullmatch(line[0])
+        text += ("" if is_chinese else " ") + line
+    return text
 
 
 def _while(lines: list[str], at: int, fits: object) -> int:
