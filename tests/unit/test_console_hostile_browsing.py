@@ -137,7 +137,7 @@ def test_who_looks_at_a_reporter_is_in_the_trail(town: Town) -> None:
     trail = site.audit.page(action="event-view", object_=event)
     assert [one.actor for one in trail] == ["looker-on", "looker"]
     site.clock.seconds += 601
-    assert town.village.get(path).status_code == 200
+    assert town.village.get(f"{path}/history").status_code == 200
     assert len(site.audit.page(action="event-view", object_=event)) == 3
     # What holds nobody's name is no such look.
     plain = {"description_full": "", "reporter_name": "", "reporter_phone": ""}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from urllib.parse import quote
@@ -9,6 +10,9 @@ from urllib.parse import quote
 import h11
 import pytest
 
+from huying.common.errors import Code, HuyingError
+from huying.node.clock import SystemClock
+from huying.node.web.shelf import Shelf
 from tests.unit.console_site import PASSWORD
 from tests.unit.console_town import Town
 from tests.unit.hostile_town import hostile_town
@@ -124,3 +128,26 @@ def test_a_request_with_two_lengths_has_one_end() -> None:
     )
     with pytest.raises(h11.RemoteProtocolError):
         connection.next_event()
+
+
+def test_figures_that_nobody_waits_for_keep_nobody_waiting() -> None:
+    """One person asks for every month of a thousand years; each count takes a second."""
+
+    async def play() -> None:
+        shelf, go_on = Shelf(SystemClock()), asyncio.Event()
+
+        async def count() -> int:
+            await go_on.wait()
+            return 1
+
+        asked = [asyncio.create_task(shelf.get(number, count)) for number in range(100)]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        refused = [one for one in found if isinstance(one, HuyingError)]
+        assert {one.code for one in refused} == {Code.BUSY}
+        assert len(refused) == 84
+        go_on.set()
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert (await shelf.get("another", count)) is not None
+
+    asyncio.run(play())

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from huying.common.errors import HuyingError
+from huying.common.errors import Code, HuyingError
 from huying.common.ports import Clock
 
 __all__ = ["Counted", "Shelf"]
@@ -22,6 +22,7 @@ T = TypeVar("T")
 _FRESH_SECONDS: Final = 60.0
 _WAIT_SECONDS: Final = 0.12
 _KEPT_MAX: Final = 64
+_WAITING_MAX: Final = 16  # to be counted, one after the other: each may take a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,16 @@ class Shelf:
     async def get(self, key: Hashable, count: Callable[[], Awaitable[T]]) -> Counted[T] | None:
         """The newest result; None where the first one is still being counted.
 
-        Raises what the counting was refused with, once.
+        Raises what the counting was refused with, once; HuyingError(BUSY) where too many wait.
         """
         found = self._kept.get(key)
         if found is None or self._clock.now() - found.at >= _FRESH_SECONDS:
             task = self._running.get(key)
             if task is None:
+                if len(self._running) >= _WAITING_MAX:
+                    if found is not None:
+                        return found  # type: ignore[return-value]  # as below
+                    raise HuyingError(Code.BUSY, "too many figures wait to be counted")
                 task = asyncio.create_task(self._count(key, count))
                 self._running[key] = task
             if found is None:

@@ -82,7 +82,8 @@ async def _answered(ask: Ask) -> Response:
 
 
 async def _bound(ask: Ask, flow: Flow, subject: Subject) -> Response:
-    if ask.signed_in is None or ask.signed_in.person.id != flow.bind:
+    here = ask.signed_in
+    if here is None or here.pending_factor or here.person.id != flow.bind:
         raise HuyingError(Code.UNAUTHENTICATED, "the account that began this is not signed in")
     now = ask.now()
     await ask.site.on_thread(

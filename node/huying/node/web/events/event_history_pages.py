@@ -15,7 +15,7 @@ from starlette.responses import Response
 from huying.node.web.access.audit import AuditRow
 from huying.node.web.access.roles import Permission
 from huying.node.web.calling.calling_reads import town_of
-from huying.node.web.events.event_pages import load_event, record_id
+from huying.node.web.events.event_pages import load_event, note_event, record_id
 from huying.node.web.events.event_parts import absent_parts
 from huying.node.web.events.event_turns import Turn, turns_of
 from huying.node.web.events.event_versions import versions_of
@@ -35,6 +35,7 @@ async def show_history(ask: Ask) -> Response:
     """What happened to the event, oldest first, as far as it is visible here."""
     home, record = ask.path("home"), record_id(ask.path("event"))
     loaded = await load_event(ask, home, record)
+    await note_event(ask, loaded)
     before = ask.query("before")
     found = await ask.node.read(lambda reader: versions_of(reader, loaded.row, before))
     scope = ask.scope

@@ -18,6 +18,7 @@ PAGES: Final[tuple[tuple[str, str], ...]] = (
     ("there is no such draft here", "没有这份草稿"),
     ("there is no such step", "没有这个步骤"),
     ("there is no such view of yours", "你没有这个视图"),
+    ("too many figures wait to be counted", "等着统计的数字太多,请过一会儿再看"),
     ("there are no such figures here, or not for you", "没有这些数字,或不归你查看"),
     ("this call has no such entry here", "这件呼叫没有这个条目"),
     ("no such page in the runbook", "运维手册里没有这一页"),
