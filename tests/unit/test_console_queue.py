@@ -186,15 +186,15 @@ def test_a_filter_narrows_the_list(desk: QueueDesk, query: str, expected: set[st
 @pytest.mark.parametrize(
     ("path", "field"),
     [
-        ("/calls?stage=nowhere", "stage"),
-        ("/calls?from=2026-13-40", "from"),
-        ("/calls?to=yesterday", "to"),
-        ("/calls?town=12", "town"),
-        ("/calls?order=random", "order"),
-        ("/calls?show=none", "show"),
-        ("/queue?group=x", "group"),
-        ("/queue?mark=x", "mark"),
-        (f"/queue?after=0.l.0.0.{TOWN}.00", "after"),
+        ("/calls?stage=nowhere", "环节"),
+        ("/calls?from=2026-13-40", "起始日期"),
+        ("/calls?to=yesterday", "截止日期"),
+        ("/calls?town=12", "乡镇"),
+        ("/calls?order=random", "newest、oldest"),
+        ("/calls?show=none", "范围"),
+        ("/queue?group=x", "分组"),
+        ("/queue?mark=x", "标记"),
+        (f"/queue?after=0.l.0.0.{TOWN}.00", "列表位置"),
     ],
 )
 def test_an_address_that_says_nothing_is_refused_by_name(
@@ -449,6 +449,26 @@ def test_what_came_since_the_last_look_is_marked(desk: QueueDesk, calls: dict[st
         site._client.cookies.set(name, cookie)
         assert site.get("/queue").status_code == 200
     desk.step(fresh, decline={"reason": 3, "text": "重复"})
+
+
+def test_a_call_with_something_unsent_says_so_to_who_wrote_it(
+    desk: QueueDesk, calls: dict[str, str]
+) -> None:
+    """Of thirty calls, the half-written answer is the one that somebody believes to be sent."""
+    site = desk.consoles.as_centre()
+    key = f"call:{calls['admitted']}:note"
+    site.post("/drafts", {"draft_key": key, "draft_page": "/", "text": "写到一半"})
+    for path in ("/queue?group=all", "/calls"):
+        rows = site.get(path).text.split("<tr ")
+        assert [calls["admitted"] in row for row in rows if "有草稿" in row] == [True]
+    assert "有草稿" not in desk.consoles.as_department().get("/queue?group=all").text
+
+
+@pytest.mark.usefixtures("calls")
+def test_a_paused_call_tells_when_it_was_due(desk: QueueDesk) -> None:
+    """A clock that stands still is still short or long."""
+    text = text_of(centre(desk).get("/queue?group=paused").text)
+    assert re.search(r"计时暂停 原定 \d\d-\d\d \d\d:\d\d paused", text)
 
 
 # --- fallbacks --------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 
 from huying.common.calls.call_state import CallStage
 from huying.hub.call_metrics import CallCollector
-from huying.hub.web.wall_pages import by_department, by_stage
+from huying.hub.web.wall_pages import STUCK_SHOWN, by_department, by_stage
 from huying.hub.web.wall_tree import Lag, NodeOnWall, branch_counts, tree
 from huying.node.store.call_queries import CallLoad
 from huying.wire.v1 import api_pb2
@@ -87,6 +87,15 @@ def test_a_figure_of_the_wall_leads_to_just_its_calls(desk: QueueDesk) -> None:
     assert shown["/calls?order=deadline&stage=dispatched"] == 4
     assert {count for link, count in shown.items() if "department=" in link} == {1, 4}
     assert not any("overdue" in link for link in links)  # nothing is
+
+
+def test_the_wall_names_what_is_nearest_to_its_deadline(desk: QueueDesk) -> None:
+    """A number says how many are stuck, and nobody can go after a number."""
+    page = wall(desk).text
+    stuck = page.split('class="stuck"')[1].split("</ol>")[0]
+    assert stuck.count("<li>") == STUCK_SHOWN
+    assert "answered" not in stuck  # with the caller
+    assert re.search(r"剩 \d+", text_of(stuck))
 
 
 def test_bars_and_curves_are_drawn_by_attributes(desk: QueueDesk) -> None:

@@ -21,7 +21,7 @@ from huying.node.store.desk_queries import FoundCalls, QueueCounts
 from huying.node.store.reader import Reader
 from huying.node.web.access.roles import Permission
 from huying.node.web.calls.call_filters import Choices, choices, day_ends, sees
-from huying.node.web.calls.call_list_pages import ROWS_OF_PAGE
+from huying.node.web.calls.call_list_pages import ROWS_OF_PAGE, drafted_calls
 from huying.node.web.calls.call_rows import GROUPS, listed
 from huying.node.web.page import Ask, Nav, Page, query_string
 
@@ -75,6 +75,7 @@ async def show_queue(ask: Ask) -> Response:
             "other_total": other.total if other is not None else 0,
             "groups": GROUPS,
             "marks": MARKS,
+            "drafted": await drafted_calls(ask),
             "choices": offered,
             "views": views,
             "view_id": view_id,

@@ -15,15 +15,19 @@ from starlette.responses import Response
 from huying.common.calls.call_state import ENDED_STAGES, CallStage
 from huying.common.errors import Code, HuyingError
 from huying.hub.web.wall_tree import Lag, branch_counts, tree
-from huying.node.store.call_queries import CallLoad
+from huying.node.store.call_queries import CallLoad, CallRow
+from huying.node.store.call_schema import LANE_OURS
+from huying.node.store.desk_filter import CallFilter
 from huying.node.store.reader import Reader
 from huying.node.web.access.roles import Permission
-from huying.node.web.calls.call_filters import day_ends
+from huying.node.web.calls.call_filters import day_ends, sees
+from huying.node.web.calls.call_rows import listed
 from huying.node.web.page import Ask, Nav, Page
 
 __all__ = ["PAGES", "Bar", "by_department", "by_stage"]
 
 DEPARTMENTS_SHOWN: Final = 9
+STUCK_SHOWN: Final = 3  # beneath the curve, without making its panel the tallest
 SPELT_OUT_MAX: Final = 40  # nodes below: so many have their names beside them
 _HOURS: Final = 24
 _DAY_MICROS: Final = 86_400 * 10**6
@@ -90,11 +94,20 @@ async def show_wall(ask: Ask) -> Response:
     since = ends.today - _DAY_MICROS
     own = ask.node.code
 
-    def read(reader: Reader) -> tuple[list[CallLoad], list[tuple[int, int]], list[str]]:
-        members = [pin.code for pin in reader.members()]
-        return reader.call_loads(own), reader.calls_by_hour(own, since, _HOURS), members
+    scope = ask.scope
 
-    loads, hours, members = await ask.node.read(read)
+    def read(
+        reader: Reader,
+    ) -> tuple[list[CallLoad], list[tuple[int, int]], list[str], tuple[CallRow, ...]]:
+        members = [pin.code for pin in reader.members()]
+        wanted = CallFilter(is_open=True, lanes=(LANE_OURS,))
+        stuck = reader.find_calls(
+            wanted, order="lane", limit=STUCK_SHOWN, token="", sees=lambda row: sees(scope, row)
+        )
+        hours = reader.calls_by_hour(own, since, _HOURS)
+        return reader.call_loads(own), hours, members, stuck.rows
+
+    loads, hours, members, stuck = await ask.node.read(read)
     freshness = await ask.node.state()
     feeds = freshness.status.feeds if freshness.status is not None else ()
     root = tree(own, feeds, await ask.node.names(), members, is_up=freshness.is_up)
@@ -111,6 +124,7 @@ async def show_wall(ask: Ask) -> Response:
             "stages": stages,
             "stage_max": max([1, *(bar.open for bar in stages)]),
             "departments": by_department(loads),
+            "stuck": [listed(row, ends) for row in stuck],
             "hours": hours,
             "hour_now": hour_now,
             "hour_max": max([1, *(max(pair) for pair in hours)]),

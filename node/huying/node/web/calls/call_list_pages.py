@@ -17,9 +17,16 @@ from huying.node.web.calls.call_filters import Choices, asked, choices, day_ends
 from huying.node.web.calls.call_rows import GROUPS, listed
 from huying.node.web.page import Ask, Nav, Page
 
-__all__ = ["PAGES", "ROWS_OF_PAGE"]
+__all__ = ["PAGES", "ROWS_OF_PAGE", "drafted_calls"]
 
 ROWS_OF_PAGE: Final = 50
+
+
+async def drafted_calls(ask: Ask) -> frozenset[str]:
+    """The calls, in hex, in which the person left something written and not sent."""
+    keys = await ask.site.on_thread(lambda: ask.site.drafts.keys(ask.person.id))
+    parts = (key.split(":") for key in keys)
+    return frozenset(part[1] for part in parts if len(part) == 3 and part[0] == "call")
 
 
 async def show_calls(ask: Ask) -> Response:
@@ -47,6 +54,7 @@ async def show_calls(ask: Ask) -> Response:
             "wish": wish,
             "found": found,
             "rows": [listed(row, ends) for row in found.rows],
+            "drafted": await drafted_calls(ask),
             "choices": offered,
             "groups": {group.key: group for group in GROUPS},
             "next_url": ask.url("calls", **wish.params, after=found.next_token)
