@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from http.client import HTTPConnection
@@ -48,6 +48,7 @@ NOT_TIMED: Final = {
     "measures-export": "a file",
     "sheet-template": "a file",
 }
+_TRIES: Final = 5  # addresses of one page that lead elsewhere, or to nothing
 _PATTERNS: Final = tuple(
     (re.compile(re.sub(r"\{[^}]+\}", "[^/]+", page.path)), page)
     for page in PAGES
@@ -154,14 +155,18 @@ def links(body: str) -> list[str]:
     return parser.found
 
 
-def reach(browser: Browser, role: str, extra: Iterator[str] | tuple[str, ...] = ()) -> list[Found]:
+def reach(browser: Browser, role: str) -> list[Found]:
     """The first address of each page that a signed-in person can reach by links."""
-    waiting, known = ["/", *extra], {"/"}
+    waiting, known = ["/"], {"/"}
     found: dict[str, Found] = {}
+    tried: Counter[str] = Counter()
     while waiting:
         url = waiting.pop(0)
         page = page_of(urlsplit(url).path)
         if page is None or page.name in found or page.name in NOT_TIMED.keys() - {"home"}:
+            continue
+        tried[page.name] += 1
+        if tried[page.name] > _TRIES:
             continue
         answer = browser.get(url)
         hops = 0

@@ -149,7 +149,8 @@ CALLS: Final = Table(
     Index(None, "time_micros", "record"),
     Index(None, "stage", "time_micros", "record"),
     Index(None, "department", "time_micros", "record"),
-    Index(None, "home", "time_micros", "record"),
+    # With what the calls of a village's events are found by.
+    Index("ix_calls_home_time_micros_record", "home", "time_micros", "record", "village", "late"),
     Index(None, "category", "time_micros", "record"),
     # Lists of work, by what is due first.
     Index("ix_calls_open_newest", "time_micros", "record", "home", *_LOOKED_AT, **_OPEN),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 
 from huying.common.calls.call_state import ClockKind
 from huying.common.codes import Level, ancestors, level
@@ -161,21 +161,22 @@ def town_of(home: str) -> str:
 
 
 def _newest(town: str, villages: Sequence[Collection[str]], looked_at: int) -> Any:
-    names = ("home", "record", "village", "stage", "department", "time_micros", "feed_id", "idx")
     order = (CALLS.c.time_micros.desc(), CALLS.c.record.desc())
+    # By the index alone: the rows of a town's calls lie all over the table.
     newest: Any = (
-        select(*(CALLS.c[name] for name in names))
+        select(CALLS.c.record, CALLS.c.home, CALLS.c.village)
         .where(CALLS.c.home == town, CALLS.c.late == 0)
         .order_by(*order)
         .limit(max(looked_at, _LOOKED_AT_MIN))
         .subquery("newest")
     )
-    shown = (newest.c[name] for name in ("record", "stage", "department", "time_micros"))
-    query = select(*shown, ENTRIES.c.openings).select_from(newest)
-    query = query.join(ENTRIES, stands_at(newest))
+    shown = (CALLS.c[name] for name in ("record", "stage", "department", "time_micros"))
+    here = and_(CALLS.c.record == newest.c.record, CALLS.c.home == newest.c.home)
+    query = select(*shown, ENTRIES.c.openings).select_from(newest).join(CALLS, here)
+    query = query.join(ENTRIES, stands_at(CALLS))
     for codes in villages:
         query = query.where(newest.c.village.in_(codes))
-    return query.order_by(newest.c.time_micros.desc()).limit(_CALLS_READ_MAX)
+    return query.order_by(CALLS.c.time_micros.desc()).limit(_CALLS_READ_MAX)
 
 
 def _of(home: str, state: int) -> Sequence[Any]:

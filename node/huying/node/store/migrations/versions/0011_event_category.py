@@ -1,4 +1,4 @@
-"""Events, and open calls from the newest, are narrowed within the index that a list goes by."""
+"""What narrows a list of events or calls stands in the index that the list goes by."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ depends_on = None
 
 _COLUMNS = ("kind", "reported_micros", "status", "grid")
 _OPEN = ("time_micros", "record")
+_HOME = ("home", "time_micros", "record")
 _LOOKED_AT = (
     *("open", "stage", "category", "urgency", "supervision", "card", "reopens", "overdue"),
 )
@@ -34,11 +35,18 @@ def _make_open(*columns: str) -> None:
     )
 
 
+def _make_home(*columns: str) -> None:
+    op.drop_index(op.f("ix_calls_home_time_micros_record"), "calls")
+    op.create_index(op.f("ix_calls_home_time_micros_record"), "calls", list(columns))
+
+
 def upgrade() -> None:
     _make(*_COLUMNS, "category")
     _make_open(*_OPEN, "home", *_LOOKED_AT)
+    _make_home(*_HOME, "village", "late")
 
 
 def downgrade() -> None:
+    _make_home(*_HOME)
     _make_open(*_OPEN)
     _make(*_COLUMNS)
