@@ -28,6 +28,7 @@ from huying.node.web.events.report_event import (
 from huying.node.web.events.report_fates import fates_of
 from huying.node.web.events.report_photos import PHOTOS_MAX, photo_drafts
 from huying.node.web.events.report_shell import SHELL_PAGES
+from huying.node.web.ledger.ledger_book import open_book
 from huying.node.web.page import Ask, Nav, Page
 from huying.node.web.refusals import plain
 from huying.wire.v1 import api_pb2, feed_pb2
@@ -166,7 +167,12 @@ async def done(ask: Ask) -> Response:
     ask.scope.record(row.home, row.event.grid)
     return await ask.render(
         "report_done.html",
-        {"event": row.event, "photos": photos, "again": bool(ask.query("again"))},
+        {
+            "event": row.event,
+            "photos": photos,
+            "again": bool(ask.query("again")),
+            "grid_names": (await open_book(ask.node)).grid_names,
+        },
     )
 
 

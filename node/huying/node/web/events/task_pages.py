@@ -26,8 +26,11 @@ async def tasks(ask: Ask) -> Response:
     village_only(ask)
     now = ask.now()
     found = await ask.node.read(lambda reader: tasks_of(ask, reader, int(now * 1e6)))
-    found.households, found.households_due = due_households(ask, await open_book(ask.node), now)
-    return await ask.render("tasks.html", tasks=found, visit_days=VISIT_DAYS)
+    book = await open_book(ask.node)
+    found.households, found.households_due = due_households(ask, book, now)
+    return await ask.render(
+        "tasks.html", tasks=found, visit_days=VISIT_DAYS, grid_names=book.grid_names
+    )
 
 
 async def show_settle(ask: Ask) -> Response:
@@ -67,6 +70,7 @@ async def _settle_page(ask: Ask, done: str = "", error: HuyingError | None = Non
         {
             "loaded": loaded,
             "event": loaded.event,
+            "grid_names": (await open_book(ask.node)).grid_names,
             "is_settled": loaded.event.status == records_pb2.EVENT_STATUS_SETTLED,
             "done": done,
             "draft_key": key,
