@@ -15,9 +15,11 @@ import pytest
 
 from huying.common.errors import HuyingError
 from huying.common.evidence_parts import JPEG, Picture, parts_of
+from huying.common.policies import shipped_policy
 from huying.node.store import text_scan
 from huying.node.web.events import event_versions
 from huying.node.web.events.event_pages import LoadedEvent, check_settles
+from huying.node.web.events.event_turns import turns_of
 from huying.wire.v1 import api_pb2, calls_pb2, feed_pb2, records_pb2
 from tests.unit.console_site import forms_of, text_of
 from tests.unit.console_town import HOSTILE, OTHER_VILLAGE, REPORTER, Town, open_town
@@ -205,6 +207,20 @@ def test_the_history_tells_a_town_just_what_it_sees(town: Town) -> None:
     assert f"反映人电话 {REPORTER} → 16011112222" in history(town, VILLAGE, event)
 
 
+def test_what_one_version_withholds_is_no_change_of_the_other(town: Town) -> None:
+    """A field that is here of one version alone was provided or erased; nobody rewrote it."""
+    event = town.event()
+    changed(town, event, category="路灯")
+    found = {}
+    for code in (TOWN, VILLAGE):
+        row = town.served.readers[code].get_event(VILLAGE, event)
+        assert row is not None
+        found[code] = event_versions.versions_of(town.served.readers[code], row).found
+    mixed = (found[VILLAGE][0], found[TOWN][1])
+    turns = turns_of(VILLAGE, mixed, (), (), is_whole=True, sees=lambda _: True)
+    assert [change.zh for change in turns[-1].changes] == ["类别"]
+
+
 def test_a_history_goes_on_where_its_bound_cut_it(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,7 +305,9 @@ def test_the_list_is_narrowed_by_what_its_filters_say(town: Town) -> None:
         assert town.town.get(f"/events?{wrong}").status_code == 400
 
 
-def test_an_event_is_found_by_its_number_and_by_its_words(town: Town) -> None:
+def test_an_event_is_found_by_its_number_and_by_its_words(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A villager on the telephone has a number, or a few words; the clerk types either."""
     event = town.event(descriptor="井盖丢失", description_public="学校门口井盖丢了")
     other = town.event()
@@ -303,6 +321,11 @@ def test_an_event_is_found_by_its_number_and_by_its_words(town: Town) -> None:
     assert event.hex() not in town.town.get(f"/events?q={REPORTER}").text  # it stays at home
     town.town.sign_in("clerk", login="elsewhere", area=OTHER_VILLAGE)
     assert event.hex() not in town.town.get(f"/events?q={event.hex()[:12]}").text
+    # An id is found however far back the event lies, where a search would not come.
+    town.town.sign_in("clerk")
+    monkeypatch.setattr(text_scan, "CALL_SCAN_ROWS_MAX", 1)
+    monkeypatch.setattr(text_scan, "_CHUNK", 1)
+    assert event.hex() in town.town.get(f"/events?q={event.hex()}").text
 
 
 def test_a_search_that_is_cut_goes_on_and_finds_the_rest(
@@ -430,6 +453,15 @@ def test_the_strip_of_today_counts_what_waits(town: Town) -> None:
     assert f"/calls/{other.hex()}" not in listed
     assert listed.count('<tr id="row-') == before[waits] + 1
     assert town.town.get("/calls?turn=somebody").status_code == 400
+    # Under review the answer's clock stands still, and it is not the town that is waited for.
+    policy = shipped_policy()
+    policy.version = town.served.readers[COUNTY].policy(COUNTY).version + 1
+    policy.review_required = True
+    town.append(COUNTY, put(feed_pb2.RECORD_TYPE_POLICY, policy, to=(f"{COUNTY}/*",)))
+    reviewed = raise_here(town)
+    answer(town, reviewed)
+    assert strip(town)[waits] == before[waits] + 1
+    assert f"/calls/{reviewed.hex()}" not in town.town.get("/calls?turn=caller").text
 
 
 def strip(town: Town) -> dict[str, int]:

@@ -7,7 +7,7 @@ writes it back, and calls the county instead.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -114,8 +114,8 @@ async def show_events(ask: Ask) -> Response:
     """The events that the person may see, narrowed as they wish."""
     wish = event_wish(ask)
     names = await ask.node.names()
-    scope, homes = ask.scope, {ask.node.code, *names}
-    found, calls, pictures = await ask.node.read(lambda reader: _listed(reader, wish, scope, homes))
+    scope, own = ask.scope, ask.node.code
+    found, calls, pictures = await ask.node.read(lambda reader: _listed(reader, wish, scope, own))
     villages = sorted(
         (code, name)
         for code, name in names.items()
@@ -138,9 +138,9 @@ async def show_events(ask: Ask) -> Response:
 
 
 def _listed(
-    reader: Reader, wish: EventWish, scope: Scope, homes: Collection[str]
+    reader: Reader, wish: EventWish, scope: Scope, own: str
 ) -> tuple[Scanned[EventRow], Mapping[bytes, list[EventCall]], Mapping[bytes, int]]:
-    found = events_page(reader, wish, scope, homes)
+    found = events_page(reader, wish, scope, own)
     records = [row.record for row in found.rows]
     of = {row.home for row in found.rows}
     calls = calls_of_events(reader, of, records, looked_at=_CALLS_LOOKED_AT)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from typing import Final
 
 from huying.common.limits import RECORD_ID_BYTES
+from huying.node.api.reads import StoreReads
 from huying.node.store.event_queries import EventRow
 from huying.node.store.queries import pack_token
 from huying.node.store.reader import Page as Rows
@@ -23,10 +23,8 @@ _DIGITS_MIN: Final = 8  # of an id, to look it up by
 _ID: Final = re.compile(f"[0-9a-f]{{{_DIGITS_MIN},{2 * RECORD_ID_BYTES}}}")
 
 
-def events_page(
-    reader: Reader, wish: EventWish, scope: Scope, homes: Collection[str]
-) -> Scanned[EventRow]:
-    """The next rows. `homes`: the nodes among whose events an id is looked up.
+def events_page(reader: Reader, wish: EventWish, scope: Scope, own: str) -> Scanned[EventRow]:
+    """The next rows; an id is looked up among the events of the node `own` and of those below it.
 
     Blocks. Raises HuyingError(INVALID_ARGUMENT) for a token that is not ours.
     """
@@ -56,6 +54,7 @@ def events_page(
     if wish.page or not _ID.fullmatch(named):
         return found
     known = {row.record for row in found.rows}
+    homes = [own, *StoreReads(reader).divisions_below(own)]
     by_id = [
         row
         for row in reader.events_by_id(named, homes)
