@@ -17,7 +17,8 @@ from huying.node import logs
 from huying.node.monitoring import history_file
 from huying.node.monitoring.disk_use import DiskUse
 from huying.node.monitoring.history import History, HistoryKeeper
-from tests.unit.test_figures import COUNTY, COUNTY_FEED, VILLAGE, VILLAGE_FEED, feed, status
+from tests.unit.test_figures import COUNTY_FEED, VILLAGE_FEED, feed, status
+from tests.unit.tiny_network import COUNTY, VILLAGE
 
 NOON = 1_795_000_020.0
 DAY = 86_400.0

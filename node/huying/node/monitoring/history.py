@@ -129,23 +129,26 @@ class History:
 
     def kept(self) -> KeptHistory:
         """All that is remembered, to be put back after a restart."""
-        rings = (self._times, self._free, self._database, self._worst, self._unknown, self._missed)
-        lags = {origin: self._ordered(line) for origin, line in self._lags.items()}
-        return KeptHistory(*map(self._ordered, rings), lags=lags)
+        return KeptHistory(
+            times=self._ordered(self._times),
+            free=self._ordered(self._free),
+            database=self._ordered(self._database),
+            worst=self._ordered(self._worst),
+            unknown=self._ordered(self._unknown),
+            missed=self._ordered(self._missed),
+            lags={origin: self._ordered(line) for origin, line in self._lags.items()},
+        )
 
     def put_back(self, kept: KeptHistory) -> None:
         """Go on from what was remembered before; what is remembered now is forgotten."""
         held = len(kept.times)
         self._count = held
-        for ring, part in (
-            (self._times, kept.times),
-            (self._free, kept.free),
-            (self._database, kept.database),
-            (self._worst, kept.worst),
-            (self._unknown, kept.unknown),
-            (self._missed, kept.missed),
-        ):
-            ring[:held] = part
+        self._times[:held] = kept.times
+        self._free[:held] = kept.free
+        self._database[:held] = kept.database
+        self._worst[:held] = kept.worst
+        self._unknown[:held] = kept.unknown
+        self._missed[:held] = kept.missed
         self._lags = {}
         for origin, part in kept.lags.items():
             line = self._line(origin)
