@@ -52,7 +52,7 @@ class PromptConnection(H11Protocol):
 
     def _end_if_idle(self) -> None:
         # A request that is being answered has its own times, and waits anew at its end.
-        if self.cycle is None or self.cycle.response_complete:
+        if getattr(self.cycle, "response_complete", True):  # there may be no request yet
             self.timeout_keep_alive_handler()
 
 
@@ -63,7 +63,7 @@ class _ServersLog(logging.Handler):
         """Say a defect without its text."""
         if record.levelno < logging.ERROR:
             return
-        kind, _, trace = record.exc_info or (None, None, None)
+        kind, _, trace = (None, None, None) if record.exc_info is None else record.exc_info
         frames = traceback.extract_tb(trace)
         logs.say(
             "console_defect",

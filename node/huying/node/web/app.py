@@ -359,9 +359,11 @@ async def _sign_in_first(ask: Ask, token: str) -> Response:
     if request.method in ("GET", "HEAD"):
         return RedirectResponse(ask.url("sign-in", next=asked_path(request)), status_code=303)
     kept, back = False, came_from(request)
-    who = token and await ask.site.on_thread(
-        lambda: ask.site.sessions.last_person(token, ask.site.clock.now())
-    )
+    who = None
+    if token:
+        who = await ask.site.on_thread(
+            lambda: ask.site.sessions.last_person(token, ask.site.clock.now())
+        )
     # Of nobody's form not a byte is read: it could be 60 MiB of files, as often as one likes.
     if who:
         form = await ask.form()
