@@ -17,7 +17,7 @@ import re
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -262,7 +262,7 @@ def _names(folder: Path) -> frozenset[str]:
     store = ConsoleStore.open(folder)
     query = select(UPLOADS.c.picture, UPLOADS.c.original)
     with contextlib.closing(store), store.reading() as connection:
-        rows: Sequence[Sequence[str]] = connection.execute(query).fetchall()  # type: ignore[assignment]
+        rows = connection.execute(query).fetchall()
     return frozenset(name for row in rows for name in row if name)
 
 

@@ -81,8 +81,9 @@ def decode(data: bytes) -> KeptHistory | None:
         ring.frombytes(rest[at : at + size])
         at += size
         rings.append(ring)
-    lags = dict(zip(feeds, rings[len(_KINDS) :], strict=False))
-    return KeptHistory(*rings[: len(_KINDS)], lags=lags)
+    times, free, database, worst, unknown, missed, *of_feeds = rings
+    lags = dict(zip(feeds, of_feeds, strict=False))
+    return KeptHistory(times, free, database, worst, unknown, missed, lags)
 
 
 def load(file: Path, now: float) -> KeptHistory | None:
