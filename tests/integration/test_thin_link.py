@@ -44,7 +44,7 @@ class Trial:
 
 
 FULL = Trial(10_000, 64_000, 5.0, 4.5, (0.5, 60.0), 2 * 3600.0)  # the waits of production
-SCALED = Trial(1000, 256_000, 2.0, 1.5, (0.1, 1.0), 60.0)
+SCALED = Trial(600, 256_000, 2.0, 1.5, (0.1, 1.0), 60.0)
 TRIAL = FULL if os.environ.get("HUYING_THIN_LINK") == "full" else SCALED
 
 
