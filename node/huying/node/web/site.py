@@ -21,7 +21,13 @@ from huying.node.web.calling import (
     order_export_pages,
     order_pages,
 )
-from huying.node.web.calls import call_list_pages, call_pages, call_proof_pages, call_resend
+from huying.node.web.calls import (
+    call_list_pages,
+    call_pages,
+    call_proof_pages,
+    call_resend,
+    own_phrases,
+)
 from huying.node.web.events import (
     event_export_pages,
     event_history_pages,
@@ -30,10 +36,12 @@ from huying.node.web.events import (
     task_pages,
 )
 from huying.node.web.ledger import (
+    export_pages,
     household_pages,
     household_view,
     ledger_pages,
     move_pages,
+    resident_pages,
     sheet_pages,
     visit_pages,
 )
@@ -62,6 +70,7 @@ NODE_PAGES: Final[tuple[Page, ...]] = (
     *call_pages.PAGES,
     *call_proof_pages.PAGES,
     *call_resend.PAGES,
+    *own_phrases.PAGES,
     *draft_pages.PAGES,
     *draft_matter.PAGES,
     *event_export_pages.PAGES,  # before the pages that take an id where this has a word
@@ -72,8 +81,10 @@ NODE_PAGES: Final[tuple[Page, ...]] = (
     *ledger_pages.PAGES,
     *household_view.PAGES,
     *household_pages.PAGES,
+    *resident_pages.PAGES,
     *move_pages.PAGES,
     *visit_pages.PAGES,
+    *export_pages.PAGES,
     *sheet_pages.PAGES,
     # Before the pages that take an id where this has a word.
     *provision_ask_pages.PAGES,

@@ -1,4 +1,4 @@
-"""Entering, changing and ending households and residents.
+"""Entering, changing and ending households.
 
 Whoever leaves is ended: the record stays in the feed, and no list shows it. To take away what the
 feed says about a person is an erasure, which a technician does with `huying erase`.
@@ -16,14 +16,12 @@ from huying.node.web.access.roles import Permission
 from huying.node.web.forms import Form
 from huying.node.web.ledger.ledger_book import open_book
 from huying.node.web.ledger.ledger_forms import (
-    FIELD_NAMES,
-    POPULATIONS,
     fill_household,
-    fill_resident,
+    refused_field,
     shown_household,
-    shown_resident,
+    status_of,
+    typed,
 )
-from huying.node.web.ledger.ledger_holdings import read_holdings
 from huying.node.web.ledger.ledger_pages import seen_grids
 from huying.node.web.ledger.ledger_records import (
     Found,
@@ -31,7 +29,6 @@ from huying.node.web.ledger.ledger_records import (
     derived_id,
     draft,
     find_household,
-    find_resident,
     masked,
     refuse_stale,
     residents_of,
@@ -41,13 +38,10 @@ from huying.node.web.ledger.ledger_records import (
 from huying.node.web.page import Ask, Page
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
 
-__all__ = ["PAGES"]
+__all__ = ["PAGES", "end_page"]
 
 _HOUSEHOLD: Final = feed_pb2.RECORD_TYPE_HOUSEHOLD
 _RESIDENT: Final = feed_pb2.RECORD_TYPE_RESIDENT
-
-
-# --- households ------------------------------------------------------------------------------
 
 
 async def new_household(ask: Ask) -> Response:
@@ -64,7 +58,7 @@ async def new_household(ask: Ask) -> Response:
             (receipt,) = await append(ask, [draft(_HOUSEHOLD, message, b"", form.id())])
             record = receipt.record
     except HuyingError as error:
-        return await _household_form(ask, None, _typed(form), error=error)
+        return await _household_form(ask, None, typed(form), error=error)
     return ask.redirect("household", household=record.hex(), notice="sent")
 
 
@@ -85,7 +79,7 @@ async def edit_household(ask: Ask) -> Response:
             drafts = [draft(_HOUSEHOLD, found.message, found.record, form.id())]
             await append(ask, drafts + await _people_along(ask, found, form.id()))
     except HuyingError as error:
-        return await _household_form(ask, found, _typed(form), error=error)
+        return await _household_form(ask, found, typed(form), error=error)
     return ask.redirect("household", household=found.record.hex(), notice="sent")
 
 
@@ -125,10 +119,10 @@ async def end_household(ask: Ask) -> Response:
     found = await find_household(ask, ask.path("household"))
     people = await residents_of(ask, found.record, everybody=True)
     if ask.request.method == "GET":
-        return await _end_page(ask, found, "household", bool(people))
+        return await end_page(ask, found, "household", bool(people))
     form = await ask.form()
     if people:
-        return await _end_page(ask, found, "household", is_blocked=True)
+        return await end_page(ask, found, "household", is_blocked=True)
     await append(ask, [draft(_HOUSEHOLD, None, found.record, form.id())])
     await ask.audit("household-end", found.record.hex())
     return ask.redirect("ledger", notice="sent")
@@ -148,143 +142,14 @@ async def _household_form(
             "grids": [(code, book.grid_names.get(code, code)) for code in codes],
             "phone": masked(found.message.phone) if found else "",
             "error": error,
-            "error_field": _field_of(ask, error),
+            "error_field": refused_field(ask, error),
         },
-        status=_status(error),
+        status=status_of(error),
     )
 
 
-# --- residents -------------------------------------------------------------------------------
-
-
-async def new_resident(ask: Ask) -> Response:
-    """The form of a new resident of a household, and what it sends."""
-    home = await find_household(ask, ask.path("household"))
-    if ask.request.method == "GET":
-        return await _resident_form(ask, home, None, {})
-    form = await ask.form()
-    message = records_pb2.Resident(grid=home.message.grid, household=home.record)
-    try:
-        if not await was_taken(ask, form.id()):
-            fill_resident(message, form)
-            await _refuse_twin(ask, message, b"")
-            people = await residents_of(ask, home.record, everybody=True)
-            drafts = [draft(_RESIDENT, message, b"", form.id())]
-            # The county sees how many live there; the count never falls behind those entered.
-            if home.message.resident_count <= len(people):
-                home.message.resident_count = len(people) + 1
-                again = derived_id(form.id(), "count")
-                drafts.append(draft(_HOUSEHOLD, home.message, home.record, again))
-            await append(ask, drafts)
-    except HuyingError as error:
-        return await _resident_form(ask, home, None, _typed(form), error=error)
-    return ask.redirect("household", household=home.record.hex(), notice="sent")
-
-
-async def _refuse_twin(ask: Ask, one: Any, record: bytes) -> None:
-    """Refuse an ID number that somebody else of the village has: it is one person, entered twice.
-
-    Raises HuyingError(INVALID_ARGUMENT).
-    """
-    if not one.id_number:
-        return
-    home = ask.node.code
-    holdings = await ask.node.read(lambda reader: read_holdings(reader, home))
-    there = holdings.by_number(one.id_number)
-    if there is not None and there[0] != record:
-        raise HuyingError(
-            Code.INVALID_ARGUMENT,
-            "id_number: somebody in the ledger has it; if they moved, move them from there",
-        )
-
-
-async def edit_resident(ask: Ask) -> Response:
-    """The form of a resident that there is, and what it sends."""
-    found = await find_resident(ask, ask.path("resident"))
-    if ask.request.method == "GET":
-        await ask.audit("resident-view", found.record.hex(), detail="to change it")
-        return await _resident_form(ask, None, found, shown_resident(found.message))
-    form = await ask.form()
-    try:
-        if not await was_taken(ask, form.id()):
-            refuse_stale(found, form.number("version", 0, INTEGER_MAX))
-            before = found.message.SerializeToString()
-            number = found.message.id_number
-            fill_resident(found.message, form)
-            if found.message.id_number != number:
-                await _refuse_twin(ask, found.message, found.record)
-            if found.message.SerializeToString() == before:
-                return _back(ask, found, "unchanged")
-            await append(ask, [draft(_RESIDENT, found.message, found.record, form.id())])
-    except HuyingError as error:
-        return await _resident_form(ask, None, found, _typed(form), error=error)
-    return _back(ask, found, "sent")
-
-
-async def end_resident(ask: Ask) -> Response:
-    """Whether a resident is to be ended; and the end."""
-    if ask.request.method == "POST" and await was_taken(ask, (await ask.form()).id()):
-        return ask.redirect("ledger", notice="sent")
-    found = await find_resident(ask, ask.path("resident"))
-    if ask.request.method == "GET":
-        return await _end_page(ask, found, "resident", is_blocked=False)
-    form = await ask.form()
-    drafts = [draft(_RESIDENT, None, found.record, form.id())]
-    try:
-        home = await find_household(ask, found.message.household.hex())
-    except HuyingError as error:
-        if error.code is not Code.NOT_FOUND:
-            raise
-    else:
-        people = await residents_of(ask, home.record, everybody=True)
-        # Where the count is that of those entered, it goes down with them.
-        if home.message.resident_count == len(people):
-            home.message.resident_count -= 1
-            again = derived_id(form.id(), "count")
-            drafts.append(draft(_HOUSEHOLD, home.message, home.record, again))
-    await append(ask, drafts)
-    await ask.audit("resident-end", found.record.hex())
-    return _back(ask, found, "sent")
-
-
-def _back(ask: Ask, found: Found, notice: str) -> Response:
-    household = found.message.household.hex()
-    if not household:
-        return ask.redirect("ledger", notice=notice)
-    return ask.redirect("household", household=household, notice=notice)
-
-
-async def _resident_form(
-    ask: Ask,
-    home: Found | None,
-    found: Found | None,
-    values: dict[str, Any],
-    *,
-    error: HuyingError | None = None,
-) -> Response:
-    one = found.message if found else records_pb2.Resident()
-    return await ask.render(
-        "resident_form.html",
-        {
-            "record": found.record.hex() if found else "",
-            "household": home.record.hex() if home else one.household.hex(),
-            "entry": found.version if found else 0,
-            "values": values,
-            "offered": POPULATIONS,
-            "id_number": masked(one.id_number),
-            "phone": masked(one.phone),
-            "has_health": bool(one.health),
-            "error": error,
-            "error_field": _field_of(ask, error),
-        },
-        status=_status(error),
-    )
-
-
-# --- both ------------------------------------------------------------------------------------
-
-
-async def _end_page(ask: Ask, found: Found, kind: str, is_blocked: bool) -> Response:
+async def end_page(ask: Ask, found: Found, kind: str, is_blocked: bool) -> Response:
+    """The page that asks whether a `resident` or a `household` is to end; or why it can't."""
     one = found.message
     name = one.name if kind == "resident" else one.head_name
     back = one.household.hex() if kind == "resident" else found.record.hex()
@@ -296,25 +161,6 @@ async def _end_page(ask: Ask, found: Found, kind: str, is_blocked: bool) -> Resp
         back=ask.url("household", household=back) if back else ask.url("ledger"),
         is_blocked=is_blocked,
     )
-
-
-def _typed(form: Form) -> dict[str, Any]:
-    """What was typed, to show it again; the boxes come several under one name."""
-    return {**form.values(), "populations": form.many("population")}
-
-
-def _field_of(ask: Ask, error: HuyingError | None) -> str:
-    """The name on the screen of the field that is refused, as far as the refusal says it."""
-    if error is None or error.code is not Code.INVALID_ARGUMENT:
-        return ""
-    names = FIELD_NAMES.get(error.detail.partition(":")[0].rpartition(" ")[2])
-    return ask.t(*names) if names else ""
-
-
-def _status(error: HuyingError | None) -> int:
-    if error is None:
-        return 200
-    return 409 if error.code is Code.WRONG_STAGE else 400
 
 
 _BOTH: Final = ("GET", "POST")
@@ -333,16 +179,5 @@ PAGES: Final = (
         end_household,
         Permission.LEDGER,
         _BOTH,
-    ),
-    Page(
-        "/ledger/households/{household}/add",
-        "resident-new",
-        new_resident,
-        Permission.LEDGER,
-        _BOTH,
-    ),
-    Page("/ledger/residents/{resident}", "resident-edit", edit_resident, Permission.LEDGER, _BOTH),
-    Page(
-        "/ledger/residents/{resident}/end", "resident-end", end_resident, Permission.LEDGER, _BOTH
     ),
 )

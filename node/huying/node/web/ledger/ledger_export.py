@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from starlette.responses import Response
+
 from huying.node.sheets import Cell, RowError, write_table
 from huying.node.web.ledger.ledger_book import Book
 from huying.node.web.ledger.ledger_columns import (
@@ -24,12 +26,22 @@ from huying.node.web.ledger.ledger_holdings import Holdings
 from huying.node.web.ledger.ledger_records import masked
 from huying.wire.v1 import records_pb2
 
-__all__ = ["CONTENT_TYPES", "errors_file", "export_rows", "table_file", "template_file"]
+__all__ = [
+    "CONTENT_TYPES",
+    "USUAL",
+    "download",
+    "errors_file",
+    "export_rows",
+    "table_file",
+    "template_file",
+]
 
 CONTENT_TYPES: Final = {
     ".csv": "text/csv; charset=utf-8",
     ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
+# What an export has unless somebody ticks more.
+USUAL: Final = ("grid", "number", "head_name", "address", "name", "sex", "key_population")
 _SAMPLE_ROW: Final = {
     "grid": "第一网格",
     "number": f"{SAMPLE}001",
@@ -132,3 +144,12 @@ def template_file() -> bytes:
         for row, note in enumerate(_NOTES):
             notes.write_string(row, 0, note)
     return data.getvalue()
+
+
+def download(data: bytes, ending: str, name: str) -> Response:
+    """A file, as a browser keeps it."""
+    return Response(
+        data,
+        media_type=CONTENT_TYPES[ending],
+        headers={"Content-Disposition": f'attachment; filename="{name}{ending}"'},
+    )

@@ -15,14 +15,17 @@ from huying.node.web.forms import Form
 from huying.node.web.ledger import ledger_columns as columns
 from huying.node.web.ledger.ledger_book import populations
 from huying.node.web.ledger.ledger_columns import CellError
+from huying.node.web.page import Ask
 
 __all__ = [
-    "FIELD_NAMES",
     "POPULATIONS",
     "fill_household",
     "fill_resident",
+    "refused_field",
     "shown_household",
     "shown_resident",
+    "status_of",
+    "typed",
 ]
 
 # 重点人群, as the county's forms list them; another may be typed.
@@ -30,7 +33,7 @@ POPULATIONS: Final = (
     *("空巢老人", "独居老人", "失能老人", "留守儿童", "困境儿童", "残疾人", "低保", "特困"),
     *("4050人员", "退役军人", "精神障碍", "刑满释放", "社区矫正", "吸毒人员"),
 )
-FIELD_NAMES: Final = {
+_FIELD_NAMES: Final = {
     "number": ("户号", "Household number"),
     "grid": ("网格", "Grid"),
     "address": ("住址", "Address"),
@@ -115,3 +118,23 @@ def shown_resident(message: Any) -> dict[str, Any]:
         "populations": [one for one in named if one in POPULATIONS],
         "population_other": _BETWEEN.join(one for one in named if one not in POPULATIONS),
     }
+
+
+def typed(form: Form) -> dict[str, Any]:
+    """What was typed, to show it again; the boxes come several under one name."""
+    return {**form.values(), "populations": form.many("population")}
+
+
+def refused_field(ask: Ask, error: HuyingError | None) -> str:
+    """The name on the screen of the field that is refused, as far as the refusal says it."""
+    if error is None or error.code is not Code.INVALID_ARGUMENT:
+        return ""
+    names = _FIELD_NAMES.get(error.detail.partition(":")[0].rpartition(" ")[2])
+    return ask.t(*names) if names else ""
+
+
+def status_of(error: HuyingError | None) -> int:
+    """The status of a form that is shown again."""
+    if error is None:
+        return 200
+    return 409 if error.code is Code.WRONG_STAGE else 400

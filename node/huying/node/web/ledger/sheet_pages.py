@@ -1,4 +1,4 @@
-"""表格: the ledger from and to spreadsheets.
+"""表格: the ledger from spreadsheets.
 
 A file is checked before anything is written; the page says what would happen and what is wrong, and
 somebody confirms. Writing goes on in steps of some seconds, so a page always answers; whatever cuts
@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final
 
 from starlette.responses import Response
 
-from huying.common.errors import Code, HuyingError
+from huying.common.errors import HuyingError
 from huying.common.limits import (
     LEDGER_IMPORT_BYTES_MAX,
     LEDGER_IMPORT_ENTRIES_MAX,
@@ -28,10 +28,9 @@ from huying.node.web.access.roles import Permission
 from huying.node.web.ledger.ledger_book import open_book
 from huying.node.web.ledger.ledger_columns import COLUMNS
 from huying.node.web.ledger.ledger_export import (
-    CONTENT_TYPES,
+    USUAL,
+    download,
     errors_file,
-    export_rows,
-    table_file,
     template_file,
 )
 from huying.node.web.ledger.ledger_holdings import read_holdings
@@ -42,15 +41,12 @@ from huying.node.web.ledger.sheet_jobs import CHECKED, DONE, JOBS_MAX, WRITING, 
 from huying.node.web.page import Ask, Page
 from huying.wire.v1 import api_pb2
 
-__all__ = ["PAGES"]
+__all__ = ["PAGES", "sheets_page"]
 
 _ENDINGS: Final = (".xlsx", ".xls", ".ods", ".csv")
 _NAME_CHARACTERS_MAX: Final = 80
 _PIECE_BYTES: Final = 64 * 1024
-_PURPOSE_CHARACTERS_MIN: Final = 4
 _ROWS_NAMED: Final = 12  # of those that have the same fault
-# What an export has unless somebody ticks more.
-_USUAL: Final = ("grid", "number", "head_name", "address", "name", "sex", "key_population")
 
 
 def _jobs(ask: Ask) -> Jobs:
@@ -59,12 +55,13 @@ def _jobs(ask: Ask) -> Jobs:
 
 async def sheets(ask: Ask) -> Response:
     """What can be brought and taken."""
-    return await _sheets_page(ask)
+    return await sheets_page(ask)
 
 
-async def _sheets_page(
+async def sheets_page(
     ask: Ask, error: HuyingError | None = None, typed: dict[str, Any] | None = None
 ) -> Response:
+    """The page of both; `typed`: what an export that was refused asked for."""
     village_only(ask)
     jobs = _jobs(ask)
     await ask.site.on_thread(lambda: jobs.forget_old(ask.now()))
@@ -78,7 +75,7 @@ async def _sheets_page(
             "jobs_max": JOBS_MAX,
             "columns": [(key, names[0]) for key, names in COLUMNS.items()],
             "grids": [(one, book.grid_names.get(one, one)) for one in seen_grids(ask, book)],
-            "typed": typed or {"columns": _USUAL},
+            "typed": typed or {"columns": USUAL},
             "size_max": LEDGER_SHEET_BYTES_MAX // MIB,
             "error": error,
             "row_errors": list(error.errors) if isinstance(error, SheetError) else [],
@@ -91,7 +88,7 @@ async def template(ask: Ask) -> Response:
     """The workbook to fill in."""
     village_only(ask)
     data = await ask.site.on_thread(template_file)
-    return _download(data, ".xlsx", "ledger-template")
+    return download(data, ".xlsx", "ledger-template")
 
 
 # --- bringing --------------------------------------------------------------------------------
@@ -121,7 +118,7 @@ async def upload(ask: Ask) -> Response:
         if job is not None:
             dropped = job
             await ask.site.on_thread(lambda: jobs.drop(dropped))
-        return await _sheets_page(ask, error)
+        return await sheets_page(ask, error)
     _note(job, plan, work)
     checked = job
     await ask.site.on_thread(lambda: jobs.save(checked))
@@ -273,53 +270,7 @@ async def errors_csv(ask: Ask) -> Response:
     """What is wrong, to mend it with the sheet beside it."""
     job = await _mine(ask)
     data = await ask.site.on_thread(lambda: errors_file(job.row_errors()))
-    return _download(data, ".csv", "ledger-errors")
-
-
-# --- taking ----------------------------------------------------------------------------------
-
-
-async def export(ask: Ask) -> Response:
-    """The ledger as a file, for a purpose that is written down."""
-    home = village_only(ask)
-    form = await ask.form()
-    book = await open_book(ask.node)
-    chosen = [key for key in COLUMNS if key in form.many("columns")]
-    whole, grid = form.flag("whole"), form.text("grid", 15)
-    ending = f".{form.text('format', 8)}"
-    try:
-        purpose = form.required("purpose", 200)
-        if len(purpose) < _PURPOSE_CHARACTERS_MIN:
-            raise HuyingError(Code.INVALID_ARGUMENT, "purpose: say what for, in some words")
-        if not chosen:
-            raise HuyingError(Code.INVALID_ARGUMENT, "columns: tick one at least")
-        if ending not in CONTENT_TYPES:
-            raise HuyingError(Code.INVALID_ARGUMENT, "format: xlsx or csv")
-    except HuyingError as error:
-        typed = {**form.values(), "columns": chosen}
-        return await _sheets_page(ask, error, typed)
-    grids = seen_grids(ask, book)
-    if grid:
-        ask.scope.record(home, grid)
-        grids = [one for one in grids if one == grid]
-    # Written down before a byte of it is out.
-    kept = f"{purpose} · {len(chosen)} columns{' · health' if 'health' in chosen else ''}"
-    await ask.audit(
-        "ledger-export", grid or home, detail=f"{'whole' if whole else 'masked'} · {kept}"
-    )
-    holdings = await ask.node.read(lambda reader: read_holdings(reader, home))
-    data = await ask.site.on_thread(
-        lambda: table_file(ending, chosen, export_rows(holdings, book, grids, chosen, whole=whole))
-    )
-    return _download(data, ending, "ledger")
-
-
-def _download(data: bytes, ending: str, name: str) -> Response:
-    return Response(
-        data,
-        media_type=CONTENT_TYPES[ending],
-        headers={"Content-Disposition": f'attachment; filename="{name}{ending}"'},
-    )
+    return download(data, ".csv", "ledger-errors")
 
 
 _L: Final = Permission.LEDGER
@@ -336,7 +287,6 @@ PAGES: Final = (
         body_bytes_max=LEDGER_SHEET_BYTES_MAX + MIB,
         costly=True,
     ),
-    Page("/ledger/sheets/export", "sheet-export", export, _L, _POST, costly=True),
     Page("/ledger/sheets/drop", "sheets-drop", drop_waiting, _L, _POST),
     Page("/ledger/sheets/{job}", "sheet", sheet, _L),
     Page("/ledger/sheets/{job}/write", "sheet-write", write, _L, _POST),
