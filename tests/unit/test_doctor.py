@@ -149,13 +149,19 @@ def test_the_library_s_own_fault_is_named_with_what_keeps_it_off(
         assert one.outcome is Outcome.OK
 
 
-def test_a_damaged_database_and_one_put_aside_are_told(town: Config) -> None:
-    """What a repair left behind holds personal data."""
-    aside = town.database_file.with_name("node.db.damaged-20260101T000000")
-    aside.write_bytes(b"old")
-    aside.chmod(0o600)
-    warned = [one for one in found(town, "store") if one.outcome is Outcome.WARN]
-    assert any(str(aside) in one.detail for one in warned)
+def test_a_damaged_database_and_those_put_aside_are_told(town: Config) -> None:
+    """What a repair or a restore left behind holds personal data, and passwords' hashes."""
+    town.console_dir.mkdir(mode=0o700, exist_ok=True)
+    left = [
+        town.database_file.with_name("node.db.damaged-20260101T000000"),
+        town.database_file.with_name("node.db.before-20260101T000000Z"),
+        town.console_dir / "console.db.before-20260101T000000Z",
+    ]
+    for aside in left:
+        aside.write_bytes(b"old")
+        aside.chmod(0o600)
+    warned = [one.detail for one in found(town, "store") if one.outcome is Outcome.WARN]
+    assert all(any(str(aside) in detail for detail in warned) for aside in left)
     town.database_file.write_bytes(os.urandom(8192))
     failed = [one for one in found(town, "store") if one.outcome is Outcome.FAIL]
     assert failed[0].code is Code.CORRUPT

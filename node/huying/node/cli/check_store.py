@@ -66,17 +66,29 @@ def store(config: Config) -> Iterator[Finding]:
             advice = HuyingError(Code.FORK).advice
             detail = f"{feed.origin}: frozen; huying feed evidence shows why"
             yield Finding("store", Outcome.FAIL, detail, advice.zh, advice.en, "已冻结", Code.FORK)
-    for aside in sorted(file.parent.glob(f"{file.name}.damaged-*")):
-        if aside.suffix.endswith(("-wal", "-shm")):
-            continue
-        yield Finding(
-            "store",
-            Outcome.WARN,
-            f"{aside}: a damaged database that a repair put aside",
-            "确认无误后安全删除:其中有个人信息",
-            "destroy it once all is well: it holds personal data",
-            "留有损坏的旧库",
-        )
+    yield from _put_aside(config)
+
+
+def _put_aside(config: Config) -> Iterator[Finding]:
+    """Databases that a repair or a restore left behind."""
+    file, accounts = config.database_file, config.console_dir / "console.db"
+    for pattern, why in (
+        (f"{file.name}.damaged-*", "a damaged database that a repair put aside"),
+        (f"{file.name}.before-*", "the database before a restore: it holds what was erased since"),
+        (f"{accounts.name}.before-*", "accounts that a restore put aside"),
+    ):
+        folder = accounts.parent if pattern.startswith(accounts.name) else file.parent
+        for aside in sorted(folder.glob(pattern)):
+            if aside.name.endswith(("-wal", "-shm", "-journal")):
+                continue
+            yield Finding(
+                "store",
+                Outcome.WARN,
+                f"{aside}: {why}",
+                "确认无误后安全删除:其中有个人信息",
+                "destroy it once all is well: it holds personal data",
+                "留有旧库",
+            )
 
 
 def sqlite(config: Config) -> Iterator[Finding]:
