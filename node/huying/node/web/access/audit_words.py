@@ -49,6 +49,10 @@ ACTIONS: Final[Mapping[str, tuple[str, str]]] = {
         for step, zh in STEPS.items()
     },
     "household-view": ("查看户", "looked at a household"),
+    "household-add": ("登记户", "entered a household"),
+    "household-change": ("修改户", "changed a household"),
+    "resident-add": ("登记居民", "entered a resident"),
+    "resident-change": ("修改居民", "changed a resident"),
     "household-end": ("注销户", "ended a household"),
     "resident-view": ("查看居民", "looked at a resident"),
     "resident-end": ("注销居民", "ended a resident"),
