@@ -318,6 +318,31 @@ def test_a_kept_draft_stands_in_its_form_and_goes_once_the_step_is_taken(
     assert site.site.drafts.keys(site.person.id) == ()  # type: ignore[union-attr]
 
 
+def test_a_responder_keeps_phrases_of_their_own(consoles: CallConsoles, call: str) -> None:
+    """Whoever answers the same matter every week writes it once; and it is nobody else's text."""
+    handling(consoles, call)
+    site = consoles.as_department(login="phrases")
+    form = _form(site, consoles.page(site, call), "answer")
+    address = f"/calls/{call}/phrases"
+    typed = {**form.fields, "text": "已安排<b>清淤</b>", "phrase": "save"}
+    assert site.post(address, {**typed, "phrase_name": "清淤"}).status_code == 303
+    page = consoles.page(site, call)
+    assert _form(site, page, "answer").fields["text"].strip() == "已安排<b>清淤</b>"
+    assert '<option value="已安排&lt;b&gt;清淤&lt;/b&gt;">清淤</option>' in page.text
+    refused = site.post(address, {**typed, "text": "", "phrase_name": "空的"})
+    assert refused.status_code == 400
+    (drop,) = re.findall(r'value="(drop:[0-9a-f]+)"', page.text)
+    other = consoles.as_department(login="other-phrases")
+    assert ">清淤</option>" not in consoles.page(other, call).text
+    other.post(address, {**typed, "phrase": drop})
+    site = consoles.as_department(login="phrases")
+    assert ">清淤</option>" in consoles.page(site, call).text
+    site.post(address, {**typed, "phrase": drop})
+    assert ">清淤</option>" not in consoles.page(site, call).text
+    stranger = consoles.as_department("交通局", login="stranger-phrases")
+    assert stranger.post(address, typed).status_code == 404
+
+
 def test_a_refused_field_is_named_and_all_that_was_typed_stays(
     consoles: CallConsoles, call: str
 ) -> None:

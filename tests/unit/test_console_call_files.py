@@ -17,7 +17,7 @@ from huying.common.policies import shipped_policy
 from huying.node.web.calls import call_files, call_resend
 from huying.node.web.node_link import NodeLink
 from huying.wire.v1 import feed_pb2
-from tests.unit.call_console import LEAD, CallConsoles, call_consoles
+from tests.unit.call_console import HELPER, LEAD, CallConsoles, call_consoles
 from tests.unit.console_site import ConsoleUnderTest, forms_of, text_of
 from tests.unit.tiny_network import COUNTY, put
 
@@ -193,9 +193,15 @@ def test_nobody_else_sends_what_a_department_owes(
     consoles: CallConsoles, appends: Callable[[int], None]
 ) -> None:
     """A form made by hand is no way into another department's call."""
-    call = handled(consoles, "别人的附件")
+    call = consoles.raise_call("别人的附件")
+    fields = {"department": LEAD, f"help.{HELPER}": "1"}
+    consoles.step(consoles.as_centre(), call, "dispatch", **fields)
     appends(2)
     answer(consoles, call, "orange")
+    helper = consoles.as_department(HELPER)  # sees the call, and answers nothing in it
+    assert not owes(helper.get(f"/calls/{call}?notice=files-lost"))
+    sent = helper.post(f"/calls/{call}/files", {"request_id": "ab" * 16})
+    assert "notice=unchanged" in sent.headers["location"]
     size = consoles.feed_size(COUNTY)
     stranger = consoles.as_department("交通局")
     assert stranger.post(f"/calls/{call}/files", {"request_id": "ab" * 16}).status_code == 404

@@ -46,8 +46,11 @@ from huying.wire.v1 import api_pb2
 
 if TYPE_CHECKING:
     from huying.node.web.drafts import Draft
+    from huying.node.web.views import SavedView
 
-__all__ = ["PAGES", "Said", "draft_key"]
+__all__ = ["PAGES", "PHRASES_PAGE", "Said", "call_page", "draft_key", "keep_draft"]
+
+PHRASES_PAGE: Final = "answer-phrases"  # of the store of views; no page has that name
 
 _TURNS: Final = {
     api_pb2.CALL_ROLE_CENTRE: Role.CENTRE,
@@ -93,7 +96,7 @@ async def call_page(
         await note_view(ask, "call-view", loaded.hex)
     may = offered(loaded)
     owed = await shown_owed(ask, loaded, matter.pictures)
-    drafts, people = await ask.site.on_thread(lambda: _kept(ask, loaded.hex))
+    drafts, people, own = await ask.site.on_thread(lambda: _kept(ask, loaded.hex))
     said = {kind: Said(draft.fields) for kind, draft in drafts.items()}
     if typed is not None:
         said[step] = Said(typed)
@@ -119,6 +122,7 @@ async def call_page(
             "desk": await read_choices(ask, loaded, may, merge_words if searched else None),
             "merge_words": merge_words,
             "phrases": ANSWER_PHRASES,
+            "own_phrases": own,
             "people": people,
             "others": ask.site.live.others(loaded.hex, ask.person.id),
             "refused": step,
@@ -141,14 +145,17 @@ async def call_page(
     )
 
 
-def _kept(ask: Ask, call_hex: str) -> tuple[dict[str, Draft], dict[str, str]]:
-    """The person's drafts in this call, by step; and names of this node's people by pseudonym."""
+def _kept(
+    ask: Ask, call_hex: str
+) -> tuple[dict[str, Draft], dict[str, str], tuple[SavedView, ...]]:
+    """The person's drafts in this call, by step; names by pseudonym; and the person's phrases."""
     prefix = draft_key(call_hex, "")
     site, person = ask.site, ask.person.id
     keys = [key for key in site.drafts.keys(person) if key.startswith(prefix)]
     found = {key.removeprefix(prefix): site.drafts.find(person, key) for key in keys}
     drafts = {step: draft for step, draft in found.items() if draft is not None}
-    return drafts, {one.actor: one.name for one in site.accounts.list()}
+    people = {one.actor: one.name for one in site.accounts.list()}
+    return drafts, people, site.views.list(person, PHRASES_PAGE)
 
 
 async def _asking_departments(ask: Ask, matter: Matter) -> list[tuple[str, str]]:
@@ -194,7 +201,7 @@ async def take(ask: Ask) -> Response:
         request = api_pb2.TakeCallStepRequest(step=step, request_id=request_id)
         await ask.node.ask("TakeCallStep", request)
     except HuyingError as error:
-        await _keep(ask, loaded.hex, kind, typed)
+        await keep_draft(ask, loaded.hex, kind, typed)
         await ask.audit(
             f"call-{kind}", loaded.hex, outcome="refused", detail=error.code.name.lower()
         )
@@ -212,7 +219,7 @@ async def take(ask: Ask) -> Response:
     return ask.redirect("call", call=loaded.hex, notice="proposed" if proposed else "sent")
 
 
-async def _keep(ask: Ask, call_hex: str, step: str, typed: Mapping[str, str]) -> None:
+async def keep_draft(ask: Ask, call_hex: str, step: str, typed: Mapping[str, str]) -> None:
     """As a draft, so that nothing typed is lost, whatever becomes of the page.
 
     What is too long for one, or where the disk is full, still stands on the page itself.
