@@ -21,6 +21,7 @@ from huying.node.web.access.security_keys import (
     SecurityKeys,
     party_of,
 )
+from huying.node.web.access.sessions import Sessions
 from huying.node.web.access.totp import SecondFactors
 from huying.node.web.schema import SECURITY_KEYS
 from huying.node.web.store import ConsoleStore
@@ -206,6 +207,19 @@ def test_keys_are_offered_where_browsers_know_them(origin: str, domain: str | No
     """A button that can't work is worse than none: browsers want TLS and a name."""
     party = party_of(origin)
     assert (party and party.id) == domain
+
+
+def test_another_key_or_one_less_ends_every_session(
+    keys: SecurityKeys, zhang: str, store: ConsoleStore
+) -> None:
+    """Whoever sits at a session that was stolen must not stay when its owner sees to the locks."""
+    sessions = Sessions(store)
+    before = sessions.begin(zhang, NOW)
+    assert registered(keys, zhang, SoftKey(ORIGIN, PARTY.id))
+    assert sessions.find(before, NOW) is None
+    between = sessions.begin(zhang, NOW)
+    assert keys.remove(zhang, keys.list(zhang)[0].id, NOW)
+    assert sessions.find(between, NOW) is None
 
 
 def test_keys_are_few_and_named(

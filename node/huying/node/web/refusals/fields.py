@@ -177,6 +177,8 @@ _PEOPLE: Final[Mapping[str, str]] = {
     "order": "工单",
     "route": "去向",
     "suggested": "建议的部门",
+    "phrase": "常用语",
+    "phrase_name": "常用语的名字",
     "origin": "数据流",
     "index": "条目序号",
     "key": "安全密钥",

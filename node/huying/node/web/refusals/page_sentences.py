@@ -39,6 +39,7 @@ PAGES: Final[tuple[tuple[str, str], ...]] = (
     ("month: a year and a month, as 2026-10", "月份须为年和月,例如 2026-10"),
     ("month: a year from {n} and a month, as 2026-10", "月份须为 {n} 年以后的年和月,例如 2026-10"),
     ("what: one of save, drop, first, unset", "没有这个操作,请刷新页面"),
+    ("phrase: save or drop", "没有这个操作,请刷新页面"),
     ("only: met or unmet", "筛选只能是 met 或 unmet"),
     # Calls.
     ("village: your account is limited to an area; choose one of it", "请选择你所管范围内的村"),
