@@ -14,13 +14,20 @@
     const pick = event.target.closest?.("[data-phrases]");
     if (!pick || !event.target.value) return;
     const area = document.getElementById(pick.dataset.phrases);
-    const at = area.selectionStart ?? area.value.length;
+    // Where somebody was writing; a text that nobody touched yet goes on at its end.
+    const at = area.dataset.caret ? area.selectionStart : area.value.length;
+    const to = area.dataset.caret ? area.selectionEnd : at;
     const before = area.value.slice(0, at);
+    const after = area.value.slice(to);
     const gap = before && !before.endsWith("\n") ? "\n" : "";
-    area.setRangeText(gap + event.target.value, at, area.selectionEnd ?? at, "end");
+    const rest = after && !after.startsWith("\n") ? "\n" : "";
+    area.setRangeText(gap + event.target.value + rest, at, to, "end");
     event.target.value = "";
     area.focus();
     area.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+  document.addEventListener("focusin", (event) => {
+    if (event.target.tagName === "TEXTAREA") event.target.dataset.caret = "1";
   });
   document.addEventListener("huying:fresh", () => {
     ready();
