@@ -148,6 +148,33 @@ def test_who_looks_at_a_reporter_is_in_the_trail(town: Town) -> None:
     town.village.sign_out()
 
 
+def test_who_writes_into_the_ledger_is_in_the_trail(town: Town) -> None:
+    """The feed names nobody, so without the trail nobody could say who changed a resident."""
+    village = town.village
+    village.sign_in("worker", login="ledger-writer")
+    added = village.fill(
+        village.get("/ledger/new"), "/ledger/new", number="W1", head_name="王五", grid=GRID
+    )
+    house = added.headers["location"].partition("?")[0]
+    assert village.fill(village.get(f"{house}/add"), "/add", name="王小五").status_code == 303
+    assert village.fill(village.get(f"{house}/edit"), "/edit", number="W2").status_code == 303
+    resident_path = re.search(r"/ledger/residents/[0-9a-f]{32}", village.get(house).text)
+    assert resident_path is not None
+    person = resident_path[0]
+    assert village.fill(village.get(person), person, name="王小六").status_code == 303
+    wrote = {
+        (row.action, row.object_)
+        for row in village.site.audit.page(actor="ledger-writer", count=50)
+        if not row.action.endswith("-view")
+    }
+    record, one = house.rpartition("/")[2], person.rpartition("/")[2]
+    assert wrote == {
+        *(("household-add", record), ("household-change", record)),
+        *(("resident-add", one), ("resident-change", one)),
+    }
+    village.sign_out()
+
+
 # --- every address --------------------------------------------------------------------------------
 
 # Parts of addresses that name no record of a village: accounts, feeds, links and pages of help.

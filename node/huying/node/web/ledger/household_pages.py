@@ -57,6 +57,7 @@ async def new_household(ask: Ask) -> Response:
             await _fill_household(ask, message, form)
             (receipt,) = await append(ask, [draft(_HOUSEHOLD, message, b"", form.id())])
             record = receipt.record
+            await ask.audit("household-add", record.hex())
     except HuyingError as error:
         return await _household_form(ask, None, typed(form), error=error)
     return ask.redirect("household", household=record.hex(), notice="sent")
@@ -78,6 +79,7 @@ async def edit_household(ask: Ask) -> Response:
                 return ask.redirect("household", household=found.record.hex(), notice="unchanged")
             drafts = [draft(_HOUSEHOLD, found.message, found.record, form.id())]
             await append(ask, drafts + await _people_along(ask, found, form.id()))
+            await ask.audit("household-change", found.record.hex())
     except HuyingError as error:
         return await _household_form(ask, found, typed(form), error=error)
     return ask.redirect("household", household=found.record.hex(), notice="sent")

@@ -62,7 +62,8 @@ async def new_resident(ask: Ask) -> Response:
                 home.message.resident_count = len(people) + 1
                 again = derived_id(form.id(), "count")
                 drafts.append(draft(_HOUSEHOLD, home.message, home.record, again))
-            await append(ask, drafts)
+            receipt, *_ = await append(ask, drafts)
+            await ask.audit("resident-add", receipt.record.hex())
     except HuyingError as error:
         return await _resident_form(ask, home, None, typed(form), error=error)
     return ask.redirect("household", household=home.record.hex(), notice="sent")
@@ -103,6 +104,7 @@ async def edit_resident(ask: Ask) -> Response:
             if found.message.SerializeToString() == before:
                 return _back(ask, found, "unchanged")
             await append(ask, [draft(_RESIDENT, found.message, found.record, form.id())])
+            await ask.audit("resident-change", found.record.hex())
     except HuyingError as error:
         return await _resident_form(ask, None, found, typed(form), error=error)
     return _back(ask, found, "sent")
