@@ -21,7 +21,7 @@ def test_the_nodes_are_such_as_entries_would_have_made(tmp_path: Path) -> None:
     for code in (COUNTY, TOWN, VILLAGE):
         reader = FileReader(sqlite_url(load(fleet[code].config_file).database_file))
         notes: list[tuple[str, str]] = []
-        assert check_projections(reader, lambda *note, found=notes: found.append(note)) > 100  # type: ignore[misc]
+        assert check_projections(reader, lambda *note, found=notes: found.append(note)) > 100
         assert notes == []
         for feed in reader.feeds():
             assert len(feed.frontier) == feed.size.bit_count()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -42,7 +41,7 @@ async def _short(_request: Request) -> Response:
 
 
 async def _stream(_request: Request) -> Response:
-    async def parts() -> Any:
+    async def parts() -> AsyncIterator[str]:
         yield PAGE
 
     return StreamingResponse(parts(), media_type="text/event-stream")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Final
@@ -37,6 +38,8 @@ def run(args: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=5, help="how often each list is asked for")
     parser.add_argument("--looks", type=int, default=15, help="how often each page is asked for")
     arguments = parser.parse_args(args)
+    # Whoever ends the bench ends its nodes: they are sessions of their own.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     result: dict[str, object] = {}
     parts = (arguments.only,) if arguments.only else _PARTS
     if "feeds" in parts:

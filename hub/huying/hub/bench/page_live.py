@@ -39,7 +39,7 @@ def measure_live(browser: Browser, town: Member, say: Say, *, now: float) -> dic
         for number in range(_CALLS):
             started = time.perf_counter()
             call = client.raise_call(_call(town.code, number, now)).call.hex()
-            is_there = False
+            is_there, heard, came = False, 0.0, 0.0
             while not is_there:
                 while "calls" not in next(topics):
                     pass

@@ -36,9 +36,11 @@ def version_of(file: Path) -> str:
 class StaticFolder(StaticFiles):
     """One folder of files."""
 
-    def file_response(self, full_path: Any, stat_result: Any, scope: Any, *more: Any) -> Response:
+    def file_response(
+        self, full_path: Any, stat_result: Any, scope: Any, status_code: int = 200
+    ) -> Response:
         """The file, with how long it may be kept."""
-        response = super().file_response(full_path, stat_result, scope, *more)
+        response = super().file_response(full_path, stat_result, scope, status_code)
         current = f"v={version_of(Path(full_path))}".encode()
         kept = _FOR_GOOD if scope.get("query_string") == current else _FOR_AN_HOUR
         response.headers["Cache-Control"] = kept
