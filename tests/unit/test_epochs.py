@@ -10,22 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from huying.common.effects import DraftEntry, LinkDown, NoticeKind, Received
+from huying.common.effects import DraftEntry, NoticeKind
 from huying.common.engine import Engine
-from huying.common.errors import Code, HuyingError
-from huying.common.feed.merkle import EMPTY_ROOT, CompactRange, merge, root
-from huying.common.feed.segment import decode_segment
+from huying.common.errors import Code
+from huying.common.feed.merkle import EMPTY_ROOT
 from huying.common.limits import WAITING_KEYS_MAX
-from huying.common.members import member_draft, member_message
-from huying.common.outgoing import cut_segment
 from huying.common.own_feed import OwnFeed
-from huying.common.roster import EpochStatus, Identity, Pin
+from huying.common.roster import EpochStatus
 from huying.common.status import FeedHealth
 from huying.common.succession import make_succession
 from huying.common.trust import (
     Accept,
-    Confirm,
-    Reenter,
     RenewKeys,
     Revoke,
     RotateFeed,
@@ -33,11 +28,10 @@ from huying.common.trust import (
 )
 from huying.node import keys
 from huying.node.store.store import SqlStore
-from huying.wire.v1 import feed_pb2, sync_pb2, trust_pb2
+from huying.wire.v1 import feed_pb2, trust_pb2
+from tests.unit.epoch_cases import E1, E2, E3, enrol, status
 from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE, event, pin
 from tests.unit.trusted_network import EVENT, OTHER, Network, origin, signer
-
-E1, E2, E3 = origin(VILLAGE, 1), origin(VILLAGE, 2), origin(VILLAGE, 3)
 
 
 @pytest.fixture
@@ -45,23 +39,6 @@ def network() -> Iterator[Network]:
     made = Network()
     yield made
     made.close()
-
-
-def status(network: Network, code: str, feed: str) -> EpochStatus | None:
-    epoch = network.engine(code).roster.epoch(feed)
-    return epoch.status if epoch is not None else None
-
-
-def enrol(
-    network: Network,
-    writer: str,
-    named: Pin,
-    succession: trust_pb2.Succession | None = None,
-    revocation: trust_pb2.Revocation | None = None,
-) -> None:
-    """A roster entry that a parent's operator asked for, as it comes of `roster accept`."""
-    message = member_message(named, succession, revocation)
-    network.write(writer, member_draft(message, writer))
 
 
 def test_the_number_of_an_event_type_is_what_the_tests_take_it_for() -> None:
@@ -246,247 +223,6 @@ def test_a_rotated_root_is_believed_by_all_below(network: Network) -> None:
     for code in (TOWN, VILLAGE, OTHER):
         assert network.held(code, origin(COUNTY, 2)) == 1
         assert status(network, code, origin(COUNTY, 1)) is EpochStatus.CLOSED
-
-
-# Who may name a key.
-
-
-def test_a_member_of_a_node_is_taken_from_its_parent_alone(network: Network) -> None:
-    """A county that names a village's keys past its town could write as that village."""
-    forged = replace(pin(VILLAGE), feed_key=str(signer(VILLAGE, 2).key))
-    enrol(network, COUNTY, forged)
-    assert status(network, TOWN, E2) is None
-    assert not network.engine(TOWN).roster.waiting()
-    feed = network.engine(TOWN).replica.feeds[origin(COUNTY, 1)]
-    assert feed.quarantined == 1
-
-
-def test_a_later_key_without_the_old_ones_word_waits_for_the_grandparent(
-    network: Network,
-) -> None:
-    """A town alone must not be able to make up a village; its operator's superior confirms."""
-    later = replace(pin(VILLAGE), feed_key=str(signer(VILLAGE, 2).key))
-    enrol(network, TOWN, later)
-    for code in (TOWN, COUNTY, OTHER):
-        assert network.engine(code).roster.feed_key(E2) is None
-        assert [one.pin.feed_key for one in network.engine(code).roster.waiting()] == [
-            later.feed_key
-        ]
-        assert Code.KEY_CHANGED in network.nodes[code].codes()
-    answer = network.operate(COUNTY, Confirm(VILLAGE, "the old machine burnt"))
-    assert answer.error is None
-    for code in (TOWN, COUNTY, OTHER):
-        assert network.engine(code).roster.feed_key(E2) == signer(VILLAGE, 2).key
-        assert status(network, code, E1) is EpochStatus.CLOSED
-        assert not network.engine(code).roster.waiting()
-
-
-def test_a_confirmation_that_comes_first_counts_too(network: Network) -> None:
-    """Two feeds have no order between them."""
-    later = replace(pin(VILLAGE), feed_key=str(signer(VILLAGE, 2).key))
-    message = trust_pb2.Confirmation(code=VILLAGE, feed_key=later.feed_key, reason="by telephone")
-    network.write(
-        COUNTY,
-        DraftEntry(feed_pb2.KIND_ROSTER, feed_pb2.RECORD_TYPE_CONFIRMATION, message),
-    )
-    enrol(network, TOWN, later)
-    assert network.engine(OTHER).roster.feed_key(E2) == signer(VILLAGE, 2).key
-
-
-def test_a_town_can_not_confirm_what_it_enrolled(network: Network) -> None:
-    """The word must come from somebody above the parent."""
-    later = replace(pin(VILLAGE), feed_key=str(signer(VILLAGE, 2).key))
-    enrol(network, TOWN, later)
-    answer = network.operate(TOWN, Confirm(VILLAGE, "trust me"))
-    assert answer.error is not None
-    assert answer.error.code is Code.NOT_FOUND
-    message = trust_pb2.Confirmation(code=VILLAGE, feed_key=later.feed_key)
-    network.write(
-        TOWN, DraftEntry(feed_pb2.KIND_ROSTER, feed_pb2.RECORD_TYPE_CONFIRMATION, message)
-    )
-    assert network.engine(COUNTY).roster.feed_key(E2) is None
-
-
-def test_the_old_keys_signature_on_a_member_is_word_enough(network: Network) -> None:
-    """A node that lost the end of its feed, not its key, needs nobody above its parent."""
-    old = network.nodes[VILLAGE].identity.feed_signer
-    new = signer(VILLAGE, 2)
-    succession = make_succession(E1, 0, b"", new, old, trust_pb2.SUCCESSION_REASON_LOST)
-    enrol(network, TOWN, replace(pin(VILLAGE), feed_key=str(new.key)), succession=succession)
-    assert network.engine(COUNTY).roster.feed_key(E2) == new.key
-    assert Code.KEY_CHANGED not in network.nodes[COUNTY].codes()
-
-
-def test_a_succession_with_another_old_key_is_refused(network: Network) -> None:
-    """A forged signature is worse than none."""
-    forger = signer(VILLAGE, 1, seed=9)
-    new = signer(VILLAGE, 2)
-    succession = make_succession(E1, 0, b"", new, forger, trust_pb2.SUCCESSION_REASON_LOST)
-    enrol(network, TOWN, replace(pin(VILLAGE), feed_key=str(new.key)), succession=succession)
-    roster = network.engine(COUNTY).roster
-    assert roster.feed_key(E2) is None
-    assert not roster.waiting()
-
-
-def test_the_roots_own_child_needs_no_grandparent_and_is_alarmed(network: Network) -> None:
-    """Nobody stands above the root; so everybody gets to see what it does."""
-    later = replace(pin(TOWN), feed_key=str(signer(TOWN, 2).key))
-    enrol(network, COUNTY, later)
-    for code in (COUNTY, TOWN, VILLAGE):
-        assert network.engine(code).roster.feed_key(origin(TOWN, 2)) == signer(TOWN, 2).key
-        assert Code.KEY_CHANGED in network.nodes[code].codes()
-
-
-def test_another_key_for_a_known_epoch_is_refused_and_alarmed_everywhere(
-    network: Network,
-) -> None:
-    """The first key of an epoch stays, at every node that sees the attempt."""
-    other = replace(pin(VILLAGE), feed_key=str(signer(VILLAGE, 1, seed=9).key))
-    enrol(network, TOWN, other)
-    for code in (TOWN, COUNTY, OTHER):
-        assert str(network.engine(code).roster.feed_key(E1)) == pin(VILLAGE).feed_key
-        assert Code.KEY_CHANGED in network.nodes[code].codes()
-
-
-def test_entries_of_a_key_that_waits_are_deferred_and_come_when_it_counts(
-    network: Network,
-) -> None:
-    """Nothing is alarmed about the entries, and nothing is lost."""
-    new = signer(VILLAGE, 2)
-    old = network.engine(VILLAGE).identity
-    node = network.nodes[VILLAGE]
-    node.mark.write(E2, 0, EMPTY_ROOT)
-    network.boot(VILLAGE, Identity(old.network, VILLAGE, new, old.witness_signer))
-    network.connect(VILLAGE)
-    network.run(20)
-    network.report(1)
-    assert network.held(TOWN, E2) == 0
-    enrol(network, TOWN, replace(pin(VILLAGE), feed_key=str(new.key)))
-    network.run(100)
-    assert network.held(TOWN, E2) == 0
-    network.operate(COUNTY, Confirm(VILLAGE, "a new machine"))
-    network.run(100)
-    assert network.held(TOWN, E2) == network.held(COUNTY, E2) == 1
-
-
-# Revocation.
-
-
-def test_revocation_ends_the_link_at_once(network: Network) -> None:
-    """P12: no later message of the node has any effect."""
-    network.report(1)
-    network.sent.clear()
-    network.operate(TOWN, Revoke(VILLAGE, "stolen"))
-    assert not [frame for sender, _, frame in network.sent if sender == VILLAGE]
-    assert not [s for s in network.engine(TOWN).sessions.values() if s.peer == VILLAGE]
-    assert VILLAGE not in network.engine(TOWN).roster.children
-    network.connect(VILLAGE)
-    network.run(5)
-    assert not [s for s in network.engine(TOWN).sessions.values() if s.peer == VILLAGE]
-
-
-def test_entries_up_to_the_size_stand_and_later_ones_are_refused(network: Network) -> None:
-    """Whoever still carries them, and whatever date they bear."""
-    network.report(1)
-    network.cut(TOWN)
-    network.report(2)
-    network.report(3)
-    assert network.held(TOWN, E1) == 3
-    assert network.held(COUNTY, E1) == 1
-    network.cut(VILLAGE)
-    network.report(4)  # behind the end, written in good faith
-    network.operate(TOWN, Revoke(VILLAGE, "stolen"))
-    network.mend(TOWN)
-    network.run(100)
-    assert network.held(COUNTY, E1) == 3
-    for code in (TOWN, COUNTY):
-        shown = network.feed(code, E1)
-        assert shown.health is FeedHealth.REVOKED
-        assert "stolen" in shown.reason
-
-
-def test_a_revoked_node_says_so_until_its_parent_takes_it_again(network: Network) -> None:
-    """It can't read of its revocation; `live` would have its people write on for nobody."""
-    network.report(1)
-    engine = network.engine(VILLAGE)
-    link = next(iter(engine.sessions))
-    refusal = sync_pb2.Refusal(code=Code.REVOKED, detail="revoked: stolen")
-    refused = sync_pb2.Frame(refusal=refusal).SerializeToString()
-    engine.step([Received(link, refused), LinkDown(link)])
-    shown = network.feed(VILLAGE, E1)
-    assert shown.health is FeedHealth.REVOKED
-    assert "parent" in shown.reason
-    network.connect(VILLAGE)
-    network.run()
-    assert network.feed(VILLAGE, E1).health is FeedHealth.LIVE
-
-
-def test_nobody_but_its_parent_tells_a_node_that_it_is_revoked(network: Network) -> None:
-    """A child's word on its parent's key, or on another's, is no word."""
-    town = network.engine(TOWN)
-    link = next(one.link for one in town.sessions.values() if one.peer == VILLAGE)
-    refusal = sync_pb2.Refusal(code=Code.REVOKED, detail="revoked: made up")
-    town.step([Received(link, sync_pb2.Frame(refusal=refusal).SerializeToString())])
-    village = network.engine(VILLAGE)
-    other = sync_pb2.Refusal(code=Code.REVOKED, origin=origin(OTHER, 1))
-    frame = sync_pb2.Frame(refusal=other).SerializeToString()
-    village.step([Received(next(iter(village.sessions)), frame)])
-    for code in (TOWN, VILLAGE):
-        assert network.feed(code, origin(code, 1)).health is FeedHealth.LIVE
-
-
-def test_a_segment_over_the_end_is_taken_up_to_it(network: Network) -> None:
-    """A relay that does not know yet sends more; what stands must not be lost with the rest."""
-    network.cut(TOWN)
-    for number in range(6):
-        network.report(number)
-    county, village = network.engine(COUNTY), network.engine(VILLAGE)
-    county.roster.end_epoch(E1, EpochStatus.REVOKED, 4, "stolen")
-    cut = cut_segment(village.replica.store, village.replica.feeds[E1], COUNTY, 0, 1 << 20)
-    assert cut is not None
-    county.replica.begin()
-    with county._store.transaction(), pytest.raises(HuyingError) as caught:
-        county.replica.receive(decode_segment(cut.segment))
-    assert caught.value.code is Code.REVOKED
-    held = county.replica.feeds[E1]
-    assert held.size == 4
-    with county._store.transaction(), pytest.raises(HuyingError) as caught:
-        county.replica.receive(decode_segment(cut.segment))
-    assert county.replica.feeds[E1].size == 4
-    # What was cut off stays provable: frontier and rest still fold to the signed root.
-    assert held.head is not None
-    whole = merge(CompactRange(0, 4, held.frontier), CompactRange(4, held.head.size, held.rest))
-    assert root(whole) == held.head.root
-
-
-def test_stranded_entries_are_listed_and_written_again_once(network: Network) -> None:
-    """Honest work that came too late is not lost: the next epoch says it again."""
-    network.report(1)
-    network.cut(VILLAGE)
-    network.report(2)
-    network.report(3)
-    network.operate(TOWN, Revoke(VILLAGE, "mislaid"))
-    network.operate(VILLAGE, RotateFeed(signer(VILLAGE, 2)))
-    # The operators met: the town enrols the next epoch, and the county confirms it.
-    enrol(network, TOWN, replace(pin(VILLAGE), feed_key=str(signer(VILLAGE, 2).key)))
-    network.operate(COUNTY, Confirm(VILLAGE, "found again"))
-    network.mend(VILLAGE)
-    network.run(100)
-    listed = network.result(VILLAGE, Reenter(write=False))
-    assert [(one.index, one.reentered) for one in listed] == [(1, False), (2, False), (3, False)]
-    again = network.result(VILLAGE, Reenter(write=True))
-    assert [one.reentered for one in again] == [True, True, False]  # a Close is not said again
-    assert network.held(COUNTY, E2) == 3
-    network.operate(VILLAGE, Reenter(write=True))
-    assert network.held(COUNTY, E2) == 3
-
-
-def test_a_revocation_by_somebody_else_is_refused(network: Network) -> None:
-    """Only the parent that speaks for a node ends its keys."""
-    revocation = trust_pb2.Revocation(origin=E1, size=0, reason="spite")
-    enrol(network, COUNTY, pin(VILLAGE), revocation=revocation)
-    assert status(network, TOWN, E1) is EpochStatus.ACTIVE
-    assert status(network, VILLAGE, E1) is EpochStatus.ACTIVE
 
 
 # Certificates and sealing keys.

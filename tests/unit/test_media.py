@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
-import zipfile
 import zlib
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,11 +13,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import Image, ImageCms
 
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
-from huying.common.masking import mask
 from huying.node.media import (
     Kind,
     MediaError,
@@ -32,28 +29,21 @@ from huying.node.media import (
 from huying.node.media.jpeg_segments import frame_size, is_just_a_picture
 from huying.node.media.showing import OTHER, data_uri, served_type
 from huying.wire.v1 import feed_pb2
+from tests.unit.picture_cases import (
+    BLUE,
+    CANARY,
+    PDF,
+    RED,
+    encoded,
+    jpeg,
+    picture,
+    refused,
+    taken,
+    with_everything,
+    zipped,
+)
 
-CANARY = b"KANARI"
-GPS = 0x8825
 ORIENTATION = 0x0112
-RED, BLUE = (220, 20, 20), (20, 20, 220)
-
-
-def encoded(image: Image.Image, kind: str = "JPEG", **more: Any) -> bytes:
-    data = io.BytesIO()
-    image.save(data, kind, **more)
-    return data.getvalue()
-
-
-def picture(width: int = 320, height: int = 240, mode: str = "RGB") -> Image.Image:
-    """The left half red, the right half blue; the top darker than the bottom would hide turns."""
-    image = Image.new("RGB", (width, height), BLUE)
-    image.paste(RED, (0, 0, width // 2, height))
-    return image if mode == "RGB" else image.convert(mode)
-
-
-def jpeg(**more: Any) -> bytes:
-    return encoded(picture(), "JPEG", quality=90, **more)
 
 
 def png(width: int, height: int, *chunks: tuple[bytes, bytes], depth: int = 8) -> bytes:
@@ -66,35 +56,11 @@ def png(width: int, height: int, *chunks: tuple[bytes, bytes], depth: int = 8) -
     return data
 
 
-def zipped() -> bytes:
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as archive:
-        archive.writestr("META-INF/MANIFEST.MF", CANARY * 50)
-    return data.getvalue()
-
-
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     folder = tmp_path / "files"
     folder.mkdir()
     return folder
-
-
-def taken(out: Path, data: bytes, at: str = "a.bin", **more: Any) -> Prepared:
-    path = out.parent / at
-    path.write_bytes(data)
-    return prepare(path, out, **more)
-
-
-def refused(out: Path, data: bytes, at: str = "a.bin", **more: Any) -> str:
-    """Why a file is not taken; nothing of it is kept."""
-    with pytest.raises(MediaError) as caught:
-        taken(out, data, at, **more)
-    assert caught.value.code is Code.INVALID_ARGUMENT
-    assert caught.value.zh
-    assert caught.value.advice.zh == caught.value.zh
-    assert list(out.iterdir()) == []
-    return caught.value.detail
 
 
 def shown(prepared: Prepared) -> Image.Image:
@@ -278,71 +244,6 @@ def test_a_taken_over_process_can_not_pass_on_what_the_file_held(
     assert "damaged" in refused(out, jpeg())
 
 
-# What is left in a picture.
-
-
-def with_everything() -> bytes:
-    """A JPEG with GPS, device, thumbnail, XMP, a profile, a comment, and more behind its end."""
-    exif = Image.Exif()
-    exif[0x010F] = CANARY.decode()  # the maker
-    exif[0x9286] = b"ASCII\0\0\0" + CANARY
-    exif.get_ifd(GPS)[1] = "N"
-    exif.get_ifd(GPS)[2] = (35.0, 7.0, 11.0)
-    exif.get_ifd(GPS)[29] = CANARY.decode()
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    return (
-        jpeg(
-            exif=exif.tobytes(),
-            comment=CANARY + b"<script>alert(1)</script>",
-            icc_profile=profile + CANARY,
-            xmp=b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>" + CANARY + b"</x:xmpmeta>",
-        )
-        + zipped()
-        + b"<html><script>"
-        + CANARY
-    )
-
-
-@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
-def test_nothing_is_left_but_what_the_eye_sees(out: Path, kind: str) -> None:
-    """The place of a photo is often a home, and a device follows its owner about."""
-    exif = Image.Exif()
-    exif[0x010F] = CANARY.decode()
-    exif.get_ifd(GPS)[2] = (35.0, 7.0, 11.0)
-    if kind == "jpeg":
-        data = with_everything()
-    elif kind == "png":
-        about = PngImagePlugin.PngInfo()
-        about.add_text("Author", CANARY.decode())
-        about.add_itxt("XML:com.adobe.xmp", CANARY.decode())
-        data = encoded(picture(), "PNG", pnginfo=about, exif=exif.tobytes()) + zipped() + CANARY
-    else:
-        data = encoded(picture(), "WEBP", exif=exif.tobytes(), xmp=CANARY) + CANARY
-    assert CANARY in data
-    made = taken(out, data)
-    files = [path.read_bytes() for path in out.iterdir()]
-    assert len(files) == 2
-    for file in files:
-        assert is_just_a_picture(file)
-        assert CANARY not in file
-        assert file.endswith(b"\xff\xd9")
-        again = Image.open(io.BytesIO(file))
-        assert not again.getexif()
-        assert not {"exif", "xmp", "icc_profile", "comment"} & again.info.keys()
-    assert made.original_path is None
-    assert zipfile.is_zipfile(made.picture_path) is False
-
-
-def test_metadata_is_kept_where_that_is_asked_for_and_only_beside(out: Path) -> None:
-    """A dispute over a boundary may need the place; what travels never has it."""
-    data = with_everything()
-    made = taken(out, data, keep_metadata=True)
-    assert made.original_path is not None
-    assert made.original_path.read_bytes() == data
-    assert made.original_path.stem == sha256(data).hexdigest() == made.sha256_original.hex()
-    assert CANARY not in made.preview_path.read_bytes() + made.picture_path.read_bytes()
-
-
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_picture_stands_upright_without_its_orientation(out: Path, orientation: int) -> None:
     """With the Exif gone, nothing else would turn it."""
@@ -461,12 +362,6 @@ def test_a_full_disk_leaves_nothing_behind(out: Path, monkeypatch: pytest.Monkey
     assert list(out.iterdir()) == []
 
 
-# Documents.
-
-
-PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
-
-
 @pytest.mark.parametrize(
     ("called", "name"),
     [
@@ -484,54 +379,6 @@ def test_a_document_is_kept_as_it_is_under_a_name_that_may_travel(
     made = taken(out, PDF, name=called)
     assert (made.kind, made.media_type, made.name) == (Kind.PDF, "application/pdf", name)
     assert made.preview_path.read_bytes() == PDF
-
-
-@pytest.mark.parametrize("called", ["", "13800000000.pdf", "370830199001011234 证明.pdf", "..pdf"])
-def test_a_name_that_tells_too_much_is_replaced(out: Path, called: str) -> None:
-    """It is readable where the bytes may not be."""
-    made = taken(out, PDF, name=called)
-    assert made.name.startswith("附件-")
-    assert not mask(made.name).hits
-    assert not mask(taken(out, jpeg()).name).hits
-
-
-def test_a_document_that_does_not_travel_is_refused(out: Path) -> None:
-    """With words that say what to do instead."""
-    assert "photograph" in refused(out, PDF[:-6] + bytes(limits.EVIDENCE_BYTES_MAX) + PDF[-6:])
-    assert "cut short" in refused(out, PDF[:-8])
-
-
-# The segments of a JPEG.
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda data: data + b"\0",
-        lambda data: data + data,
-        lambda data: data[:-2],
-        lambda data: data[:2] + b"\xff\xfe\0\x08" + CANARY + data[2:],
-        lambda data: data[:2] + b"\xff\xe1\0\x08" + CANARY + data[2:],
-        lambda data: data.replace(b"JFIF\0", b"JFXX\0"),
-        lambda data: b"",
-        lambda data: b"\xff\xd8\xff\xd9",
-    ],
-)
-def test_a_jpeg_with_anything_beside_its_picture_is_told_from_one_without(
-    spoil: Callable[[bytes], bytes],
-) -> None:
-    """This is the last look at what becomes evidence."""
-    assert is_just_a_picture(jpeg())
-    assert is_just_a_picture(jpeg(progressive=True, restart_marker_rows=1))
-    assert not is_just_a_picture(spoil(jpeg()))
-
-
-@given(st.binary(max_size=400))
-def test_segments_of_any_bytes_raise_nothing(data: bytes) -> None:
-    """They run over what other nodes wrote."""
-    for start in (b"", b"\xff\xd8"):
-        frame_size(start + data)
-        is_just_a_picture(start + data)
 
 
 # What may be shown of what others wrote.
