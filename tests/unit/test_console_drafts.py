@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from huying.common import limits
+from huying.common.errors import Code, HuyingError
 from huying.common.evidence_parts import JPEG, Picture, parts_of
 from huying.hub.desk import DUTY
-from huying.node.web.calling import calling_reads
+from huying.node.web.calling import call_uploads, calling_reads
 from huying.node.web.calling.calling_reads import named_by_drafts
 from huying.node.web.upkeep import tidy_pictures
 from huying.wire.v1 import calls_pb2, duty_pb2, feed_pb2, policy_pb2
@@ -156,6 +157,29 @@ def test_a_photo_of_a_draft_stays_in_the_town_until_the_principal_approves(town:
     size = town.feed_size(TOWN)
     assert town.town.fill(page, "/decide").status_code == 303
     assert town.feed_size(TOWN) == size
+
+
+def test_a_file_that_does_not_follow_its_call_is_told_and_sent_again(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call stands and its file does not: nothing claims the one for the other."""
+    answer = sent_with(town, {"file": ("b.jpg", photo(9), "image/jpeg")}, title="附件没跟上")
+    draft = answer.headers["location"].split("?")[0].rpartition("/")[2]
+
+    async def refused(*_: Any, **__: Any) -> None:
+        raise HuyingError(Code.BUSY, "later")
+
+    town.town.sign_in("principal")
+    with monkeypatch.context() as patch:
+        patch.setattr(call_uploads, "write_file", refused)
+        answer = decide(town, draft)
+    assert answer.headers["location"].endswith(f"/calls/{draft}?notice=files-late")
+    assert at_county(town, draft) is not None
+    assert county_pictures(town, draft) == []
+    page = town.town.get(answer.headers["location"])
+    assert "附件没有跟上" in page.text
+    town.town.fill(page, f"/calls/{draft}/files")
+    assert wait_for(lambda: county_pictures(town, draft))
 
 
 def test_a_photo_is_kept_through_the_question_about_a_number(town: Town) -> None:

@@ -84,8 +84,8 @@ NOTICES: Final[dict[str, tuple[str, str]]] = {
         "The step is written, its files are not sent yet: press “send again”, nothing is to choose",
     ),
     "files-late": (
-        "呼叫已发出,但附件没有存上;请返回上一页再按一次,只补送附件",
-        "The call is sent, but its files were not kept: go back and press again to send just these",
+        "呼叫已发出,但附件没有跟上;请在下面补送",
+        "The call is sent, but its files did not follow: send them again below",
     ),
     "refused": ("已退回,起草人看得到理由", "Refused; whoever drafted it sees why"),
     "unchanged": ("没有变化", "Nothing changed"),

@@ -14,19 +14,17 @@ from starlette.responses import Response
 
 from huying.common.codes import is_within
 from huying.common.errors import Code, HuyingError
-from huying.common.evidence_parts import JPEG, PDF, Picture, parts_of
-from huying.common.limits import NAME_CHARACTERS_MAX, PHOTO_BYTES_MAX
+from huying.common.limits import NAME_CHARACTERS_MAX
 from huying.common.masking import mask
 from huying.node.store.reader import Reader
 from huying.node.web.calling.draft_form import Attachable
+from huying.node.web.calls.call_files import BODY_BYTES_MAX, FILES_MAX, CallFile, write_file
 from huying.node.web.forms import Form
 from huying.node.web.page import Ask
-from huying.wire.v1 import api_pb2, calls_pb2, feed_pb2
+from huying.wire.v1 import calls_pb2
 
 __all__ = ["BODY_BYTES_MAX", "FILES_MAX", "hand_over", "kept_files", "raised", "take_files"]
 
-FILES_MAX: Final = 3
-BODY_BYTES_MAX: Final = FILES_MAX * PHOTO_BYTES_MAX + 256 * 1024
 _FIELD: Final = "file"
 _NAME: Final = "file-"  # and a digest: a file that was taken before, and what it is called
 _DIGEST_DIGITS: Final = 64
@@ -106,32 +104,8 @@ async def hand_over(
         path = await ask.site.on_thread(lambda sha=one.sha256: ask.site.uploads.preview(sha))
         if path is None:
             continue
-        picture = Picture(
-            call,
-            feed_pb2.RECORD_TYPE_CALL,
-            one.name,
-            PDF if path.suffix == ".pdf" else JPEG,
-            int(ask.now() * 1e6),
-            content.actor,
-        )
-        data = await ask.site.on_thread(path.read_bytes)
-        parts = parts_of(picture, data, to=to, request_id=request_id)
-        await ask.node.ask(
-            "Append",
-            api_pb2.AppendRequest(
-                drafts=[
-                    api_pb2.Draft(
-                        kind=part.kind,  # type: ignore[arg-type]  # an open enum
-                        type=part.type,  # type: ignore[arg-type]  # an open enum
-                        record=part.record,
-                        message=part.message.SerializeToString(),
-                        to=part.to,
-                        request_id=part.request_id,
-                    )
-                    for part in parts
-                ]
-            ),
-        )
+        file = CallFile(one.name, one.sha256, path)
+        await write_file(ask, call, file, to=to, actor=content.actor, request_id=request_id)
 
 
 def _is_of(reader: Reader, digest: bytes, event: bytes) -> bool:
