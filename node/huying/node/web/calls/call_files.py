@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -94,7 +95,7 @@ async def _kept(ask: Ask, fields: Mapping[str, str]) -> list[CallFile]:
             sha256 = bytes.fromhex(digest)
         except ValueError:
             continue
-        path = await ask.site.on_thread(lambda sha=sha256: ask.site.uploads.preview(sha, person))
+        path = await ask.site.on_thread(partial(ask.site.uploads.preview, sha256, person))
         if path is not None:
             safe = mask(" ".join(name.split())).text[:NAME_CHARACTERS_MAX]
             found.append(CallFile(safe, sha256, path))
@@ -126,9 +127,7 @@ async def send_along(
     to = () if held_back else parties(view, ask.node.code)
     for one in files:
         await _twice(
-            lambda one=one: write_file(
-                ask, view.call, one, to=to, actor=step.actor, request_id=request_id
-            )
+            partial(write_file, ask, view.call, one, to=to, actor=step.actor, request_id=request_id)
         )
     if step.HasField("review") and step.review.sent:
         answers = [each.step.answer for each in view.steps if each.step.HasField("answer")]

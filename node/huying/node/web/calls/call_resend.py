@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from starlette.responses import Response
@@ -124,7 +125,7 @@ async def sendable(
             found.append((one, None))
             continue
         named = one.attachment
-        path = await ask.site.on_thread(lambda sha=named.sha256: ask.site.uploads.preview(sha))
+        path = await ask.site.on_thread(partial(ask.site.uploads.preview, named.sha256))
         if path is not None:
             found.append((one, CallFile(named.name, named.sha256, path)))
     return found
