@@ -8,6 +8,7 @@ principal approves. The call names them by their digests, so what comes later ca
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from starlette.responses import Response
@@ -60,7 +61,7 @@ async def kept_files(ask: Ask, fields: Mapping[str, str]) -> list[Attachable]:
         if not digest:
             continue
         one = Attachable(calls_pb2.Attachment(name=_name(text), sha256=digest), is_upload=True)
-        path = await ask.site.on_thread(lambda sha=digest: ask.site.uploads.preview(sha, person))
+        path = await ask.site.on_thread(partial(ask.site.uploads.preview, digest, person))
         if path is None or one.field not in fields:
             continue
         one.attachment.size_bytes = path.stat().st_size
@@ -99,17 +100,17 @@ async def hand_over(
     village = content.village
     to = (f"={village}",) if village and village != own and is_within(village, own) else ()
     for one in content.attachments:
-        if event and await ask.node.read(lambda reader, sha=one.sha256: _is_of(reader, sha, event)):
+        if await ask.node.read(partial(_is_of, event, one.sha256)):
             continue
-        path = await ask.site.on_thread(lambda sha=one.sha256: ask.site.uploads.preview(sha))
+        path = await ask.site.on_thread(partial(ask.site.uploads.preview, one.sha256))
         if path is None:
             continue
         file = CallFile(one.name, one.sha256, path)
         await write_file(ask, call, file, to=to, actor=content.actor, request_id=request_id)
 
 
-def _is_of(reader: Reader, digest: bytes, event: bytes) -> bool:
-    return any(row.of == event for row in reader.evidence_by_digest(digest))
+def _is_of(event: bytes, digest: bytes, reader: Reader) -> bool:
+    return bool(event) and any(row.of == event for row in reader.evidence_by_digest(digest))
 
 
 def _name(text: str) -> str:

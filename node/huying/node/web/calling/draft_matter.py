@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from starlette.responses import FileResponse, Response
@@ -87,7 +88,7 @@ async def files_of(ask: Ask, row: DraftRow, event: LoadedEvent | None) -> list[D
             url = ask.url("media", sha256=digest.hex())
             found.append(DraftFile(one, url, here[digest].media_type == JPEG))
             continue
-        path = await ask.site.on_thread(lambda sha=digest: ask.site.uploads.preview(sha))
+        path = await ask.site.on_thread(partial(ask.site.uploads.preview, digest))
         url = ask.url("draft-file", draft=row.record.hex(), sha256=digest.hex()) if path else ""
         found.append(DraftFile(one, url, path is not None and path.suffix != ".pdf"))
     return found

@@ -137,8 +137,8 @@ def _in_chunk(
     if not rows:
         return []
     erased = erased_of(reader, feed.origin)
+    found: list[Version] = []
     refused = {index for index, *_ in reader.quarantined(feed.feed_id, start, stop)}
-    found = []
     for row in rows:
         index = row.place - entry_place(feed.feed_id, 0)
         if row.leaf is None or index in refused:
