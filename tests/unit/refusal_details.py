@@ -160,7 +160,7 @@ def _branches(node: ast.expr) -> Iterator[ast.expr]:
 def _joined(*parts: ast.expr) -> ast.expr:
     """The texts one behind the other."""
     values = [v for one in parts for v in (one.values if isinstance(one, ast.JoinedStr) else [one])]
-    texts = [
+    texts: list[ast.expr] = [
         one if isinstance(one, ast.Constant | ast.FormattedValue) else ast.FormattedValue(one, -1)
         for one in values
     ]

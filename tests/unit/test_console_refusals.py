@@ -158,6 +158,7 @@ def _form_fields(path: Path) -> list[str]:
             "在「已确认」环节,办结理由须为「已确认解决」",
         ),
         ("card.colour: one of CARD_COLOUR_YELLOW, CARD_COLOUR_RED", "牌色:须为下列之一:黄牌、红牌"),
+        ("stage: one of raised, handling, closed", "环节:须为下列之一:已呼叫、办理中、已办结"),
         ("it can't be given, whoever asks: NOT_HELD; deny it", "不能提供(本级不掌握),请拒绝"),
         ("grid: 请选网格 · choose the grid", "请选网格"),
         ("370830000000", "370830000000"),

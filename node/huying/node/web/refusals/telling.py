@@ -16,7 +16,7 @@ from huying.node.web.refusals.field_sentences import OF_FIELDS
 from huying.node.web.refusals.fields import label
 from huying.node.web.refusals.node_sentences import NODE
 from huying.node.web.refusals.page_sentences import PAGES
-from huying.node.web.words import name_in_words, word
+from huying.node.web.words import WORDS, name_in_words, word
 
 __all__ = [
     "OF_FIELDS",
@@ -191,7 +191,9 @@ def _time(text: str) -> str:
 
 def _list(text: str) -> str:
     """Words between commas; the names that the wire gives them, in words."""
-    return "、".join(name_in_words(one) for one in re.split(r", (?:or )?| or ", text))
+    listed = re.split(r", (?:or )?| or ", text)
+    kind = next((kind for kind, words in WORDS.items() if set(listed) <= set(words)), "")
+    return "、".join(word(kind, one) if kind else name_in_words(one) for one in listed)
 
 
 # What stands in a place, by the place's name: as it is, unless it has words in Chinese.
