@@ -21,7 +21,7 @@ __all__ = ["LINKED_PAGES", "Found", "crawl", "name_of", "sign_in"]
 # No page of HTML: files, streams, and what a browser asks for by itself.
 NOT_HTML: Final = frozenset(
     {
-        *("live", "healthz", "language", "media", "service-worker", "manifest"),
+        *("live", "healthz", "language", "media", "draft-file", "service-worker", "manifest"),
         *("measures-export", "oidc-start", "oidc-callback", "oidc-bind"),
     }
 )
