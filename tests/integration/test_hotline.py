@@ -219,7 +219,7 @@ def test_an_assigned_order_opens_at_its_new_handler_alone(
     until(gone)
 
 
-def lines(done: subprocess.CompletedProcess[str]) -> list[tuple[str, int]]:
+def lines(done: Done) -> list[tuple[str, int]]:
     assert done.returncode == 0, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]
     return [(one["origin"], one["index"]) for one in found]

@@ -16,8 +16,9 @@ from huying.common.state import Applied, FeedState, StoredEntry
 from huying.node.store.schema import CALL_STEPS, CALL_TURNS, CALLS
 from huying.node.store.store import SqlStore
 from huying.wire.v1 import calls_pb2, feed_pb2, policy_pb2
-from tests.unit.call_desk import COUNTY, Desk, feed_of
+from tests.unit.call_desk import COUNTY, ONE, Desk, feed_of
 
+OCTOBER = 1_792_720_800.0  # Friday, 2026-10-23, 10:00 in Beijing
 SLOTS = b"\x00\x03"
 
 _TYPES = {
@@ -126,3 +127,10 @@ def tables(store: SqlStore) -> list[list[tuple[Any, ...]]]:
             sorted(map(tuple, connection.execute(table.select())))
             for table in (CALLS, CALL_STEPS, CALL_TURNS)
         ]
+
+
+def shown(store, call: bytes = ONE) -> tuple:
+    """The call's row and its steps, which are here."""
+    found = store.get_call(call)
+    assert found is not None
+    return found

@@ -47,8 +47,7 @@ from tests.unit.call_desk import (
     feed_of,
     step_of,
 )
-from tests.unit.call_life_cases import OCTOBER, shown
-from tests.unit.call_tables import Entry, entries_of, new_store, tables, told
+from tests.unit.call_tables import OCTOBER, Entry, entries_of, new_store, shown, tables, told
 
 
 def whole_life() -> Desk:

@@ -19,8 +19,7 @@ from tests.unit.call_desk import (
     TOWN,
     Desk,
 )
-from tests.unit.call_life_cases import OCTOBER, shown
-from tests.unit.call_tables import Entry, entries_of, told
+from tests.unit.call_tables import OCTOBER, Entry, entries_of, shown, told
 
 
 @cache
