@@ -44,8 +44,8 @@ _PEOPLE: Final = (
     (TOWN, (Role.CLERK, Role.PRINCIPAL)),
     (VILLAGE, (Role.WORKER, Role.VILLAGE_CLERK)),
 )
-# Asked for beside what links lead to: what narrows a list the hardest, and what only forms lead to.
-_WORST: Final = {
+# Asked for beside what links lead to: what narrows a list the hardest, and what browsers ask for.
+_ASKED_TOO: Final = {
     "centre": (
         *("/queue?group=overdue", "/queue?mark=card", "/queue?mark=extension", "/queue?q=无此词语"),
         *("/calls?q=无此词语", "/calls?q=水管", "/calls?category=第07类&town=370830107000"),
@@ -55,6 +55,7 @@ _WORST: Final = {
         "/measures?by=town",
     ),
     "department": ("/queue?tab=help", "/queue?q=无此词语", "/calls?q=无此词语"),
+    "worker": ("/report/offline", "/healthz", "/manifest.webmanifest", "/sw.js"),
     "clerk": ("/events?status=reported", "/orders?show=overdue", "/calls?q=无此词语"),
     "village_clerk": ("/ledger?population=低保", "/ledger?q=王", "/ledger?days=90"),
 }
@@ -167,7 +168,7 @@ def _node_pages(
             cookies[role.value] = browser.cookies
             pages = reach(browser, role.value)
             pages += _only_forms(pages, role.value)
-            for url in _WORST.get(role.value, ()):
+            for url in _ASKED_TOO.get(role.value, ()):
                 page = page_of(url.partition("?")[0])
                 assert page is not None, f"no page at {url}"
                 pages.append(Found(page.name, _quoted(url), role.value))
