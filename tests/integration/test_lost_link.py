@@ -16,9 +16,9 @@ from huying.node.membership import enrol
 from huying.node.transport import downlink as downlink_module
 from huying.node.transport import uplink as uplink_module
 from huying.node.transport.downlink import Downlink
-from huying.node.transport.link import Link, channel_options
+from huying.node.transport.link import METHOD, SERVICE, Link, channel_options
 from tests.integration.cut_link import CutLink
-from tests.integration.link_sides import COUNTY, TOWN, Side, make_nodes, run, until
+from tests.integration.link_sides import COUNTY, TOWN, Side, make_nodes, open_stream, run, until
 
 
 @pytest.fixture(scope="module")
@@ -198,5 +198,26 @@ def test_a_peer_that_falls_silent_is_given_up_by_both_ends(nodes, monkeypatch):
         await down.stop()
         await county.runtime.stop()
         await town.runtime.stop()
+
+    run(scenario())
+
+
+def test_of_several_dials_at_once_one_link_is_left(nodes):
+    """A child that dials again and again over a bad line must not be heard twice over."""
+
+    async def scenario() -> None:
+        county, town = Side(nodes[COUNTY]), Side(nodes[TOWN])
+        await county.runtime.start()
+        down = county.downlink(ChildRoster([town.pin]))
+        await down.start()
+        channel, first = open_stream(town, county.pin.certificate, down.port)
+        await first.initial_metadata()
+        calls = [channel.stream_stream(f"/{SERVICE}/{METHOD}")() for _ in range(3)]
+        ups = [await county.engine.expect(LinkUp, (LinkDown,)) for _ in range(4)]
+        await until(lambda: sum(call.done() for call in (first, *calls)) == 3)
+        assert list(county.runtime._links) == [ups[-1].link]
+        await channel.close()
+        await down.stop(0)
+        await county.runtime.stop()
 
     run(scenario())

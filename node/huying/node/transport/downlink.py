@@ -127,8 +127,7 @@ class Downlink:
         except HuyingError as error:
             self._say_refused(context.peer(), error)
             await _abort(context, error)
-        older = self._links.get(code)
-        if older is not None:
+        while (older := self._links.get(code)) is not None:  # several may wait for the same one
             logs.say("downlink_replaced", peer=code)
             older.abort(Code.UNREACHABLE, "replaced by a newer link")
             await older.finished.wait()
@@ -145,6 +144,7 @@ class Downlink:
             # would drop the frames that the peer has not read yet, and the refusal among them.
             if self._links.get(code) is link:
                 del self._links[code], self._shown[code]
+            link.finished.set()  # also where it never began
             logs.say("downlink_down", peer=code)
 
     def _say_refused(self, peer: str, error: HuyingError) -> None:
