@@ -28,8 +28,8 @@ from huying.node.store.database import sqlite_url
 from huying.node.store.desk_filter import CallFilter, Order
 from huying.node.store.store import SqlStore
 from tests.unit.call_desk import COUNTY, HELPER, LEAD, OTHER_TOWN, SECOND, TOWN, VILLAGE, Desk
-from tests.unit.call_tables import Entry, entries_of, new_store, tables, told
-from tests.unit.test_call_life_tables import OCTOBER, migrate_to
+from tests.unit.call_tables import OCTOBER, Entry, entries_of, new_store, tables, told
+from tests.unit.test_call_life_tables import migrate_to
 from tests.unit.test_store_reader import plans
 
 GRID = VILLAGE + "001"
