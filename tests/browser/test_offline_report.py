@@ -30,6 +30,12 @@ PHONE = "13800005678"
 # What Chromium itself says of a request that found nobody, or was refused on purpose.
 NO_NETWORK = "net::ERR_"
 REFUSED = "Failed to load resource: the server responded with a status of"
+# A browser that is told to be offline knows of a network all the same, and wakes the worker at
+# once, which may reach it. So what a page asks is noted, and `wake_worker` does the waking.
+NOTE_SYNC = """if (window.ServiceWorkerRegistration)
+  Object.defineProperty(ServiceWorkerRegistration.prototype, "sync", {
+    value: { register: (tag) => { window.askedSync = tag; return Promise.resolve(); } },
+  });"""
 OpenPage = Callable[..., Page]
 
 
@@ -59,6 +65,7 @@ def console(browser: object, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def handset(console: ServedConsole, page_at: OpenPage) -> Page:
     """A handset on whose report page the worker of the first grid is."""
     page = page_at(360, 740)
+    page.add_init_script(NOTE_SYNC)
     console.sign_in(page, "worker", login="wang", area=FIRST, name="王网格")
     open_report(console, page)
     return page
@@ -106,13 +113,6 @@ def send_now(page: Page) -> None:
     """Press the outbox's button, if it is not sent by itself just now, and the button gone."""
     expect(page.locator("#outbox-send")).to_have_text("现在送出")
     page.locator("#outbox-send").dispatch_event("click")
-
-
-def without_worker(page: Page) -> None:
-    """Let the page alone send, as in a browser that wakes no worker when the network is back."""
-    page.evaluate(
-        "Object.defineProperty(ServiceWorkerRegistration.prototype, 'sync', { value: undefined })"
-    )
 
 
 def events(console: ServedConsole, text: str) -> list[EventRow]:
@@ -211,7 +211,6 @@ def test_an_answer_that_was_lost_makes_no_second_event(
         raise HuyingError(Code.UNREACHABLE, "the answer is lost")
 
     monkeypatch.setattr(runtime, "append", lose)
-    without_worker(handset)
     fill(handset, "回执丢了")
     press(handset)
     expect(handset.locator("#outbox")).to_contain_text(KEPT)
@@ -226,7 +225,6 @@ def test_a_portal_that_answers_for_the_node_is_not_believed(
     console: ServedConsole, handset: Page
 ) -> None:
     """Public networks answer everything with a page of their own, and 200."""
-    without_worker(handset)
     handset.route(
         "**/report", lambda route: route.fulfill(status=200, body="<h1>登录本网络</h1>"), times=1
     )
@@ -421,6 +419,7 @@ def test_the_worker_sends_what_waits_while_no_page_is_open(
     fill(handset, "揣进口袋")
     press(handset)
     expect(handset.locator("#outbox")).to_contain_text(KEPT)
+    assert handset.evaluate("window.askedSync") == "huying-outbox"
     other = handset.context.new_page()
     handset.close()
     handset.context.set_offline(False)
