@@ -25,16 +25,8 @@ LOGINS = (
 # Reached by a form, by a state that this morning does not have, or before there is anybody.
 NOT_LINKED = {
     *("home", "set-up", "sign-in", "second-factor", "reauthenticate", "report-shell"),
-    *(
-        "report-done",
-        "call-step",
-        "call-phrases",
-        "draft-file",
-        "sheet",
-        "order-import-file",
-        "household-end",
-    ),
-    *("quarantine-entry", "fork-evidence", "provision-withdraw"),
+    *("report-done", "call-step", "call-phrases", "sheet", "order-import-file"),
+    *("household-end", "quarantine-entry", "fork-evidence", "provision-withdraw"),
 }
 # What a role sees of these is its own; others are looked at once at each size.
 OWN = {"call", "event", "queue", "measures", "provisions", "provision", "orders", "order", "tasks"}
