@@ -71,7 +71,7 @@ def take(page: Page, step: str, **fields: str) -> None:
             field.select_option(value)
         else:
             field.fill(value)
-    form.locator(".actions button[type=submit]").first.click()
+    form.locator(".actions button[type=submit]:not([formaction])").first.click()
     page.wait_for_load_state()
     expect(page.locator(".notice.bad")).to_have_count(0)
 
