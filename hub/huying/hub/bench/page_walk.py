@@ -46,6 +46,9 @@ NOT_TIMED: Final = {
     "home": "leads on to another page",
     "language": "leads back to where one was",
     "measures-export": "a file",
+    "events-export": "a file of all events that are chosen",
+    "orders-export": "a file of all orders that are chosen",
+    "draft-file": "a file",
     "sheet-template": "a file",
 }
 _TRIES: Final = 5  # addresses of one page that lead elsewhere, or to nothing
