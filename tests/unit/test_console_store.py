@@ -114,7 +114,9 @@ def test_an_old_file_takes_the_steps_that_are_missing(
     monkeypatch.setattr(store_module, "VERSIONS", (*schema.VERSIONS, step))
     opened = ConsoleStore.open(tmp_path)
     with opened.reading() as connection:
-        assert connection.exec_driver_sql("PRAGMA user_version").scalar() == len(schema.VERSIONS) + 1
+        assert (
+            connection.exec_driver_sql("PRAGMA user_version").scalar() == len(schema.VERSIONS) + 1
+        )
         assert connection.exec_driver_sql("SELECT login, more FROM accounts").all() == [
             ("zhang", "x")
         ]
