@@ -95,6 +95,30 @@ def told(order: list[int], cuts: set[int]) -> SqlStore:
     return store
 
 
+def test_a_call_with_anothers_id_stands_behind_the_one_that_was_received() -> None:
+    """Whoever learnt an id, from a list or on the telephone, must not put their call before it."""
+    forger = "370830101000"
+    assert forger < TOWN, "the forger would come first by its code"
+    homes = (forger, TOWN, COUNTY)
+    story = [(forger, ID, RAISED), (TOWN, ID, RAISED), (COUNTY, b"s" * 16, TAKEN_RAISE)]
+    store = SqlStore.open()
+    with store.transaction():
+        feeds = {code: store.create_feed(identity(code).origin).feed_id for code in homes}
+        entries = []
+        for home, record, message in story:
+            kind = CALL if isinstance(message, calls_pb2.Call) else CALL_STEP
+            entry = applied_entry(feeds[home], 0, kind, message, record=record, home=home)
+            store.add_entries(feeds[home], 0, [stored(entry)])
+            entries.append(entry)
+        store.apply(entries)
+    found = store.get_call(ID)
+    assert found is not None
+    assert found[0].caller == TOWN
+    forged = store.get_call(ID, forger)
+    assert forged is not None
+    assert forged[0].received_micros == 0
+
+
 HOMES = (TOWN, COUNTY, VILLAGE)
 IN_ORDER = list(range(len(STORY)))
 

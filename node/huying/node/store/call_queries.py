@@ -147,9 +147,14 @@ class CallQueries(Queries):
     def get_call(self, call: bytes, caller: str = "") -> tuple[CallRow, list[CallStepRow]] | None:
         """A call and its first CALL_STEPS_MAX steps, feed by feed; None where it is unknown.
 
-        `caller` chooses among calls of one id, which only a forger makes; empty takes the first.
+        `caller` chooses among calls of one id, which only a forger makes; empty takes the one that
+        its sequencer received first, so that whoever learnt an id can't put a call before it.
         """
-        query = select_calls().where(CALLS.c.record == call).order_by(CALLS.c.home)
+        query = (
+            select_calls()
+            .where(CALLS.c.record == call)
+            .order_by(CALLS.c.received_micros == 0, CALLS.c.received_micros, CALLS.c.home)
+        )
         if caller:
             query = query.where(CALLS.c.home == caller)
         with self._reading() as connection:
