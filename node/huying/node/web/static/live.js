@@ -88,6 +88,13 @@
   connect();
 })();
 
+// --- what is being worked on is looked at again ---------------------------------------------
+// An element with data-again="SECONDS" stands where something is counted or brought in.
+(() => {
+  const element = document.querySelector("[data-again]");
+  if (element) setTimeout(() => location.reload(), Number(element.dataset.again) * 1000);
+})();
+
 // --- drafts ----------------------------------------------------------------------------------
 // A form with a draft_key is saved a moment after each change, by POST /drafts.
 (() => {
