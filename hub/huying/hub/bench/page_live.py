@@ -48,7 +48,7 @@ def measure_live(browser: Browser, town: Member, say: Say, *, now: float) -> dic
                 came = time.perf_counter() - started
                 assert answer.status == 200, f"the queue answers {answer.status}"
                 # What stirred may have been the call before this one.
-                is_there = call in text_of(browser.get("/calls"))
+                is_there = call in text_of(browser.get(f"/calls?q={call}"))
             told.append(heard)
             shown.append(came)
         stream.close()
@@ -89,6 +89,11 @@ def _open_stream(browser: Browser) -> HTTPResponse:
 
 
 def _topics(stream: HTTPResponse) -> Iterator[list[str]]:
-    for line in stream:
+    """What stirred, message by message. Raises HuyingError(UNREACHABLE) where nothing does."""
+    heard = time.monotonic()
+    for line in stream:  # Pings, too: a stream that lives tells nothing by that.
         if line.startswith(b"data:"):
             yield json.loads(line[5:])["topics"]
+            heard = time.monotonic()
+        elif time.monotonic() - heard > _LINK_SECONDS:
+            raise HuyingError(Code.UNREACHABLE, "the county heard of no call")
