@@ -89,10 +89,10 @@
 })();
 
 // --- what is being worked on is looked at again ---------------------------------------------
-// An element with data-again="SECONDS" stands where something is counted or brought in.
+// An element with data-reload-seconds="2" stands where something is counted or brought in.
 (() => {
-  const element = document.querySelector("[data-again]");
-  if (element) setTimeout(() => location.reload(), Number(element.dataset.again) * 1000);
+  const element = document.querySelector("[data-reload-seconds]");
+  if (element) setTimeout(() => location.reload(), Number(element.dataset.reloadSeconds) * 1000);
 })();
 
 // --- drafts ----------------------------------------------------------------------------------
