@@ -150,15 +150,14 @@ class CallQueries(Queries):
         `caller` chooses among calls of one id, which only a forger makes; empty takes the one that
         its sequencer received first, so that whoever learnt an id can't put a call before it.
         """
-        query = (
-            select_calls()
-            .where(CALLS.c.record == call)
-            .order_by(CALLS.c.received_micros == 0, CALLS.c.received_micros, CALLS.c.home)
-        )
-        if caller:
-            query = query.where(CALLS.c.home == caller)
+        named = select(CALLS.c.home, CALLS.c.received_micros).where(CALLS.c.record == call)
         with self._reading() as connection:
-            row = connection.execute(query.limit(1)).first()
+            if not caller:
+                callers = connection.execute(named).all()
+                received = [(not micros, micros, home) for home, micros in callers]
+                caller = min(received)[-1] if received else ""
+            query = select_calls().where(CALLS.c.record == call, CALLS.c.home == caller)
+            row = connection.execute(query).first()
             if row is None:
                 return None
             found = call_of_row(row)
