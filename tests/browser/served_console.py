@@ -28,7 +28,7 @@ from huying.node.web.access.people import Person
 from huying.node.web.access.roles import Role
 from huying.node.web.app import Site
 from huying.node.web.store import ConsoleStore
-from tests.unit.served_network import ServedNetwork
+from tests.support.served_network import ServedNetwork
 
 T = TypeVar("T")
 PASSWORD: Final = "correct-horse-battery-9"

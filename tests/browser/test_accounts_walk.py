@@ -14,8 +14,8 @@ from huying.common import limits
 from huying.node.web.access.setup_link import SetupLink
 from tests.browser.conftest import Watch
 from tests.browser.served_console import PASSWORD, ServedConsole, aside
-from tests.unit.served_network import ServedNetwork
-from tests.unit.tiny_network import COUNTY
+from tests.support.served_network import ServedNetwork
+from tests.support.tiny_network import COUNTY
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 

@@ -20,8 +20,8 @@ from huying.node.web.access.people import Person
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
 from tests.browser.conftest import Watch
 from tests.browser.served_console import ServedConsole, aside
-from tests.unit.served_network import ServedNetwork
-from tests.unit.tiny_network import VILLAGE
+from tests.support.served_network import ServedNetwork
+from tests.support.tiny_network import VILLAGE
 
 FIRST = VILLAGE + "001"
 KEPT = "已存在本机,待节点恢复后自动送出 · 1 件待送"

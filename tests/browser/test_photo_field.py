@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, FilePayload, Page, expect
 from huying.node.store.evidence_queries import EvidenceRow
 from huying.wire.v1 import api_pb2, feed_pb2
 from tests.browser.served_console import ServedConsole, aside
-from tests.unit.served_network import ServedNetwork
-from tests.unit.tiny_network import COUNTY, VILLAGE, event
+from tests.support.served_network import ServedNetwork
+from tests.support.tiny_network import COUNTY, VILLAGE, event
 
 OpenPage = Callable[..., Page]
 

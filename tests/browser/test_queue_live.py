@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 
 from huying.wire.v1 import api_pb2, calls_pb2
 from tests.browser.served_console import ServedConsole, aside
-from tests.unit.served_network import ServedNetwork
-from tests.unit.tiny_network import COUNTY, TOWN, VILLAGE
+from tests.support.served_network import ServedNetwork
+from tests.support.tiny_network import COUNTY, TOWN, VILLAGE
 
 LEAD = "水务局"
 OpenPage = Callable[..., Page]

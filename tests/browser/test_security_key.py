@@ -11,8 +11,8 @@ from playwright.sync_api import Page
 from tests.browser.conftest import Watch
 from tests.browser.served_console import PASSWORD, ServedConsole, aside
 from tests.browser.test_accounts_walk import REFUSED, check, fill
-from tests.unit.served_network import ServedNetwork
-from tests.unit.tiny_network import COUNTY
+from tests.support.served_network import ServedNetwork
+from tests.support.tiny_network import COUNTY
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

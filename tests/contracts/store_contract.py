@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from huying.common.errors import Code, HuyingError
 from huying.common.feed.leaf import make_opening, pack_openings
+from huying.common.late.spans import Span
 from huying.common.ports import Store
-from huying.common.records import STATEMENT_TYPES
-from huying.common.spans import Span
+from huying.common.records.registry import STATEMENT_TYPES
 from huying.common.state import (
     Applied,
     ClassMark,

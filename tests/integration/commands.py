@@ -2,7 +2,7 @@
 
 A second of a processor's time for each start of an interpreter would be most of what a drill costs.
 What only a process of its own shows, its entry point and its exit code, is in
-`tests/unit/test_cli.py` and `test_process.py`.
+`tests/unit/node/test_cli.py` and `test_process.py`.
 """
 
 from __future__ import annotations

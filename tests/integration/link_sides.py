@@ -19,7 +19,7 @@ from huying.node.runtime import Runtime
 from huying.node.transport.downlink import Downlink
 from huying.node.transport.link import METHOD, SERVICE
 from huying.node.transport.uplink import Uplink
-from tests.enrolled import make_node
+from tests.support.enrolled import make_node
 
 __all__ = [
     "COUNTY",

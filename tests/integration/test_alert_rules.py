@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.places import ROOT
+
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 RULES = PROMETHEUS / "huying.rules.yml"
 

@@ -34,9 +34,9 @@ from huying.node.store.database import sqlite_url
 from huying.node.store.reader import FileReader
 from huying.node.store.store import SqlStore
 from huying.wire.v1 import calls_pb2, feed_pb2
-from tests.enrolled import make_node
-from tests.unit import tiny_network
-from tests.unit.tiny_network import (
+from tests.support import tiny_network
+from tests.support.enrolled import make_node
+from tests.support.tiny_network import (
     COUNTY,
     NETWORK,
     TOWN,

@@ -19,8 +19,8 @@ from huying.node.transport import door
 from huying.node.transport.downlink import Downlink
 from huying.node.transport.knock import knock
 from huying.node.transport.link import METHOD, SERVICE
-from tests.enrolled import make_node
-from tests.unit.tiny_network import COUNTY, TOWN
+from tests.support.enrolled import make_node
+from tests.support.tiny_network import COUNTY, TOWN
 
 
 class Host:

@@ -21,6 +21,7 @@ from huying.hub.mappings import shipped
 from huying.node.config import load
 from tests.integration import commands
 from tests.integration.commands import Done
+from tests.support.places import ROOT
 
 COUNTY, TOWN, VILLAGE, SECOND = "370830000000", "370830108000", "370830108201", "370830108202"
 OTHER_TOWN, OTHER_VILLAGE = "370830102000", "370830102200"
@@ -32,7 +33,6 @@ PLACES = (
     Place(SECOND, "唐阳村", TOWN),
     Place(OTHER_VILLAGE, "南旺一村", OTHER_TOWN),
 )
-ROOT = Path(__file__).parents[2]
 CANARY_PHONE, CANARY_NAME = "16099887766", "探针来电人生成zx81f3"
 
 ROWS = 4096  # of an import that is killed after the first of its batches

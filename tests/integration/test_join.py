@@ -15,7 +15,7 @@ import grpc
 import pytest
 
 from huying.common.errors import ADVICE, Code
-from huying.common.join_token import format_token, parse_token
+from huying.common.membership.join_token import format_token, parse_token
 from huying.hub.fleet import free_addresses
 from huying.node import tls
 from huying.node.config import load

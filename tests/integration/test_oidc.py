@@ -16,9 +16,9 @@ from joserfc.jwk import RSAKey
 from huying.common.errors import Code, HuyingError
 from huying.node.console_settings import OidcSection
 from huying.node.web.access.oidc import FLOW_SECONDS, FLOWS_MAX, Flows, Provider, open_provider
-from tests.unit.console_site import ConsoleUnderTest
-from tests.unit.served_network import ServedNetwork
-from tests.unit.tiny_network import COUNTY
+from tests.support.console_site import ConsoleUnderTest
+from tests.support.served_network import ServedNetwork
+from tests.support.tiny_network import COUNTY
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the provider's own libraries
 

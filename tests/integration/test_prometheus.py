@@ -16,8 +16,8 @@ from huying.hub.fleet import Fleet, Member, Place, free_addresses
 from huying.node.config import load
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
 from tests.integration.cut_link import CutLink
+from tests.support.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "huying.rules.yml"
 
 COUNTY, TOWN, VILLAGE = "370830000000", "370830108000", "370830108201"

@@ -28,8 +28,8 @@ from huying.node.services import Node
 from huying.node.store.database import sqlite_url
 from huying.node.store.reader import FileReader
 from huying.wire.v1 import calls_pb2
-from tests.unit.served_network import ServedNetwork
-from tests.unit.tiny_network import COUNTY, TOWN, raise_call
+from tests.support.served_network import ServedNetwork
+from tests.support.tiny_network import COUNTY, TOWN, raise_call
 
 CALLS = 5
 DAY = 86400.0

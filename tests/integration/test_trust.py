@@ -20,7 +20,7 @@ from huying.node.services import Node, api_component
 from huying.node.store.database import sqlite_url
 from huying.node.store.reader import FileReader
 from huying.wire.v1 import admin_pb2, feed_pb2, records_pb2
-from tests.enrolled import make_node
+from tests.support.enrolled import make_node
 
 COUNTY, TOWN = "370830000000", "370830108000"
 WAIT_SECONDS = 30.0

@@ -12,7 +12,7 @@ from functools import partial
 
 from huying.common.effects import DraftEntry, Operate, Operated, Operation
 from huying.common.errors import Code
-from huying.common.late_requests import DiscloseRecord, EraseRecord
+from huying.common.late.requests import DiscloseRecord, EraseRecord
 from huying.wire.v1 import feed_pb2, records_pb2
 from tests.simulator.workload import VILLAGE_CANARY, Workload
 from tests.simulator.world import COUNTY, PARENT, TOWNS, VILLAGES, Request, SimNode, World

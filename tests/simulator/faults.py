@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from huying.common.errors import Code
 from huying.common.feed.merkle import CompactRange, build, leaf_hash, merge
-from huying.common.pulse import peek_pulse
+from huying.common.sync.pulse import peek_pulse
 from huying.wire.v1 import feed_pb2, sync_pb2
 
 Segments = Callable[["Cheat", feed_pb2.Segment], feed_pb2.Segment | None]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from huying.common.feed.merkle import EMPTY_ROOT
-from huying.common.spans import Span
+from huying.common.late.spans import Span
 from huying.node.store.store import SqlStore
 
 

@@ -12,9 +12,9 @@ from functools import partial
 from huying.common import codes
 from huying.common.effects import Operate
 from huying.common.feed.note import KeyType, Signer
-from huying.common.roster import EpochStatus, Identity
-from huying.common.succession import choose_epoch, held_epochs
-from huying.common.trust import RotateFeed
+from huying.common.membership.roster import EpochStatus, Identity
+from huying.common.membership.succession import choose_epoch, held_epochs
+from huying.common.membership.trust import RotateFeed
 from huying.wire.v1 import feed_pb2
 from tests.simulator import oracles
 from tests.simulator.test_simulator import (

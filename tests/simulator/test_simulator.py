@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -23,6 +22,7 @@ from tests.simulator.faults import Cheat, cheats
 from tests.simulator.weather import Weather, brew
 from tests.simulator.workload import Workload
 from tests.simulator.world import COUNTY, PARENT, TOWNS, VILLAGES, World
+from tests.support.places import ROOT
 
 BUSY_SECONDS = 35.0
 SETTLE_SECONDS = 35.0  # longer than a pulse
@@ -191,7 +191,7 @@ def trace_of(seed: int) -> str:
 def test_the_same_seed_gives_the_same_run_in_every_process() -> None:
     """A failure that can't be repeated can't be mended; the order of a set must not leak."""
     code = "from tests.simulator.test_simulator import trace_of; print(trace_of(1))"
-    root = Path(__file__).resolve().parents[2]
+    root = ROOT
     traces = {
         subprocess.run(
             [sys.executable, "-c", code],

@@ -14,7 +14,7 @@ from huying.common.engine import Settings
 from huying.common.status import FeedHealth
 from tests.simulator import oracles
 from tests.simulator.world import TOWNS, VILLAGES, Request, SimNode, World
-from tests.unit.handmade import event_draft
+from tests.support.handmade import event_draft
 
 DAY = 86400.0
 ENTRIES = 10_000

@@ -38,7 +38,7 @@ from huying.common.effects import (
 from huying.common.engine import Engine, Settings
 from huying.common.errors import Code
 from huying.common.feed.note import KeyType, Signer
-from huying.common.roster import Identity, Pin
+from huying.common.membership.roster import Identity, Pin
 from huying.hub.sequencer import CallSequencer
 from huying.node.store.schema import ENTRIES, METADATA, entry_place
 from huying.node.store.store import SqlStore

@@ -16,10 +16,8 @@ from dataclasses import dataclass
 
 from huying.common import limits
 from huying.common.appends import Appends
-from huying.common.claims import Claims
-from huying.common.conversation import Conversation
-from huying.common.copy_shelf import CopyShelf
-from huying.common.disposal import Disposal
+from huying.common.copies.copy_shelf import CopyShelf
+from huying.common.copies.sealing import Sealing
 from huying.common.effects import (
     Alarm,
     Append,
@@ -37,23 +35,25 @@ from huying.common.effects import (
     Received,
     Send,
 )
-from huying.common.epochs import Epochs
 from huying.common.errors import STORE_FAULTS, Code, HuyingError
-from huying.common.forks import Forks
-from huying.common.lost import Losses
-from huying.common.members import member_draft, member_message
-from huying.common.observation import Observation
+from huying.common.integrity.forks import Forks
+from huying.common.integrity.lost import Losses
+from huying.common.integrity.recovery import Recovery
+from huying.common.late.disposal import Disposal
+from huying.common.membership.claims import Claims
+from huying.common.membership.epochs import Epochs
+from huying.common.membership.members import member_draft, member_message
+from huying.common.membership.roster import Identity, Pin, Roster
 from huying.common.ports import Clock, Entropy, ErasureList, HighWaterMark, Sequencer, Store
-from huying.common.pulse_board import PulseBoard
-from huying.common.recovery import Recovery
 from huying.common.replica import Replica
 from huying.common.report import node_status
-from huying.common.roster import Identity, Pin, Roster
-from huying.common.rounds import Rounds
-from huying.common.sealing import Sealing
-from huying.common.session import Session
 from huying.common.status import NodeStatus
-from huying.common.wants import WantBook
+from huying.common.sync.conversation import Conversation
+from huying.common.sync.observation import Observation
+from huying.common.sync.pulse_board import PulseBoard
+from huying.common.sync.rounds import Rounds
+from huying.common.sync.session import Session
+from huying.common.sync.wants import WantBook
 from huying.wire.v1 import feed_pb2, sync_pb2
 
 __all__ = ["Engine", "Sequencer", "Settings"]

@@ -32,8 +32,8 @@ from huying.common.feed.leaf import (
     shown_slots,
     slot_level,
 )
-from huying.common.records import decode
-from huying.common.spans import NO_SPANS, Spans, erasable
+from huying.common.late.spans import NO_SPANS, Spans, erasable
+from huying.common.records.registry import decode
 from huying.common.state import Applied, ClassMark, Missing, StoredEntry
 from huying.wire.v1 import feed_pb2
 

@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError
 
 from huying.common.errors import Code, HuyingError
 from huying.common.feed import hpke
-from huying.common.record_keys import keyed
+from huying.common.records.record_keys import keyed
 from huying.wire.v1 import hotline_pb2
 
 __all__ = [

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from huying.common.effects import DraftEntry
 from huying.common.errors import Code
-from huying.common.spans import Span
+from huying.common.late.spans import Span
 from huying.common.state import Applied, FeedState, Missing, StoredCheckpoint, StoredEntry
 
 __all__ = ["Clock", "Entropy", "ErasureList", "HighWaterMark", "Sequencer", "Store"]

@@ -3,7 +3,7 @@
 A replica changes only inside `begin` … `commit`/`rollback`, one store transaction each, and keeps
 in memory just what that transaction made durable. Every path into the store leads through here:
 `append` for the own feed, `receive` for segments, `receive_disclosed` for late answers; and
-`huying.common.witness` for what a witness returned.
+`huying.common.integrity.witness` for what a witness returned.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from typing import Final
 
 from huying.common.codes import parse_origin
 from huying.common.effects import AppendReceipt, DraftEntry
-from huying.common.ending import cut_at_end, ended
-from huying.common.erasure import Erasures
 from huying.common.errors import Code, HuyingError
-from huying.common.evidence import ForkError, ForkEvidence
 from huying.common.feed.merkle import CompactRange, range_hashes, root
 from huying.common.feed.note import Signer, VerifierKey
 from huying.common.feed.segment import Segment, verify_segment
-from huying.common.grants import Grants
 from huying.common.intake import Intake, Reader, judge
-from huying.common.late import fill_in
-from huying.common.mending import mend
-from huying.common.outgoing import tree_reader
+from huying.common.integrity.evidence import ForkError, ForkEvidence
+from huying.common.integrity.mending import mend
+from huying.common.integrity.witness import compare, countersign
+from huying.common.late.erasure import Erasures
+from huying.common.late.filling import fill_in
+from huying.common.late.grants import Grants
+from huying.common.membership.ending import cut_at_end, ended
+from huying.common.membership.roster import Identity, Roster
 from huying.common.own_feed import OwnFeed
 from huying.common.ports import Clock, Entropy, Store
-from huying.common.records import STATEMENT_TYPES
-from huying.common.roster import Identity, Roster
+from huying.common.records.registry import STATEMENT_TYPES
 from huying.common.state import Applied, ClassMark, FeedState, Missing, StoredCheckpoint
 from huying.common.statements import Statements
-from huying.common.witness import compare, countersign
+from huying.common.sync.outgoing import tree_reader
 from huying.wire.v1 import feed_pb2, sync_pb2
 
 __all__ = ["Replica"]
@@ -258,14 +258,14 @@ class Replica:
     def receive_disclosed(self, origin: str, index: int, entry: feed_pb2.Entry) -> bool:
         """Fill in one entry from a late answer; True where it brought anything.
 
-        Raises as `huying.common.late.fill_in`.
+        Raises as `huying.common.late.filling.fill_in`.
         """
         gained, verdict = fill_in(self, origin, index, entry, self._clock.now())
         self.grants.filled(origin, index, verdict)
         return gained
 
     def mend(self, message: sync_pb2.Disclose) -> None:
-        """Put leaves in place of damaged ones. Raises as `huying.common.mending.mend`."""
+        """Put leaves in place of damaged ones. Raises as `huying.common.integrity.mending.mend`."""
         reader = self.reader_of(self.feeds[message.origin])
         self._applied.extend(mend(self, reader, message, self._clock.now()))
         self._dirty.add(message.origin)

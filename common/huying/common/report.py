@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from huying.common.codes import ancestors, is_within, parse_origin
-from huying.common.roster import Epoch, EpochStatus
+from huying.common.membership.roster import Epoch, EpochStatus
 from huying.common.state import FeedState
 from huying.common.status import FeedHealth, FeedStatus, NodeStatus, PeerStatus
 

@@ -25,7 +25,7 @@ __all__ = [
     "StoredEntry",
 ]
 
-# In place of a class's name: the leaves themselves are in doubt (huying.common.mending).
+# In place of a class's name: the leaves themselves are in doubt (huying.common.integrity.mending).
 DAMAGED: Final = "!damaged"
 
 

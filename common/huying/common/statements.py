@@ -13,10 +13,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from huying.common.codes import Origin
-from huying.common.ending import ended
 from huying.common.errors import STORE_FAULTS, HuyingError
 from huying.common.feed.leaf import unpack_openings
 from huying.common.intake import judge_entry
+from huying.common.membership.ending import ended
 from huying.common.state import Applied
 
 if TYPE_CHECKING:

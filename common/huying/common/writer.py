@@ -17,10 +17,10 @@ from huying.common.errors import Code, HuyingError
 from huying.common.feed.audience import split
 from huying.common.feed.leaf import HEAD_SLOT, make_entry, pack_openings
 from huying.common.feed.merkle import leaf_hash
+from huying.common.integrity.lost import ANY_CLASS
 from huying.common.limits import RECORD_ID_BYTES, SALT_BYTES
-from huying.common.lost import ANY_CLASS
 from huying.common.ports import Entropy
-from huying.common.records import check_write, default_to
+from huying.common.records.registry import check_write, default_to
 from huying.common.state import Applied, ClassMark, StoredEntry
 from huying.wire.v1 import feed_pb2
 

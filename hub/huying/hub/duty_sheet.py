@@ -15,7 +15,7 @@ from typing import Final
 
 from huying.common.errors import HuyingError
 from huying.common.limits import CO_HANDLERS_MAX, ENTRY_BYTES_MAX, NAME_CHARACTERS_MAX
-from huying.common.records import check_write
+from huying.common.records.registry import check_write
 from huying.node.sheets import Cell, Import, Sheet, SheetRow, column_key, match_columns
 from huying.wire.v1 import feed_pb2, policy_pb2
 

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from huying.common.errors import Code, HuyingError
-from huying.common.join_token import parse_token
+from huying.common.membership.join_token import parse_token
 from huying.node.api.client import Client
 from huying.node.config import Config, load
 from huying.node.membership.enrol import init_node

@@ -17,7 +17,7 @@ from huying.common.codes import is_within, parse_code
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import ENTRY_BYTES_MAX
 from huying.common.masking import mask
-from huying.common.record_rules import check_fields
+from huying.common.records.record_rules import check_fields
 from huying.hub.hotline_mapping import EXCEL, FIELDS, ISO, Mapping, suggestion
 from huying.node.sheets import RowError, SheetError, SheetRow, column_key
 from huying.node.web.refusals import of_one_field

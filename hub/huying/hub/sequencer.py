@@ -29,7 +29,7 @@ from huying.common.calls.call_parties import complete_party
 from huying.common.effects import DraftEntry
 from huying.common.errors import Code, HuyingError
 from huying.common.ports import Clock
-from huying.common.records import default_to
+from huying.common.records.registry import default_to
 from huying.wire.v1 import calls_pb2, feed_pb2, policy_pb2
 
 __all__ = ["CallSequencer", "ProposalStore"]

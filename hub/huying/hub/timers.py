@@ -23,7 +23,7 @@ from huying.common.effects import AppendReceipt, DraftEntry
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import TIMER_BATCH_STEPS_MAX, TIMER_POLL_SECONDS, TIMER_RETRY_SECONDS
 from huying.common.ports import Clock
-from huying.common.record_keys import keyed
+from huying.common.records.record_keys import keyed
 from huying.hub.outage import Outage, OutageLog
 from huying.node import logs
 from huying.node.background import end_task

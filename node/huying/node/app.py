@@ -250,7 +250,7 @@ def _engine(
     sequencer_factory: SequencerFactory | None,
 ) -> Engine:
     from huying.common.engine import Engine, Settings
-    from huying.common.succession import held_epochs
+    from huying.common.membership.succession import held_epochs
     from huying.node.erasure_list import FileErasureList
     from huying.node.highwater import FileMark, host_id
     from huying.node.store.sealed_copies import SqlCopyShelf

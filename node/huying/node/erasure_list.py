@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Final
 
 from huying.common.errors import Code, HuyingError
+from huying.common.late.spans import Span
 from huying.common.limits import ORIGIN_BYTES_MAX, TREE_SIZE_MAX
-from huying.common.spans import Span
 from huying.node.folders import sync_folder
 from huying.node.store.database import translated
 

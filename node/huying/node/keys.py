@@ -28,8 +28,8 @@ from huying.common import codes
 from huying.common.errors import Code, HuyingError
 from huying.common.feed.canonical import decode_base64, encode_base64
 from huying.common.feed.note import KeyType, Signer, VerifierKey
-from huying.common.roster import Identity
-from huying.common.succession import choose_epoch
+from huying.common.membership.roster import Identity
+from huying.common.membership.succession import choose_epoch
 from huying.node import tls
 from huying.node.folders import sync_folder
 

@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huying.common import codes
-from huying.common.certificates import check_hpke_key
 from huying.common.errors import Code, HuyingError
 from huying.common.feed.canonical import decode_base64, encode_base64
 from huying.common.feed.note import KeyType, VerifierKey
 from huying.common.limits import NAME_CHARACTERS_MAX
-from huying.common.roster import Pin
+from huying.common.membership.certificates import check_hpke_key
+from huying.common.membership.roster import Pin
 from huying.node import tls
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from huying.common.effects import Operation
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import PROVISION_SECONDS_MAX
-from huying.common.provision_asker import DropProvision
-from huying.common.provision_home import EndProvision, SettleProvision
+from huying.common.provisions.asker import DropProvision
+from huying.common.provisions.home import EndProvision, SettleProvision
 from huying.node import logs
 from huying.node.background import end_task
 from huying.node.provision_rules import CallFacts, ProvisionRule, first_match

@@ -18,9 +18,9 @@ from sqlalchemy import Table, select
 from huying.common.codes import parse_origin
 from huying.common.errors import Code, HuyingError
 from huying.common.feed.leaf import leaf_slots, unpack_openings
-from huying.common.late_requests import Erased, EraseSpans
+from huying.common.late.requests import Erased, EraseSpans
+from huying.common.late.spans import Span, erasable
 from huying.common.limits import LATE_RANGES_MAX, LATE_SPAN_ENTRIES_MAX
-from huying.common.spans import Span, erasable
 from huying.common.state import FeedState, StoredEntry
 from huying.node import logs
 from huying.node.background import end_task, keep_up

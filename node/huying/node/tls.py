@@ -15,8 +15,8 @@ from typing import Final
 
 import grpc
 
-from huying.common.certificates import dns_name
 from huying.common.errors import Code, HuyingError
+from huying.common.membership.certificates import dns_name
 
 __all__ = [
     "TLS_VERSION",

@@ -34,10 +34,10 @@ from huying.common.codes import parse_origin
 from huying.common.errors import Code, HuyingError
 from huying.common.feed.hpke import SealKey
 from huying.common.feed.segment import parse_frame
-from huying.common.pulse import peek_pulse
-from huying.common.roster import EpochStatus
-from huying.common.session import Session
+from huying.common.membership.roster import EpochStatus
 from huying.common.state import Missing
+from huying.common.sync.pulse import peek_pulse
+from huying.common.sync.session import Session
 from huying.wire.v1 import bundle_pb2, feed_pb2, sync_pb2
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from huying.common.bundles.carriage import WANT_BYTES_MAX, LedgerFactory, file_s
 from huying.common.bundles.short_code import parse_short_code, short_code
 from huying.common.errors import STORE_FAULTS, Code, HuyingError
 from huying.common.feed.segment import parse_frame
-from huying.common.roster import EpochStatus
-from huying.common.session import Session
-from huying.common.witness import adopt_cosignature
+from huying.common.integrity.witness import adopt_cosignature
+from huying.common.membership.roster import EpochStatus
+from huying.common.sync.session import Session
 from huying.wire.v1 import bundle_pb2, sync_pb2
 
 if TYPE_CHECKING:

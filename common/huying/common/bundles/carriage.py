@@ -21,14 +21,14 @@ from huying.common.bundles.bundle import seal_bundle
 from huying.common.bundles.bundle_ledger import BundleLedger, BundlePeer, SentBundle
 from huying.common.codes import ancestors, parse_origin
 from huying.common.errors import STORE_FAULTS, Code, HuyingError
-from huying.common.evidence import ForkEvidence
 from huying.common.feed.segment import parse_frame
-from huying.common.outgoing import cut_segment
+from huying.common.integrity.evidence import ForkEvidence
 from huying.common.ports import Store
-from huying.common.pulse import make_pulse
-from huying.common.session import Session
 from huying.common.state import FeedState
-from huying.common.wants import windows
+from huying.common.sync.outgoing import cut_segment
+from huying.common.sync.pulse import make_pulse
+from huying.common.sync.session import Session
+from huying.common.sync.wants import windows
 from huying.wire.v1 import bundle_pb2, sync_pb2
 
 if TYPE_CHECKING:

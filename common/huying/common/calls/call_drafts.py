@@ -18,7 +18,7 @@ from huying.common.calls import (
     check_proposal,
 )
 from huying.common.effects import DraftEntry
-from huying.common.records import check_write, default_to
+from huying.common.records.registry import check_write, default_to
 from huying.wire.v1 import calls_pb2, feed_pb2, policy_pb2
 
 __all__ = [

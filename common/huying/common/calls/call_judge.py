@@ -13,7 +13,7 @@ from huying.common.calls.call_rules import PROPOSALS, refusal_of, void_reason_of
 from huying.common.calls.call_state import CallStage, CallState, VoidReason
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import PROPOSAL_BYTES_MAX, RECORD_ID_BYTES, SATISFACTION_STARS_MAX
-from huying.common.record_rules import check_fields
+from huying.common.records.record_rules import check_fields
 from huying.wire.v1 import calls_pb2
 
 __all__ = ["Proposal", "Verdict", "check_own_step", "check_proposal", "judge"]

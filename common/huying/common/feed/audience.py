@@ -16,7 +16,7 @@ docs/FEED.md, "Entry", has the rule.
 
 Nothing is readable by default: a field without the option, with a level outside 1 to 5, or with an
 audience unlike the rest of its oneof raises `TypeError` when the plan is made, which is when the
-program starts (`huying.common.records`).
+program starts (`huying.common.records.registry`).
 """
 
 from __future__ import annotations

@@ -21,10 +21,10 @@ from hashlib import sha256
 from google.protobuf.message import DecodeError
 
 from huying.common.errors import Code, HuyingError
-from huying.common.evidence import ForkError, ForkEvidence
 from huying.common.feed.checkpoint import open_checkpoint
 from huying.common.feed.merkle import CompactRange, append, build, cover, merge, root
 from huying.common.feed.note import VerifierKey
+from huying.common.integrity.evidence import ForkError, ForkEvidence
 from huying.common.limits import (
     COMPARTMENTS_MAX,
     ENTRY_BYTES_MAX,

@@ -20,9 +20,9 @@ from huying.common.limits import (
     RECORD_ID_BYTES,
     SUGGESTIONS_MAX,
 )
-from huying.common.record_keys import keyed
-from huying.common.records import check_write, default_to
-from huying.common.trust import check_may_write
+from huying.common.membership.trust import check_may_write
+from huying.common.records.record_keys import keyed
+from huying.common.records.registry import check_write, default_to
 from huying.hub.suggest import suggest
 from huying.node.admin import AdminNode
 from huying.node.store.duty_queries import DutyListRow, folded

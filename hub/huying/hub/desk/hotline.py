@@ -15,11 +15,11 @@ from weakref import WeakKeyDictionary
 from huying.common.codes import is_within, parse_code
 from huying.common.effects import AppendReceipt, DraftEntry
 from huying.common.errors import Code, HuyingError
-from huying.common.late_requests import EraseRecord
+from huying.common.late.requests import EraseRecord
 from huying.common.limits import COMMIT_ENTRIES_MAX, ORDER_BATCH_BYTES_MAX
 from huying.common.masking import mask
-from huying.common.roster import EpochStatus
-from huying.common.trust import check_may_write
+from huying.common.membership.roster import EpochStatus
+from huying.common.membership.trust import check_may_write
 from huying.hub.desk.order_plan import Place, chunks, order_draft, plan_batch, with_contact
 from huying.node import logs
 from huying.node.admin import AdminNode

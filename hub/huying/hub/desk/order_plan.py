@@ -26,8 +26,8 @@ from huying.common.orders import (
     same_content,
     seal_contact,
 )
-from huying.common.record_keys import keyed
-from huying.common.records import check_write
+from huying.common.records.record_keys import keyed
+from huying.common.records.registry import check_write
 from huying.node.store.order_queries import OrderRow
 from huying.node.store.reader import Reader
 from huying.wire.v1 import feed_pb2, hotline_pb2

@@ -12,7 +12,7 @@ from huying.common.errors import Code, HuyingError
 from huying.common.limits import VERSIONS_MAX
 from huying.common.policies import shipped_calendar, shipped_policy
 from huying.common.policy_checks import Fault, check_calendar, check_policy
-from huying.common.record_keys import keyed
+from huying.common.records.record_keys import keyed
 from huying.node.admin import AdminNode
 from huying.node.store.policy_queries import VersionPlace
 from huying.wire.v1 import feed_pb2, policy_desk_pb2, policy_pb2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from huying.common.errors import Code, HuyingError
-from huying.common.late_requests import DiscloseRecord
+from huying.common.late.requests import DiscloseRecord
 from huying.common.limits import DISCLOSURE_READERS_MAX, RECORD_ID_BYTES
 from huying.node.admin import AdminNode
 from huying.wire.v1 import admin_pb2

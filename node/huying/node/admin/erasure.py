@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from huying.common.errors import Code, HuyingError
-from huying.common.late_requests import Erased, EraseRecord
+from huying.common.late.requests import Erased, EraseRecord
+from huying.common.late.spans import Span
 from huying.common.limits import RECORD_ID_BYTES
-from huying.common.spans import Span
 from huying.node.admin import AdminNode
 from huying.node.admin.related import evidence_spans
 from huying.wire.v1 import admin_pb2

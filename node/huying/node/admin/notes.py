@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from huying.common.comparison import CompareNote
+from huying.common.integrity.comparison import CompareNote
 from huying.wire.v1 import admin_pb2
 
 if TYPE_CHECKING:
-    from huying.common.comparison import Compared
+    from huying.common.integrity.comparison import Compared
     from huying.node.admin import AdminNode
 
 __all__ = ["compare_note"]

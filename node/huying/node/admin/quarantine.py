@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from huying.common.quarantine import Retry, RetryOutcome, Skip
+from huying.common.integrity.quarantine import Retry, RetryOutcome, Skip
 from huying.node import logs
 from huying.wire.v1 import admin_pb2
 
 if TYPE_CHECKING:
-    from huying.common.quarantine import Retried
+    from huying.common.integrity.quarantine import Retried
     from huying.node.admin import AdminNode
 
 __all__ = ["retry", "skip"]

@@ -6,15 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from huying.common.errors import Code, HuyingError
-from huying.common.last_resort import BeginEpoch, ShowRecovery, check_may_begin
+from huying.common.integrity.last_resort import BeginEpoch, ShowRecovery, check_may_begin
 from huying.node import keys
 from huying.node.admin import AdminNode
 from huying.wire.v1 import admin_pb2, trust_pb2
 
 if TYPE_CHECKING:
     from huying.common.engine import Engine
-    from huying.common.last_resort import RecoveryView
-    from huying.common.trust import Rotated
+    from huying.common.integrity.last_resort import RecoveryView
+    from huying.common.membership.trust import Rotated
 
 __all__ = ["begin_epoch", "show_recovery"]
 

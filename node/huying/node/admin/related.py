@@ -12,8 +12,8 @@ from google.protobuf.message import DecodeError
 from sqlalchemy import Table, select
 
 from huying.common.codes import parse_origin
+from huying.common.late.spans import Span
 from huying.common.limits import LIST_ENTRIES_MAX
-from huying.common.spans import Span
 from huying.node.store.content import message_bytes, peek_head
 from huying.node.store.reader import Reader
 from huying.node.store.schema import RECORDS

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from huying.common.codes import is_within, parse_origin
 from huying.common.errors import HuyingError
-from huying.common.roster import EpochStatus, Pin
+from huying.common.membership.roster import EpochStatus, Pin
 from huying.node import tls
 from huying.node.admin import AdminNode
 from huying.wire.v1 import admin_pb2

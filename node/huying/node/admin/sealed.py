@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from huying.common.sealing import PutBack, PutBackReport
+from huying.common.copies.sealing import PutBack, PutBackReport
 from huying.node.admin import AdminNode
 from huying.wire.v1 import admin_pb2
 

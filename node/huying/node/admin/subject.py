@@ -13,10 +13,10 @@ from huying.common.codes import is_within, parse_origin
 from huying.common.disclosure import view
 from huying.common.errors import Code, HuyingError
 from huying.common.feed.leaf import BODY_OFFSET, leaf_slots, unpack_openings
-from huying.common.grants import Grant
+from huying.common.late.grants import Grant
+from huying.common.late.spans import NO_SPANS, Span, erasable
 from huying.common.limits import RECORD_ID_BYTES
-from huying.common.provisions import stage_of
-from huying.common.spans import NO_SPANS, Span, erasable
+from huying.common.provisions.terms import stage_of
 from huying.common.state import StoredEntry
 from huying.node.admin import AdminNode
 from huying.node.admin.related import related

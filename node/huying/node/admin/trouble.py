@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from huying.common.limits import TROUBLE_ROWS_MAX
-from huying.common.roster import EpochStatus
+from huying.common.membership.roster import EpochStatus
 from huying.node.monitoring.trouble import stored_trouble
 from huying.wire.v1 import admin_pb2, trust_pb2
 

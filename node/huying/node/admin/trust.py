@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from huying.common.effects import AppendReceipt
 from huying.common.errors import Code, HuyingError
-from huying.common.trust import Accept, Confirm, Reenter, RenewKeys, Revoke, RotateFeed
+from huying.common.membership.trust import Accept, Confirm, Reenter, RenewKeys, Revoke, RotateFeed
 from huying.node import keys, renewal
 from huying.node.admin import AdminNode
 from huying.wire.v1 import admin_pb2
 
 if TYPE_CHECKING:
     from huying.common.engine import Engine
-    from huying.common.trust import Rotated, Stranded
+    from huying.common.membership.trust import Rotated, Stranded
 
 __all__ = ["accept", "confirm", "list_stranded", "revoke", "rotate_key"]
 

@@ -14,7 +14,7 @@ from huying.common.effects import DraftEntry
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import RECORD_ID_BYTES
 from huying.common.ports import Clock
-from huying.common.records import check_write
+from huying.common.records.registry import check_write
 from huying.node.api.call_book import CallBook
 from huying.wire.v1 import api_pb2, calls_pb2, feed_pb2
 

@@ -14,7 +14,7 @@ from huying.common.effects import DraftEntry
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import RECORD_ID_BYTES
 from huying.common.ports import Clock
-from huying.common.records import check_write
+from huying.common.records.registry import check_write
 from huying.node.api.call_book import CallBook, KnownCall
 from huying.node.api.call_raising import Raising, check_request
 from huying.node.api.call_steps import companions, complete, step_entry

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from huying.common.effects import DraftEntry
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import ENTRY_BYTES_MAX, RECORD_ID_BYTES, SELECTORS_MAX
-from huying.common.records import REGISTRY, default_to
+from huying.common.records.registry import REGISTRY, default_to
 from huying.wire.v1 import api_pb2, feed_pb2
 
 __all__ = ["parse_draft"]

@@ -26,7 +26,7 @@ from huying.common.feed.leaf import (
     opening_body,
     slot_level,
 )
-from huying.common.spans import erasable
+from huying.common.late.spans import erasable
 from huying.node.api.types import message_class
 from huying.wire.v1 import feed_pb2
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from google.protobuf.message import DecodeError
 
 from huying.common.feed.leaf import HEAD_SLOT
-from huying.common.lost import LostRange
+from huying.common.integrity.lost import LostRange
 from huying.node.store.content import message_bytes
 from huying.node.store.reader import Reader
 from huying.wire.v1 import api_pb2, feed_pb2, trust_pb2

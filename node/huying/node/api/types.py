@@ -9,7 +9,7 @@ from __future__ import annotations
 from google.protobuf.message import Message
 
 from huying.common.errors import Code, HuyingError
-from huying.common.records import REGISTRY
+from huying.common.records.registry import REGISTRY
 from huying.wire.v1 import feed_pb2
 
 __all__ = ["kind_name", "message_class", "type_name", "type_names", "type_number"]

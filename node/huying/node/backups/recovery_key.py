@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from huying.common.copies.sealed import key_id
 from huying.common.errors import Code, HuyingError
 from huying.common.feed.canonical import decode_base64, encode_base64
 from huying.common.feed.hpke import KEY_BYTES, SealKey
-from huying.common.sealed import key_id
 from huying.node import keys
 from huying.node.config import Config
 from huying.node.store.database import translated

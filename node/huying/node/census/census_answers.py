@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
-from huying.common.census import tally_draft
-from huying.common.census_template import months_over
+from huying.common.census.tally import tally_draft
+from huying.common.census.template import months_over
 from huying.common.errors import Code, HuyingError
 from huying.node import logs
 from huying.node.background import end_task

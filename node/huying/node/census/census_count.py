@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from huying.common.census import (
+from huying.common.census.counting import counter_for, record_types
+from huying.common.census.tally import (
     Asked,
     counted_tally,
     is_mendable,
@@ -18,8 +19,7 @@ from huying.common.census import (
     tally_record,
     verdict_on,
 )
-from huying.common.census_counting import counter_for, record_types
-from huying.common.census_template import Template
+from huying.common.census.template import Template
 from huying.common.codes import parse_origin
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import ASK_REFUSALS_MAX

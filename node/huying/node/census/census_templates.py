@@ -6,7 +6,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Final
 
-from huying.common.census_template import Template, parse_template
+from huying.common.census.template import Template, parse_template
 from huying.common.errors import Code, HuyingError
 from huying.node.settings import ALL_TEMPLATES, NO_TEMPLATES, AskSection
 

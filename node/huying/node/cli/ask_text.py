@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from huying.wire.v1 import census_pb2
 
 if TYPE_CHECKING:
-    from huying.common.census_template import Template
+    from huying.common.census.template import Template
 
 __all__ = ["document", "print_answer", "print_templates", "template_document"]
 

@@ -38,7 +38,7 @@ def versions(config: Config) -> Iterator[Finding]:
     import google.protobuf
     import grpc
 
-    from huying.common.session import PROTOCOL_MAX, PROTOCOL_MIN
+    from huying.common.sync.session import PROTOCOL_MAX, PROTOCOL_MIN
     from huying.node.store.schema import SCHEMA_REVISION
     from huying.node.version import own_version
 

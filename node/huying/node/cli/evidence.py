@@ -50,16 +50,16 @@ def evidence(
 
 
 def _notes(frozen: bytes) -> bytes:
-    from huying.common.evidence import ForkEvidence
+    from huying.common.integrity.evidence import ForkEvidence
 
     kept = ForkEvidence.decode(frozen)
     return kept.first + b"\n" + kept.second
 
 
 def _document(origin: str, frozen: bytes) -> dict[str, Any]:
-    from huying.common.evidence import ForkEvidence
     from huying.common.feed.checkpoint import parse_checkpoint
     from huying.common.feed.note import parse_note
+    from huying.common.integrity.evidence import ForkEvidence
 
     kept = ForkEvidence.decode(frozen)
     sizes = [parse_checkpoint(parse_note(note).text).size for note in (kept.first, kept.second)]

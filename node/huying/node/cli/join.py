@@ -12,7 +12,7 @@ from huying.common.errors import Code, HuyingError
 from huying.node.cli.context import JsonOption
 
 if TYPE_CHECKING:
-    from huying.common.join_token import JoinToken
+    from huying.common.membership.join_token import JoinToken
     from huying.node.membership.joining import Joined
 
 __all__ = ["read_token", "register", "say_waiting"]
@@ -106,8 +106,8 @@ def join(
 
 def read_token(argument: str) -> tuple[str, JoinToken]:
     """The token's text and what it says. Raises HuyingError(TOKEN_MALFORMED)."""
-    from huying.common.join_token import parse_token
     from huying.common.limits import TOKEN_CHARACTERS_MAX
+    from huying.common.membership.join_token import parse_token
 
     text = sys.stdin.read(2 * TOKEN_CHARACTERS_MAX) if argument == "-" else argument
     return text, parse_token(text)

@@ -15,8 +15,8 @@ from huying.node.cli.context import JsonOption
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from huying.common.copies.sealed import CopyState, SealedCopy
     from huying.common.feed.hpke import SealKey
-    from huying.common.sealed import CopyState, SealedCopy
     from huying.common.state import FeedState
     from huying.node.config import Config
     from huying.node.store.reader import FileReader
@@ -89,7 +89,7 @@ def rebuild(
 
 
 def _open(config: Config, file: Path) -> _Opened:
-    from huying.common.sealed import CopyState
+    from huying.common.copies.sealed import CopyState
     from huying.node.backups import recovery_key
     from huying.node.cli.offline import open_reader
     from huying.node.cli.output import print_note
@@ -114,7 +114,7 @@ def _open(config: Config, file: Path) -> _Opened:
 
 
 def _put_back(config: Config, key: SealKey, origin: str, start: int, opened: _Opened) -> None:
-    from huying.common.sealed import open_sealed
+    from huying.common.copies.sealed import open_sealed
     from huying.node.cli.administer import administer_config
     from huying.node.cli.offline import open_reader
     from huying.node.store.sealed_copies import read_copy
@@ -139,7 +139,7 @@ def _put_back(config: Config, key: SealKey, origin: str, start: int, opened: _Op
 
 def _feeds(config: Config) -> list[_Feed]:
     from huying.common.codes import parse_origin
-    from huying.common.sealed import CopyState
+    from huying.common.copies.sealed import CopyState
     from huying.node.cli.offline import open_reader
     from huying.node.store.sealed_copies import read_copies
 
@@ -165,7 +165,7 @@ def _feeds(config: Config) -> list[_Feed]:
 def _erased(reader: FileReader, feed: FeedState) -> int:
     """How many openings of a feed were erased."""
     from huying.common.feed.leaf import leaf_slots, unpack_openings
-    from huying.common.spans import NO_SPANS
+    from huying.common.late.spans import NO_SPANS
 
     spans = NO_SPANS.plus(
         (span.start, span.stop, span.slots)

@@ -114,7 +114,7 @@ def put(
 def _writers(number: int) -> str:
     """Who writes records of this type, and with which command."""
     from huying.common.codes import Level
-    from huying.common.records import REGISTRY
+    from huying.common.records.registry import REGISTRY
     from huying.wire.v1 import feed_pb2
 
     commands: dict[int, str] = {
@@ -128,7 +128,7 @@ def _writers(number: int) -> str:
 
 def _message(known: type[Message], json_file: Path | None, pairs: list[str]) -> Message:
     """The record from a file and from fields, which come last. Raises INVALID_ARGUMENT."""
-    from huying.common.records import with_public_text
+    from huying.common.records.registry import with_public_text
     from huying.node.cli.output import print_note
     from huying.node.cli.plain import from_plain, parse_fields
     from huying.wire.v1 import records_pb2

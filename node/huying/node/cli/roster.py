@@ -109,8 +109,8 @@ def enrol(
 
     The request must have been made with a token that was issued here.
     """
-    from huying.common.join_request import parse_request, parse_response
     from huying.common.limits import ENROL_BYTES_MAX
+    from huying.common.membership.join_request import parse_request, parse_response
     from huying.node.cli.administer import administer
     from huying.node.cli.join import say_waiting
     from huying.node.cli.output import print_json, print_pairs

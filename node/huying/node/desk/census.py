@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from huying.common.census import combine, question_draft, tally_fault, tally_record
-from huying.common.census_template import Template, months_over
+from huying.common.census.tally import combine, question_draft, tally_fault, tally_record
+from huying.common.census.template import Template, months_over
 from huying.common.codes import Level, is_within, level, parse_code
 from huying.common.errors import Code, HuyingError
-from huying.common.roster import EpochStatus
+from huying.common.membership.roster import EpochStatus
 from huying.common.status import FeedHealth, NodeStatus
 from huying.node.admin import AdminNode
 from huying.node.census.census_templates import answered_names, shipped, template

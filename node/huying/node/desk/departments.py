@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from huying.common.effects import DraftEntry
-from huying.common.record_keys import keyed
+from huying.common.records.record_keys import keyed
 from huying.node import department_keys
 from huying.node.admin import AdminNode
 from huying.node.store.record_queries import RecordRow
@@ -47,7 +47,7 @@ def _draft(message: policy_pb2.Department) -> DraftEntry:
 
 
 def _check(node: AdminNode, message: policy_pb2.Department) -> None:
-    from huying.common.records import check_write
+    from huying.common.records.registry import check_write
 
     kind, type_ = feed_pb2.KIND_PUT, feed_pb2.RECORD_TYPE_DEPARTMENT
     check_write(type_, kind, message, node.config.node.code)

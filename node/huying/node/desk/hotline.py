@@ -22,7 +22,7 @@ from huying.common.orders import (
     open_contact,
     status_after,
 )
-from huying.common.records import default_to
+from huying.common.records.registry import default_to
 from huying.node import keys, logs, renewal
 from huying.node.admin import AdminNode
 from huying.node.clock import SystemClock

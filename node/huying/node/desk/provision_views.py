@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from huying.common.codes import parse_origin
 from huying.common.errors import HuyingError
-from huying.common.provisions import HeldEntry, obstacle, stage_of
+from huying.common.provisions.terms import HeldEntry, obstacle, stage_of
 from huying.common.status import NodeStatus
 from huying.node.api.types import message_class, type_name
 from huying.node.store.provision_queries import Provision, Told

@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import RECORD_ID_BYTES
-from huying.common.provision_asker import AskProvision, RevealProvision
-from huying.common.provision_home import DecideProvision, WithdrawProvision
+from huying.common.provisions.asker import AskProvision, RevealProvision
+from huying.common.provisions.home import DecideProvision, WithdrawProvision
 from huying.node import department_keys
 from huying.node.admin import AdminNode
 from huying.node.desk.provision_views import Now, Seen, heard_of, provision_view, subject_view

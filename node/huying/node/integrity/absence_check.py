@@ -15,7 +15,7 @@ from huying.common.codes import Origin, parse_origin
 from huying.common.disclosure import view
 from huying.common.errors import HuyingError
 from huying.common.feed.leaf import BODY_OFFSET, HEAD_SLOT
-from huying.common.spans import erasable
+from huying.common.late.spans import erasable
 from huying.common.state import DAMAGED, FeedState, Missing
 from huying.node.integrity.fsck_report import FsckReport
 from huying.node.store.reader import Reader

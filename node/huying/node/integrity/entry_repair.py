@@ -26,7 +26,7 @@ from huying.common.feed.leaf import (
     pack_openings,
     unpack_openings,
 )
-from huying.common.spans import Spans, erasable
+from huying.common.late.spans import Spans, erasable
 from huying.common.state import DAMAGED, ClassMark, FeedState, Missing, StoredEntry
 from huying.node.integrity.repair_report import RepairReport
 from huying.node.store.replay import is_past_epoch, lost_of, numberless

@@ -24,7 +24,7 @@ from huying.common.feed.checkpoint import open_checkpoint, parse_checkpoint
 from huying.common.feed.leaf import commitment_prefix
 from huying.common.feed.merkle import EMPTY_RANGE, CompactRange, append, cover_count, merge, root
 from huying.common.feed.note import Note, VerifierKey, format_note, parse_note, verify
-from huying.common.mending import BLOCK_ENTRIES
+from huying.common.integrity.mending import BLOCK_ENTRIES
 from huying.common.state import FeedState, StoredCheckpoint, StoredEntry
 from huying.node.integrity.entry_repair import EntryWalk
 from huying.node.integrity.leaf_repair import Block, LeafWalk, entry_digest

@@ -11,12 +11,12 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from huying.common.certificates import verify_by_certificate
 from huying.common.codes import parse_origin
 from huying.common.errors import Code, HuyingError
 from huying.common.feed.merkle import CompactRange, range_hashes, root
-from huying.common.outgoing import tree_reader
-from huying.common.roster import Identity
+from huying.common.membership.certificates import verify_by_certificate
+from huying.common.membership.roster import Identity
+from huying.common.sync.outgoing import tree_reader
 from huying.node import keys, pins
 from huying.node.config import Config
 from huying.node.highwater import FileMark, host_id

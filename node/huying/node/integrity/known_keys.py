@@ -11,8 +11,8 @@ from google.protobuf.message import DecodeError, Message
 from huying.common.codes import parse_origin
 from huying.common.errors import HuyingError
 from huying.common.feed.note import KeyType, VerifierKey
-from huying.common.records import decode
-from huying.common.succession import open_succession
+from huying.common.membership.succession import open_succession
+from huying.common.records.registry import decode
 from huying.node import keys, pins
 from huying.node.config import Config
 from huying.node.store.content import message_bytes, peek_head

@@ -35,7 +35,7 @@ from huying.common.feed.merkle import (
     merge,
     root,
 )
-from huying.common.mending import BLOCK_ENTRIES
+from huying.common.integrity.mending import BLOCK_ENTRIES
 from huying.common.state import StoredEntry
 
 __all__ = ["Block", "LeafWalk", "entry_digest"]

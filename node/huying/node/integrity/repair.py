@@ -28,8 +28,8 @@ from huying.common.codes import level, parse_origin
 from huying.common.errors import Code, HuyingError
 from huying.common.feed.checkpoint import parse_checkpoint
 from huying.common.feed.note import parse_note
+from huying.common.late.spans import Span
 from huying.common.limits import TREE_SIZE_MAX
-from huying.common.spans import Span
 from huying.common.state import FeedState
 from huying.node.config import Config
 from huying.node.erasure_list import FileErasureList

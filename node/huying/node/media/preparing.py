@@ -20,8 +20,8 @@ from typing import Final
 from huying.common import limits
 from huying.common.effects import DraftEntry
 from huying.common.errors import Code, HuyingError
-from huying.common.evidence_parts import Picture, parts_of
 from huying.common.masking import mask
+from huying.common.records.evidence_parts import Picture, parts_of
 from huying.node.confined import confined
 from huying.node.folders import sync_folder
 from huying.node.media import picture_child
@@ -132,8 +132,8 @@ def evidence_drafts(
 ) -> list[DraftEntry]:
     """The entries that carry a preview, to be appended together, with the event where it is new.
 
-    See `huying.common.evidence_parts.parts_of`. Raises HuyingError(NOT_FOUND) where the file has
-    gone meanwhile.
+    See `huying.common.records.evidence_parts.parts_of`. Raises HuyingError(NOT_FOUND) where the
+    file has gone meanwhile.
     """
     try:
         data = prepared.preview_path.read_bytes()

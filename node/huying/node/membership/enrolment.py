@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, Final
 from google.protobuf.message import DecodeError
 
 from huying.common.errors import Code, HuyingError
-from huying.common.join_request import (
+from huying.common.limits import CONFIRM_SECONDS, JOIN_REFUSAL_SECONDS, JOIN_REFUSALS_MAX
+from huying.common.membership.join_request import (
     check_token_proof,
     keys_digest,
     parse_request,
     prove_response,
     request_pin,
 )
-from huying.common.limits import CONFIRM_SECONDS, JOIN_REFUSAL_SECONDS, JOIN_REFUSALS_MAX
-from huying.common.members import member_draft, member_message
+from huying.common.membership.members import member_draft, member_message
+from huying.common.membership.roster import Pin
 from huying.common.ports import Clock
-from huying.common.roster import Pin
 from huying.node import logs, pins
 from huying.node.membership.invites import OPEN, USED, Invite, InviteFolder
 from huying.node.settings import split_address

@@ -22,7 +22,8 @@ from typing import Any, Final
 
 from huying.common import codes
 from huying.common.errors import Code, HuyingError
-from huying.common.join_token import (
+from huying.common.limits import INVITES_MAX, TOKEN_HOURS_MAX
+from huying.common.membership.join_token import (
     SECRET_BYTES,
     TOKEN_ID_BYTES,
     JoinToken,
@@ -30,8 +31,7 @@ from huying.common.join_token import (
     mac_key,
     token_id,
 )
-from huying.common.limits import INVITES_MAX, TOKEN_HOURS_MAX
-from huying.common.roster import Pin
+from huying.common.membership.roster import Pin
 from huying.node.keys import write_private
 from huying.node.pins import quote
 

@@ -18,14 +18,14 @@ from typing import Final
 
 from huying.common import codes
 from huying.common.errors import Code, HuyingError
-from huying.common.join_request import (
+from huying.common.membership.join_request import (
     check_response,
     parse_request,
     parse_response,
     prove_request,
 )
-from huying.common.join_token import JoinToken, mac_key, parse_token, token_id
-from huying.common.roster import Pin
+from huying.common.membership.join_token import JoinToken, mac_key, parse_token, token_id
+from huying.common.membership.roster import Pin
 from huying.node import config as config_module
 from huying.node import keys, pins
 from huying.node.config import Config

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from huying.common import codes
 from huying.common.errors import Code, HuyingError
-from huying.common.roster import Pin
+from huying.common.membership.roster import Pin
 from huying.node import pins
 from huying.node.config import Config, split_address
 from huying.node.membership.invites import Offer

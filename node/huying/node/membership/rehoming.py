@@ -14,7 +14,7 @@ from typing import Final
 
 from huying.common.errors import Code, HuyingError
 from huying.common.feed.note import VerifierKey
-from huying.common.join_token import JoinToken
+from huying.common.membership.join_token import JoinToken
 from huying.node import config as config_module
 from huying.node import keys, pins
 from huying.node.config import Config

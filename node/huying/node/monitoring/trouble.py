@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 
 from huying.common.errors import HuyingError
-from huying.common.evidence import ForkEvidence
 from huying.common.feed.checkpoint import parse_checkpoint
 from huying.common.feed.note import parse_note
+from huying.common.integrity.evidence import ForkEvidence
 from huying.common.limits import TROUBLE_ROWS_MAX
 from huying.common.state import DAMAGED, FeedState, Missing
 from huying.wire.v1 import admin_pb2

@@ -8,9 +8,9 @@ from typing import Final
 from google.protobuf.message import DecodeError, Message
 from sqlalchemy import ColumnElement, and_, func, not_, or_, select
 
-from huying.common.census import Asked
+from huying.common.census.tally import Asked
 from huying.common.codes import ancestors
-from huying.common.records import REGISTRY
+from huying.common.records.registry import REGISTRY
 from huying.node.store.content import message_bytes
 from huying.node.store.queries import Queries
 from huying.node.store.schema import ENTRIES, RECORDS, stands_at

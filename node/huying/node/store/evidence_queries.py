@@ -10,9 +10,9 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, func, select, tuple_
 
 from huying.common.codes import level
-from huying.common.evidence_parts import join
 from huying.common.feed.audience import slot_of
 from huying.common.limits import EVIDENCE_PARTS_MAX, EVIDENCE_PICTURES_MAX
+from huying.common.records.evidence_parts import join
 from huying.node.store.content import message_bytes
 from huying.node.store.ledger_schema import EVIDENCE
 from huying.node.store.queries import Queries

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import asc, bindparam, desc, func, literal_column, select
 
-from huying.common.spans import Span
+from huying.common.late.spans import Span
 from huying.common.state import FeedState, Missing, StoredCheckpoint, StoredEntry
 from huying.node.store.content import peek_head
 from huying.node.store.queries import Queries

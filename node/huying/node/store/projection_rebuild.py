@@ -17,7 +17,7 @@ from sqlalchemy.pool import StaticPool
 
 from huying.common.codes import parse_origin
 from huying.common.errors import Code
-from huying.common.records import STATEMENT_TYPES
+from huying.common.records.registry import STATEMENT_TYPES
 from huying.common.state import Applied, FeedState
 from huying.node.store.desk_schema import DESK_RECORDS
 from huying.node.store.projections import Projections

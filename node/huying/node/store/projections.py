@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select
 
 from huying.common.calls import Folding
-from huying.common.records import STATEMENT_TYPES
+from huying.common.records.registry import STATEMENT_TYPES
 from huying.common.state import Applied
 from huying.node.store.call_projection import CallProjection
 from huying.node.store.content import slot_states

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select, tuple_
 
 from huying.common.codes import parse_origin
-from huying.common.provisions import request_record
+from huying.common.provisions.terms import request_record
 from huying.node.store.desk_schema import (
     DEPARTMENTS,
     PROVISION_DECISIONS,

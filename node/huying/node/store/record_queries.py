@@ -16,7 +16,7 @@ from sqlalchemy import Select, Table, select, tuple_
 from huying.common.codes import ancestors, grid_village
 from huying.common.errors import Code, HuyingError
 from huying.common.feed.leaf import HEAD_SLOT, leaf_slots, unpack_openings
-from huying.common.roster import Pin
+from huying.common.membership.roster import Pin
 from huying.common.state import StoredEntry
 from huying.node.store.content import head_bytes, message_bytes, slot_states
 from huying.node.store.log_queries import LogQueries

@@ -17,8 +17,8 @@ from huying.common.errors import HuyingError
 from huying.common.feed.leaf import commitment, commitment_prefix, leaf_commitment, unpack_openings
 from huying.common.feed.leaf import leaf_slots as slots_of
 from huying.common.intake import NUMBERLESS
-from huying.common.records import STATEMENT_TYPES, decode
-from huying.common.spans import NO_SPANS, Spans, erasable
+from huying.common.late.spans import NO_SPANS, Spans, erasable
+from huying.common.records.registry import STATEMENT_TYPES, decode
 from huying.common.state import Applied, FeedState, StoredEntry
 from huying.node.store.content import head_bytes, message_bytes
 from huying.node.store.reader import Reader

@@ -285,7 +285,7 @@ SEALED_COPIES: Final = Table(
     text_column("code"),  # of the origin
     integer("stop"),
     integer("generation"),
-    integer("state", SmallInteger),  # huying.common.sealed.CopyState
+    integer("state", SmallInteger),  # huying.common.copies.sealed.CopyState
     integer("openings"),
     integer("size_bytes"),
     blob("key"),

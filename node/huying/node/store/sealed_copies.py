@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Row, func, literal, select
 
 from huying.common.codes import parse_origin
-from huying.common.sealed import CopyState, SealedCopy
+from huying.common.copies.sealed import CopyState, SealedCopy
 from huying.node.store.reader import Reader
 from huying.node.store.schema import SEALED_COPIES
 from huying.node.store.statements import delete_sql, upsert_sql
@@ -43,7 +43,7 @@ def read_copy(reader: Reader, origin: str, start: int) -> SealedCopy | None:
 
 
 class SqlCopyShelf:
-    """See `huying.common.copy_shelf.CopyShelf`."""
+    """See `huying.common.copies.copy_shelf.CopyShelf`."""
 
     def __init__(self, store: SqlStore) -> None:
         self._store = store

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, bindparam, delete
 
 from huying.common.calls import Folding
 from huying.common.errors import Code
-from huying.common.spans import Span
+from huying.common.late.spans import Span
 from huying.common.state import Applied, FeedState, Missing, StoredCheckpoint, StoredEntry
 from huying.node.store import database
 from huying.node.store.database import MEMORY_URL, translated

@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import grpc
 
-from huying.common.certificates import dns_name
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import DIAL_SECONDS_MAX
+from huying.common.membership.certificates import dns_name
 from huying.node.membership.knocking import knocking_certificate, knocking_key
 from huying.node.settings import split_address
 from huying.node.transport.door import DOOR_METHOD, DOOR_SERVICE

@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, Response
 
 from huying.common.codes import ancestors
 from huying.common.errors import Code, HuyingError
-from huying.common.evidence_parts import JPEG, PDF
+from huying.common.records.evidence_parts import JPEG, PDF
 from huying.node.media.showing import served_type
 from huying.node.store.evidence_queries import EvidenceRow
 from huying.node.store.reader import Reader

@@ -14,7 +14,7 @@ from typing import Final
 from starlette.responses import FileResponse, Response
 
 from huying.common.errors import Code, HuyingError
-from huying.common.evidence_parts import JPEG, PDF
+from huying.common.records.evidence_parts import JPEG, PDF
 from huying.node.store.reader import Reader
 from huying.node.web.access.roles import Permission
 from huying.node.web.calling.calling_reads import DraftRow, drafts

@@ -18,9 +18,9 @@ from typing import Any, Final
 from huying.common.codes import is_within
 from huying.common.effects import DraftEntry
 from huying.common.errors import Code, HuyingError
-from huying.common.evidence_parts import JPEG, PDF, Picture, parts_of
 from huying.common.limits import NAME_CHARACTERS_MAX, PHOTO_BYTES_MAX, SELECTORS_MAX
 from huying.common.masking import mask
+from huying.common.records.evidence_parts import JPEG, PDF, Picture, parts_of
 from huying.node.store.evidence_queries import EvidenceRow, EvidenceState
 from huying.node.web.forms import Form
 from huying.node.web.page import Ask

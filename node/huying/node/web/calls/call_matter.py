@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from huying.common.codes import is_within
-from huying.common.evidence_parts import JPEG
-from huying.common.provisions import stage_of
+from huying.common.provisions.terms import stage_of
+from huying.common.records.evidence_parts import JPEG
 from huying.node.api.types import message_class
 from huying.node.store.evidence_queries import EvidenceRow, EvidenceState
 from huying.node.store.provision_queries import Provision

@@ -15,7 +15,7 @@ from typing import Final
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import NAME_CHARACTERS_MAX
 from huying.common.masking import mask
-from huying.common.record_keys import keyed
+from huying.common.records.record_keys import keyed
 from huying.node.web.forms import Form
 from huying.wire.v1 import records_pb2
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from huying.common.errors import HuyingError
 from huying.common.limits import LEDGER_SHEET_ERRORS_MAX, LEDGER_SHEET_ROWS_MAX, RECORD_ID_BYTES
-from huying.common.records import check_write
+from huying.common.records.registry import check_write
 from huying.node.sheets import Import, OnError, match_columns, read_sheet
 from huying.node.web.ledger import ledger_columns as columns
 from huying.node.web.ledger.ledger_columns import COLUMNS, CellError

@@ -1,0 +1,1 @@
+"""Questions asked of villages: counted at home, rounded, and put together (docs/ASK.md)."""

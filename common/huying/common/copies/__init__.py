@@ -1,0 +1,1 @@
+"""Sealed copies of a child's own entries, kept by its parent, who can't read them."""

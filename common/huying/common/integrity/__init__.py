@@ -1,0 +1,1 @@
+"""Nobody rewrites, nobody withholds: witnesses, forks, lost and spoilt entries, the way back."""

@@ -1,0 +1,1 @@
+"""What changes of an entry after it was received: filled in, disclosed, erased."""

@@ -1,0 +1,1 @@
+"""Whose keys count: joining, epochs, and what an operator decides about keys."""

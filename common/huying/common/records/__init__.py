@@ -1,0 +1,1 @@
+"""The registry of record types, and what each field may hold."""
