@@ -232,3 +232,16 @@ def test_the_readmes_are_in_step() -> None:
     assert marks.findall(english.read_text("utf-8")) == marks.findall(chinese.read_text("utf-8"))
     cited = re.compile(r"`(tests/[\w/]+\.py)(?:::\w+)?`")
     assert cited.findall(english.read_text("utf-8")) == cited.findall(chinese.read_text("utf-8"))
+    linked = re.compile(r"\]\((docs/[\w./#-]+)\)")
+    pages = [set(linked.findall(path.read_text("utf-8"))) for path in READMES]
+    assert pages[0] ^ pages[1] <= {"docs/runbook"}  # the Chinese one names it as written in Chinese
+
+
+# --- the glossary ----------------------------------------------------------------------------
+
+
+def test_the_glossary_has_each_term_once() -> None:
+    """A term with two rows has two meanings, or two words in Chinese, and nobody knows which."""
+    rows = re.findall(r"^\| ([^|]+) \|", (DOCS / "GLOSSARY.md").read_text("utf-8"), re.MULTILINE)
+    terms = [row for row in rows if row not in {"---", "中文", "English"}]
+    assert sorted(terms) == sorted(set(terms))

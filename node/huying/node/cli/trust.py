@@ -105,7 +105,7 @@ def confirm(
 
 
 def accept(ctx: typer.Context, code: CodeArgument, *, as_json: JsonOption = False) -> None:
-    """接受下级声明的新世代 · Accept the epoch that a child claims after a loss or a fork.
+    """接受下级声明的新纪元 · Accept the epoch that a child claims after a loss or a fork.
 
     Ask the child's operator first whether it was begun there.
     """
@@ -118,7 +118,7 @@ def stranded(
     ctx: typer.Context,
     *,
     reenter: Annotated[
-        bool, typer.Option("--reenter", help="在本世代重新写入 · Write them again, once each.")
+        bool, typer.Option("--reenter", help="在本纪元重新写入 · Write them again, once each.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
