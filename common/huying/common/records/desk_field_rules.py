@@ -31,12 +31,14 @@ from huying.common.records.field_checks import (
     own_code,
     phone,
     record_id,
+    refuse,
     required,
     short_text,
     upto,
 )
+from huying.wire.v1 import events_pb2
 
-__all__ = ["DESK_RULES"]
+__all__ = ["DESK_RULES", "check_event_handling"]
 
 _SHA256_BYTES: Final = 32
 _HPKE_KEY_BYTES: Final = 32
@@ -217,4 +219,23 @@ DESK_RULES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "actor": Rule(short_text),
         "event": Rule(record_id),
     },
+    "EventHandling": {
+        "event": required(record_id),
+        "event_home": required(below),
+        "status": required(anything),
+        "text": Rule(masked_text),
+        "actor": Rule(short_text),
+        "number": required(_version),
+        "version_origin": required(short_text),
+        "version_index": Rule(upto(INTEGER_MAX)),
+    },
 }
+
+
+def check_event_handling(handling: events_pb2.EventHandling) -> None:
+    """What a town asks of a village, and what it says was done, is said in words.
+
+    Raises HuyingError(INVALID_ARGUMENT).
+    """
+    if handling.status != events_pb2.EVENT_HANDLING_STATUS_TAKEN and not handling.text.strip():
+        raise refuse("text", "say what was done, or what the village is to do")

@@ -18,6 +18,7 @@ from huying.common.limits import INTEGER_MAX, RECORD_ID_BYTES
 from huying.wire.v1 import (
     calls_pb2,
     census_pb2,
+    events_pb2,
     evidence_pb2,
     hotline_pb2,
     provision_pb2,
@@ -164,6 +165,14 @@ def _judge_order(message: hotline_pb2.Order, home: str) -> None:
     _judge_numbers(message, home)
 
 
+def _judge_event_handling(message: events_pb2.EventHandling, home: str) -> None:
+    if message.event_home == home:
+        raise HuyingError(Code.WRONG_REGION, f"event_home must lie below the writer {home}")
+    _judge_region("event_home", message.event_home, home)
+    _judge_id(message.event, "event")
+    _judge_numbers(message, home)
+
+
 def _judge_numbers(message: Message, _home: str) -> None:
     """Every number fits a database; what a statement says is judged by its reaction."""
     for field, value in message.ListFields():
@@ -190,4 +199,5 @@ _JUDGES: Final[Mapping[str, Judge]] = {
     "Question": _judge_question,
     "Tally": _judge_tally,
     "Order": _judge_order,
+    "EventHandling": _judge_event_handling,
 }

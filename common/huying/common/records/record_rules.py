@@ -19,7 +19,7 @@ from huying.common.limits import (
     INTEGER_MAX,
 )
 from huying.common.records.call_field_rules import CALL_RULES
-from huying.common.records.desk_field_rules import DESK_RULES
+from huying.common.records.desk_field_rules import DESK_RULES, check_event_handling
 from huying.common.records.evidence_field_rules import EVIDENCE_RULES, check_evidence
 from huying.common.records.field_checks import (
     Rule,
@@ -167,7 +167,10 @@ _RULES: Final[Mapping[str, Mapping[str, Rule]]] = {
 
 # What the fields of a message must be to each other.
 # By the message's name; each takes the message of that name alone.
-_WHOLE: Final[Mapping[str, Any]] = {"Evidence": check_evidence}
+_WHOLE: Final[Mapping[str, Any]] = {
+    "Evidence": check_evidence,
+    "EventHandling": check_event_handling,
+}
 
 
 def check_fields(message: Message, code: str) -> None:

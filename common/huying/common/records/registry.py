@@ -28,6 +28,7 @@ from huying.common.records.record_rules import check_fields
 from huying.wire.v1 import (
     calls_pb2,
     census_pb2,
+    events_pb2,
     evidence_pb2,
     feed_pb2,
     hotline_pb2,
@@ -128,6 +129,7 @@ def _desk_specs() -> tuple[RecordSpec, ...]:
         (feed.RECORD_TYPE_TALLY, census_pb2.Tally, frozenset({_VILLAGE})),
         (feed.RECORD_TYPE_ORDER, hotline_pb2.Order, above_village),
         (feed.RECORD_TYPE_ORDER_RESULT, hotline_pb2.OrderResult, frozenset({_TOWN, _VILLAGE})),
+        (feed.RECORD_TYPE_EVENT_HANDLING, events_pb2.EventHandling, frozenset({_TOWN})),
     )
     return tuple(_spec(number, cls, levels, put) for number, cls, levels in rows)
 
@@ -250,6 +252,8 @@ def decode(head: feed_pb2.Head, home_code: str, body: bytes) -> Message:
     if b"\0" in body:
         _refuse_nul(message)
     spec.judge(message, home_code)
+    if isinstance(message, events_pb2.EventHandling) and message.event not in (b"", head.record):
+        raise HuyingError(Code.BAD_RECORD, "event is not the record that it is written under")
     return message
 
 
@@ -285,6 +289,8 @@ def default_to(
         parties = (message.home,)
     elif isinstance(message, hotline_pb2.Order):
         parties = (message.handler,)
+    elif isinstance(message, events_pb2.EventHandling):
+        parties = (message.event_home,)
     elif not isinstance(message, calls_pb2.CallStep):
         return ()
     below = [party for party in parties if party != code and is_within(party, code)]

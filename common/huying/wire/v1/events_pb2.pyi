@@ -57,6 +57,8 @@ class EventHandling(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     NUMBER_FIELD_NUMBER: _builtins.int
+    VERSION_ORIGIN_FIELD_NUMBER: _builtins.int
+    VERSION_INDEX_FIELD_NUMBER: _builtins.int
     event: _builtins.bytes
     event_home: _builtins.str
     status: Global___EventHandlingStatus.ValueType
@@ -65,6 +67,11 @@ class EventHandling(_message.Message):
     actor: _builtins.str
     number: _builtins.int
     """Which writing this is, counted from 1: the village's node acts on each once."""
+    version_origin: _builtins.str
+    """Where the event's newest version stood that the town had read: an end or a reopening that the
+    village wrote since is not undone by words that did not know of it.
+    """
+    version_index: _builtins.int
     def __init__(
         self,
         *,
@@ -74,10 +81,12 @@ class EventHandling(_message.Message):
         text: _builtins.str = ...,
         actor: _builtins.str = ...,
         number: _builtins.int = ...,
+        version_origin: _builtins.str = ...,
+        version_index: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "event", b"event", "event_home", b"event_home", "number", b"number", "status", b"status", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "event", b"event", "event_home", b"event_home", "number", b"number", "status", b"status", "text", b"text", "version_index", b"version_index", "version_origin", b"version_origin"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -105,6 +105,7 @@ class _RecordTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RecordType
     RECORD_TYPE_ORDER_RESULT: _RecordType.ValueType  # 30
     RECORD_TYPE_VISIT: _RecordType.ValueType  # 31
     RECORD_TYPE_EVIDENCE: _RecordType.ValueType  # 32
+    RECORD_TYPE_EVENT_HANDLING: _RecordType.ValueType  # 33
 
 class RecordType(_RecordType, metaclass=_RecordTypeEnumTypeWrapper): ...
 
@@ -141,6 +142,7 @@ RECORD_TYPE_ORDER: RecordType.ValueType  # 29
 RECORD_TYPE_ORDER_RESULT: RecordType.ValueType  # 30
 RECORD_TYPE_VISIT: RecordType.ValueType  # 31
 RECORD_TYPE_EVIDENCE: RecordType.ValueType  # 32
+RECORD_TYPE_EVENT_HANDLING: RecordType.ValueType  # 33
 Global___RecordType: _TypeAlias = RecordType  # noqa: Y015
 
 @_typing.final

@@ -60,6 +60,7 @@ NODE_TOPICS: Final[tuple[Topic, ...]] = (
     Topic("Departments", "provision", "huying.node.desk.departments"),
     Topic("Census", "census", "huying.node.desk.census"),
     Topic("Hotline", "hotline", "huying.node.desk.hotline"),
+    Topic("EventDesk", "events", "huying.node.desk.events"),
 )
 
 

@@ -11,7 +11,11 @@ from huying.common.errors import Code, HuyingError
 from huying.common.feed.leaf import HEAD_SLOT, opening_body, unpack_openings
 from huying.wire.v1 import api_pb2, feed_pb2
 
-__all__ = ["head_bytes", "message_bytes", "peek_head", "slot_states"]
+__all__ = ["OPENINGS_RECORD_AT", "head_bytes", "message_bytes", "peek_head", "slot_states"]
+
+# Where the openings of an entry hold its record's id: after the length, the slot, the salt, kind,
+# type and a tag. A head is written in the order of its fields, and kinds and types take one byte.
+OPENINGS_RECORD_AT: Final = 2 + 1 + 16 + 2 + 2 + 2
 
 _PRESENT: Final = int(api_pb2.SLOT_STATE_PRESENT)
 _WITHHELD: Final = int(api_pb2.SLOT_STATE_WITHHELD)

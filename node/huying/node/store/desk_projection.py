@@ -58,4 +58,9 @@ DESK_COLUMNS: Final[dict[int, Callable[[Any], tuple[Any, ...]]]] = {
         m.near_duplicate_of,
     ),
     feed_pb2.RECORD_TYPE_ORDER_RESULT: lambda m: (text(m.order_home), m.status),
+    feed_pb2.RECORD_TYPE_EVENT_HANDLING: lambda m: (
+        text(m.event_home),
+        m.status,
+        m.number,
+    ),
 }

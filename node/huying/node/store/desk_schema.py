@@ -19,6 +19,7 @@ __all__ = [
     "DESK_RECORDS",
     "DUTY_ITEMS",
     "DUTY_LISTS",
+    "EVENT_HANDLINGS",
     "ORDERS",
     "ORDER_RESULTS",
     "POLICIES",
@@ -104,6 +105,13 @@ ORDER_RESULTS: Final = record_table(
     integer("status", Integer),
     Index(None, "record"),
 )
+EVENT_HANDLINGS: Final = record_table(
+    "event_handlings",  # with the event's record id
+    text_column("event_home"),
+    integer("status", Integer),
+    integer("number"),
+    Index(None, "event_home", "record"),
+)
 
 DESK_RECORDS: Final[dict[int, Table]] = {
     feed_pb2.RECORD_TYPE_CALL_DRAFT: CALL_DRAFTS,
@@ -119,4 +127,5 @@ DESK_RECORDS: Final[dict[int, Table]] = {
     feed_pb2.RECORD_TYPE_TALLY: TALLIES,
     feed_pb2.RECORD_TYPE_ORDER: ORDERS,
     feed_pb2.RECORD_TYPE_ORDER_RESULT: ORDER_RESULTS,
+    feed_pb2.RECORD_TYPE_EVENT_HANDLING: EVENT_HANDLINGS,
 }

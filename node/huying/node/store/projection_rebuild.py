@@ -187,16 +187,19 @@ def refill(connection: Connection, found: str) -> int:
         types.update(_SINCE_0008)
     if found < "0010":
         types.update(_CALL_TYPES)
-    if not types:
-        return 0
-    filled = [RECORDS[kind] for kind in sorted(types & RECORDS.keys())]
     reader = Reader(lambda: contextlib.nullcontext(connection))
-    known = _doubtful_and_known(reader) | {
+    unknown = {
         (feed.feed_id, index)
         for feed in reader.feeds()
         for index, code, *_ in reader.quarantined(feed.feed_id, 0, feed.size)
         if code == Code.UNKNOWN_TYPE
     }
+    if found < "0012" and unknown:  # a log without any holds none of the type: nothing to read
+        types.add(feed_pb2.RECORD_TYPE_EVENT_HANDLING)
+    if not types:
+        return 0
+    filled = [RECORDS[kind] for kind in sorted(types & RECORDS.keys())]
+    known = _doubtful_and_known(reader) | unknown
     for table in (*((CALLS, CALL_STEPS, CALL_TURNS) if found < "0010" else ()), *filled):
         connection.execute(delete(table))
     return fill(connection, reader, lambda one: (one.feed_id, one.index) in known, types)

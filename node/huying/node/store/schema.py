@@ -79,7 +79,7 @@ __all__ = [
 ]
 
 # The alembic revision this program needs; compared by a plain query at every start.
-SCHEMA_REVISION: Final = "0011"
+SCHEMA_REVISION: Final = "0012"
 
 
 FEEDS: Final = Table(

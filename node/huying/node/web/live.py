@@ -1,9 +1,13 @@
 """What stirs, told to the browsers: one stream of server-sent events for each open page.
 
 The node's own stream of changes is followed once, and becomes topics: `calls`, `call:HEX`,
-`events`, `orders`, `provisions`, `status`. A page names the topics that it shows; its script loads
-itself again when one of them stirs. Nothing of a record is sent, just that it changed, so the
-stream needs no scope.
+`events`, `orders`, `provisions`. A page names the topics that it shows; its script loads itself
+again when one of them stirs. Nothing of a record is sent, just that it changed, so the stream needs
+no scope.
+
+Two topics come of no record. `status` stirs every few seconds, for pages of figures. `link`, which
+every page shows, stirs where the node or its parent went or came back, and once a minute for what
+is told of the time: an open page on a thin line must not load itself for nothing.
 
 Who has a call's page open is known by these streams, too: `others` tells two people of each other.
 """
@@ -21,6 +25,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from huying.common.errors import HuyingError
+from huying.node.background import end_task, keep_up
 from huying.node.web.node_link import NodeLink
 from huying.wire.v1 import api_pb2, calls_pb2, feed_pb2, provision_pb2
 
@@ -31,12 +36,15 @@ STREAMS_OF_PERSON_MAX: Final = 24  # of them; the oldest of one person gives way
 TOPICS_MAX: Final = 8
 _REMEMBERED_MAX: Final = 4096  # topics whose last stir is known; calls, for the most part
 _STATUS_SECONDS: Final = 5.0
-_AGAIN_SECONDS: Final = 1.0  # between two tries to follow a node that is away
+_MINUTE_TICKS: Final = 12  # of `status`: what tells the time is as old as that at most
+_BEAT_TICKS: Final = 6  # every page's stream is heard of, so that one that is over can end
+_AGAIN_SECONDS: Final = 1.0  # between two tries to follow a node that is away, or refuses
 _TYPES: Final = {
     feed_pb2.RECORD_TYPE_CALL: "calls",
     feed_pb2.RECORD_TYPE_CALL_STEP: "calls",
     feed_pb2.RECORD_TYPE_CALL_DRAFT: "calls",
     feed_pb2.RECORD_TYPE_EVENT: "events",
+    feed_pb2.RECORD_TYPE_EVENT_HANDLING: "events",
     feed_pb2.RECORD_TYPE_ORDER: "orders",
     feed_pb2.RECORD_TYPE_ORDER_RESULT: "orders",
     feed_pb2.RECORD_TYPE_PROVISION_REQUEST: "provisions",
@@ -71,14 +79,14 @@ class LiveHub:
 
     def start(self) -> None:
         """Begin to follow the node."""
-        self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._tick())]
+        self._tasks = [
+            asyncio.create_task(keep_up("live", work)) for work in (self._follow, self._tick)
+        ]
 
     async def stop(self) -> None:
         """Follow it no more."""
         for task in self._tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await end_task(task)
 
     @property
     def is_full(self) -> bool:
@@ -113,7 +121,8 @@ class LiveHub:
     async def stream(self, viewer: Viewer) -> AsyncGenerator[str]:
         """The data of each event, as JSON: the topics that stirred since the last one.
 
-        The first tells what stirred between the page and its stream.
+        The first tells what stirred between the page and its stream. One without a topic comes now
+        and then, for whoever asks at each one whether the person is still signed in.
         """
         self._make_room(viewer.person_id)
         self._viewers[viewer] = None
@@ -153,19 +162,34 @@ class LiveHub:
             with contextlib.suppress(HuyingError):
                 async for record in self._node.watch(*_TYPES):
                     self.stir(_topics(record))
-            self.stir(["status"])
+            self.stir(["status", "link"])
             await self._come_back()
             # What came meanwhile was not told: every page looks for itself.
             self.stir({topic for viewer in self._viewers for topic in viewer.topics})
 
     async def _come_back(self) -> None:
-        while not (await self._node.state()).is_up:  # noqa: ASYNC110  # nobody could wake us
+        # A node that answers may refuse to be followed all the same: once a second is enough then.
+        await asyncio.sleep(_AGAIN_SECONDS)
+        while not (await self._node.state()).is_up:
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _tick(self) -> None:
+        known, ticks = await self._link(), 0
         while True:
             await asyncio.sleep(_STATUS_SECONDS)
-            self.stir(["status"])
+            ticks += 1
+            link = await self._link()
+            is_due = link != known or ticks % _MINUTE_TICKS == 0
+            known = link
+            self.stir(["status", "link"] if is_due else ["status"])
+            if ticks % _BEAT_TICKS == 0:
+                for viewer in self._viewers:
+                    viewer.wake.set()
+
+    async def _link(self) -> tuple[bool, bool]:
+        """Whether the node answers, and whether it is cut off: what every page tells."""
+        freshness = await self._node.state()
+        return freshness.is_up, freshness.is_cut_off
 
 
 def _topics(record: api_pb2.RecordView) -> list[str]:

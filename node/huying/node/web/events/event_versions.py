@@ -21,7 +21,7 @@ from huying.common.errors import Code, HuyingError
 from huying.common.feed.leaf import leaf_slots, unpack_openings
 from huying.common.limits import HISTORY_SCAN_SECONDS_MAX
 from huying.common.state import FeedState, StoredEntry
-from huying.node.store.content import peek_head, slot_states
+from huying.node.store.content import OPENINGS_RECORD_AT, peek_head, slot_states
 from huying.node.store.event_queries import EventRow
 from huying.node.store.reader import Reader
 from huying.node.store.record_queries import entry_row
@@ -35,9 +35,6 @@ _CHUNK: Final = 2000  # entries looked at by one query
 _SLACK_MICROS: Final = 86_400_000_000  # a village's clock may have been put back by as much
 # Where to go on, and the version that was told last: what it changed shows just beside the older.
 _TOKEN: Final = re.compile(r"([0-9]{1,9})-([0-9]{1,12})(?:-([0-9]{1,9})-([0-9]{1,12}))?")
-# Where a head holds its record's id: after the length, the slot, the salt, kind, type and a tag.
-# A head is written in the order of its fields, and kinds and types take one byte.
-_RECORD_AT: Final = 2 + 1 + 16 + 2 + 2 + 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +126,7 @@ def _in_chunk(
         select(ENTRIES.c.place, ENTRIES.c.leaf, ENTRIES.c.openings)
         .where(
             *_between(feed, start, stop),
-            func.substr(ENTRIES.c.openings, _RECORD_AT + 1, len(record)) == record,
+            func.substr(ENTRIES.c.openings, OPENINGS_RECORD_AT + 1, len(record)) == record,
         )
         .order_by(ENTRIES.c.place.desc())
     )

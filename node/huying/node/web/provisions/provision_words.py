@@ -44,6 +44,7 @@ RECORDS: Final[Mapping[str, tuple[str, str]]] = {
     "evidence": ("照片", "picture"),
     "order": ("热线工单", "hotline order"),
     "order_result": ("工单办理", "order result"),
+    "event_handling": ("事件交办", "event handling"),
     "call": ("呼叫", "call"),
     "call_draft": ("呼叫草稿", "call draft"),
 }
