@@ -344,34 +344,6 @@ def test_pictures_wait_for_their_turn_and_not_for_ever(
     assert caught.value.code is Code.BUSY
 
 
-def test_the_file_itself_is_kept_just_on_purpose_and_then_downloaded(
-    town: Town, village: ConsoleUnderTest
-) -> None:
-    """Place and camera are in it; and that it was kept stands in the audit trail."""
-    original = photo(7)
-    audited.clear()
-    plain, kept = take(village, photo(6)), take(village, original, keep_metadata=True)
-    assert plain.original_path is None
-    assert audited == [
-        ("upload", plain.sha256_preview.hex(), ""),
-        ("upload", kept.sha256_preview.hex(), "metadata kept"),
-    ]
-    again = take(village, original)
-    assert again.sha256_preview == kept.sha256_preview
-    found = village.site.uploads.find(kept.sha256_preview)
-    assert found is not None
-    assert found.original is not None
-    assert found.original.read_bytes() == original
-    event = town.event()
-    data = kept.preview_path.read_bytes()
-    town.append(VILLAGE, *parts_of(Picture(event, EVENT, "a.jpg", JPEG), data))
-    (row,) = evidence(town, VILLAGE, event)
-    answer = village.get(path(row, of="original"))
-    assert answer.content == original
-    assert answer.headers["content-disposition"].startswith("attachment;")
-    assert answer.headers["content-security-policy"] == SANDBOX
-
-
 # Removed.
 
 
@@ -407,7 +379,7 @@ def test_an_erased_picture_is_removed_beside_the_feed_too(
     assert tidy(village) == 1
     assert len(before - files(village)) == 2
     assert village.get(path(kept, of="picture")).status_code == 200
-    assert village.site.uploads.find(row.sha256) is None
+    assert village.site.uploads.picture(row.sha256) is None
 
 
 def test_a_picture_whose_form_was_never_sent_is_removed_after_two_days(

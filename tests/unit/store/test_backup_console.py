@@ -59,8 +59,7 @@ def made(tmp_path_factory) -> Config:
     with console.writing() as connection:
         for name, data in PICTURES.items():
             (files / f"{digest(name)}.jpg").write_bytes(data)
-            row = {"preview": digest("of " + name), "picture": digest(name), "original": ""}
-            row |= {"media_type": "jpg", "account": person.id}
+            row = {"preview": digest("of " + name), "picture": digest(name), "account": person.id}
             connection.execute(UPLOADS.insert().values(**row, at_seconds=NOVEMBER - 9e6))
     (files / f"{digest('half handed in')}.jpg").write_bytes(b"nobody's")
     (config.console_dir / "breached.txt").write_text("0" * 40)

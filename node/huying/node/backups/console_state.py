@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, text, update
 
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import BACKUP_PICTURES_MAX, PHOTO_BYTES_MAX
@@ -33,7 +33,7 @@ from huying.node.config import Config
 from huying.node.folders import sync_folder
 from huying.node.store.database import translated
 from huying.node.web.access.audit import Audit
-from huying.node.web.schema import SESSIONS, SETUP, UPLOADS
+from huying.node.web.schema import ORIGINALS, SESSIONS, SETUP, UPLOADS
 from huying.node.web.store import FILE_NAME, ConsoleStore
 
 __all__ = [
@@ -54,6 +54,12 @@ DATABASE_PART: Final = FILE_NAME
 PICTURES: Final = "pictures"  # their parts' folder; in a node it is console/files
 _PICTURE: Final = re.compile(r"[0-9a-f]{64}\.(jpg|png|webp|pdf)")
 _JOURNAL: Final = "-journal"
+# A preview is in the feed as well, but that of a call which is still a draft is nowhere else.
+_NAMES: Final = (
+    "SELECT preview FROM owned_uploads UNION SELECT picture FROM owned_uploads"
+    " UNION SELECT original FROM originals"
+)
+_FORMER_NAMES: Final = "SELECT preview FROM uploads UNION SELECT picture FROM uploads"
 
 
 class ConsoleShare(enum.Enum):
@@ -149,8 +155,10 @@ def is_picture(part: str) -> bool:
 def _checked_names(copy: sqlite3.Connection) -> frozenset[str]:
     """The digests of all pictures that it names. Raises HuyingError(CORRUPT)."""
     _check(copy)
-    rows = copy.execute("SELECT picture, original FROM uploads").fetchall()
-    return frozenset(name for row in rows for name in row if name)
+    tables = {name for (name,) in copy.execute("SELECT name FROM sqlite_master")}
+    # A console that has not been opened since the program was updated has its former table.
+    rows = copy.execute(_NAMES if "owned_uploads" in tables else _FORMER_NAMES).fetchall()
+    return frozenset(name for (name,) in rows if name)
 
 
 def _check(connection: sqlite3.Connection) -> None:
@@ -208,6 +216,7 @@ def _void(store: ConsoleStore, made: float, now: float, actor: str) -> None:
         connection.execute(delete(SETUP))
         # Its entry may be one that the neighbours give back: until then it is nobody's evidence.
         connection.execute(update(UPLOADS).values(at_seconds=now))
+        connection.execute(update(ORIGINALS).values(at_seconds=now))
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(made))
     Audit(store).write(now, actor, "console-restore", detail=f"as of {when}")
 
@@ -260,10 +269,8 @@ def put(staged: Staged | None, folder: Path, stage: Path, now: float) -> Console
 def _names(folder: Path) -> frozenset[str]:
     """The pictures that the console.db in the folder names: no other comes back."""
     store = ConsoleStore.open(folder)
-    query = select(UPLOADS.c.picture, UPLOADS.c.original)
     with contextlib.closing(store), store.reading() as connection:
-        rows = connection.execute(query).fetchall()
-    return frozenset(name for row in rows for name in row if name)
+        return frozenset(connection.execute(text(_NAMES)).scalars())
 
 
 def _move(source: Path, target: Path) -> None:

@@ -100,19 +100,22 @@ class EvidenceQueries(Queries):
                 counts.update({bytes(row[0]): int(row[1]) for row in connection.execute(query)})
         return counts
 
-    def evidence_stands(self, home: str, digest: bytes) -> bool | None:
+    def evidence_stands(self, home: str, digest: bytes, subject: bytes = b"") -> bool | None:
         """Whether `home` holds a picture's bytes as evidence: False where they were erased.
 
-        None where it has no such evidence, or has taken all of it back.
+        None where it has no such evidence, or has taken all of it back. `subject` narrows to one
+        event or call.
         """
         query = select(EVIDENCE.c.subject, EVIDENCE.c.slots).where(
             EVIDENCE.c.sha256 == digest, EVIDENCE.c.home == home, *_present()
         )
+        if subject:
+            query = query.where(EVIDENCE.c.subject == subject)
         erased: dict[bytes, bool] = {}
         with self._reading() as connection:
-            for subject, slots in connection.execute(query):
+            for of, slots in connection.execute(query):
                 gone = _missing(home, slots) is EvidenceState.ERASED
-                erased[subject] = erased.get(subject, False) or gone
+                erased[of] = erased.get(of, False) or gone
         return not all(erased.values()) if erased else None
 
     def _pictures(self, wanted: Iterable[ColumnElement[bool]]) -> list[EvidenceRow]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 from starlette.responses import FileResponse, Response
@@ -20,6 +22,7 @@ from huying.node.store.evidence_queries import EvidenceRow
 from huying.node.store.reader import Reader
 from huying.node.web.access.roles import Permission
 from huying.node.web.calls.call_access import load_call
+from huying.node.web.originals import original_type
 from huying.node.web.page import Ask, Page
 from huying.wire.v1 import feed_pb2
 
@@ -47,13 +50,14 @@ async def media(ask: Ask) -> Response:
     digest, wish = bytes.fromhex(text), ask.query("of")
     rows = await ask.node.read(lambda reader: reader.evidence_by_digest(digest))
     seen = await evidence_may_see(ask, rows)
-    row = next((row for row in seen if row.data is not None), None)
+    here = [row for row in seen if row.data is not None]
+    if wish == "original":
+        return await _original(ask, here)
+    row = next(iter(here), None)
     if row is None or row.data is None:
         raise _nothing()
-    if wish in ("picture", "original") and (kept := await _kept(ask, row, wish)) is not None:
+    if wish == "picture" and (kept := await _picture(ask, row)) is not None:
         return kept
-    if wish == "original":
-        raise _nothing()
     etag = f'"{text}"'
     media_type = served_type(row.media_type, row.data)
     disposition = _disposition(row.sha256, media_type)
@@ -109,23 +113,39 @@ def _place(reader: Reader, row: EvidenceRow, own: str) -> tuple[str, str]:
     return row.home, ""
 
 
-async def _kept(ask: Ask, row: EvidenceRow, wish: str) -> Response | None:
-    """A file of this console, if it has one. That somebody fetched it is written down."""
-    kept = await ask.site.on_thread(lambda: ask.site.uploads.find(row.sha256))
-    path = None if kept is None else kept.picture if wish == "picture" else kept.original
+async def _picture(ask: Ask, row: EvidenceRow) -> Response | None:
+    """The larger picture of this console, if it has one. That somebody fetched it is noted."""
+    path = await ask.site.on_thread(lambda: ask.site.uploads.picture(row.sha256))
     # What another node wrote under the same digest was not handed in here.
-    if kept is None or path is None or row.home != ask.node.code:
+    if path is None or row.home != ask.node.code:
         return None
-    await ask.audit(f"media-{wish}", row.sha256.hex(), detail=row.of.hex())
-    media_type = row.media_type if wish == "picture" else kept.media_type
-    name = f"{row.name.rpartition('.')[0]}{path.suffix}"
-    # A file as it came may hold anything beside its picture: it is downloaded.
-    attached = wish == "original" or row.media_type != JPEG
+    await ask.audit("media-picture", row.sha256.hex(), detail=row.of.hex())
+    return _file(path, row, row.media_type, attached=row.media_type != JPEG)
+
+
+async def _original(ask: Ask, rows: Sequence[EvidenceRow]) -> Response:
+    """The file as it was handed in, where somebody kept it of a thing that the person may see.
+
+    Raises HuyingError(NOT_FOUND).
+    """
+    originals = ask.site.uploads.originals
+    for row in rows:
+        if row.home != ask.node.code:
+            continue
+        path = await ask.site.on_thread(partial(originals.find, row.sha256, row.of))
+        if path is not None:
+            await ask.audit("media-original", row.sha256.hex(), detail=row.of.hex())
+            # It may hold anything beside its picture: it is downloaded.
+            return _file(path, row, original_type(path), attached=True)
+    raise _nothing()
+
+
+def _file(path: Path, row: EvidenceRow, media_type: str, *, attached: bool) -> Response:
     return FileResponse(
         path,
         media_type=media_type,
         headers=HEADERS,
-        filename=name,
+        filename=f"{row.name.rpartition('.')[0]}{path.suffix}",
         content_disposition_type="attachment" if attached else "inline",
     )
 

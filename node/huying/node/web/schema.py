@@ -21,6 +21,7 @@ __all__ = [
     "AUDIT_BASE",
     "DRAFTS",
     "METADATA",
+    "ORIGINALS",
     "RECOVERY_CODES",
     "SECURITY_KEYS",
     "SESSIONS",
@@ -146,13 +147,20 @@ VIEWS: Final = Table(
     _seconds("saved_seconds"),
 )
 UPLOADS: Final = Table(
-    "uploads",
+    "owned_uploads",
     METADATA,
     text_column("preview", primary_key=True),  # digests in hex: of what travels as evidence,
-    text_column("picture"),  # of the picture that is kept here,
-    text_column("original"),  # and of the file itself, where it is kept on purpose; or empty
-    text_column("media_type"),  # of the file that was handed in
-    text_column("account"),
+    text_column("account", primary_key=True),  # who handed it in: one row for each of them,
+    text_column("picture"),  # and of the picture that is kept here
+    _seconds("at_seconds"),
+)
+ORIGINALS: Final = Table(
+    "originals",
+    METADATA,
+    text_column("preview", primary_key=True),
+    text_column("subject", primary_key=True),  # the event or call, in hex; empty: not raised yet
+    text_column("account", primary_key=True),  # who kept it on purpose
+    text_column("original"),  # digest in hex of the file as it was handed in
     _seconds("at_seconds"),
 )
 
@@ -234,4 +242,17 @@ _SECURITY_KEYS: Final = (
     "CREATE INDEX ix_security_keys_account ON security_keys (account)",
     "ALTER TABLE accounts ADD COLUMN security_keys INTEGER NOT NULL DEFAULT 0",
 )
-VERSIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _SECURITY_KEYS)
+# Files are named by digest, and several people may hand in the same one: each of them owns it, and
+# it goes with the last. No form kept an original before, so there is none to bring along.
+_OWNED_UPLOADS: Final = (
+    """CREATE TABLE owned_uploads (
+        preview TEXT NOT NULL, account TEXT NOT NULL, picture TEXT NOT NULL,
+        at_seconds REAL NOT NULL, PRIMARY KEY (preview, account))""",
+    "INSERT INTO owned_uploads SELECT preview, account, picture, at_seconds FROM uploads",
+    "DROP TABLE uploads",
+    """CREATE TABLE originals (
+        preview TEXT NOT NULL, subject TEXT NOT NULL, account TEXT NOT NULL,
+        original TEXT NOT NULL, at_seconds REAL NOT NULL,
+        PRIMARY KEY (preview, subject, account))""",
+)
+VERSIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _SECURITY_KEYS, _OWNED_UPLOADS)

@@ -42,8 +42,8 @@ async def tidy_pictures(site: Site) -> int:
     def work(reader: Reader) -> int:
         drafted = named_by_drafts(reader, own, now)
 
-        def stands(digest: bytes) -> bool | None:
-            found = reader.evidence_stands(own, digest)
+        def stands(digest: bytes, subject: bytes) -> bool | None:
+            found = reader.evidence_stands(own, digest, subject)
             return True if found is None and digest in drafted else found
 
         return site.uploads.tidy(now, stands)

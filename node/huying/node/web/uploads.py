@@ -4,8 +4,9 @@
     drafts = upload_drafts(event, EVENT, prepared, actor=ask.person.actor)
 
 A file passes through `files/incoming` and is gone when `take` returns; what stays in `files` is
-named by digests, and belongs to evidence. What no evidence names any more is removed (`tidy`), so
-that an erasure reaches the pictures that were kept beside the feed.
+named by digests, and belongs to evidence. Who hands in what somebody else did owns the same file,
+and nobody is told so: it goes with its last owner. What no evidence names any more is removed
+(`tidy`), so that an erasure reaches the pictures that were kept beside the feed.
 """
 
 from __future__ import annotations
@@ -16,29 +17,30 @@ import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import anyio
 import anyio.to_thread
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select
 from starlette.datastructures import UploadFile
 
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
 from huying.node.media import MediaError, Prepared, evidence_drafts, prepare
-from huying.node.web.schema import UPLOADS
+from huying.node.web.originals import Originals
+from huying.node.web.schema import ORIGINALS, UPLOADS
 from huying.node.web.store import ConsoleStore
 from huying.wire.v1 import api_pb2
 
 if TYPE_CHECKING:
     from huying.node.web.page import Ask
 
-__all__ = ["Kept", "Uploads", "upload_drafts"]
+__all__ = ["Uploads", "upload_drafts"]
 
 _PIECE_BYTES: Final = 1 << 18
 _SUFFIXES: Final = ("jpg", "png", "webp", "pdf")
+_ORIGINAL: Final = ("preview", "subject", "account", "at_seconds")
 _INCOMING_SECONDS_MAX: Final = 3600.0  # what lies there longer, a killed process left behind
 _TOO_LARGE: Final = (
     f"文件超过 {limits.PHOTO_BYTES_MAX >> 20} MiB,请换小一些的照片"
@@ -46,32 +48,31 @@ _TOO_LARGE: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What this console keeps of a picture that was handed in here."""
-
-    picture: Path
-    original: Path | None
-    media_type: str  # of the original
-
-
 class Uploads:
     """The files of one console, for its event loop."""
 
     def __init__(self, console: ConsoleStore) -> None:
         self._console = console
+        self.originals: Final = Originals(console)
         self._folder: Final = console.folder / "files"
         self._incoming: Final = self._folder / "incoming"
         self._turns: anyio.Semaphore | None = None  # made in the loop that waits for it
 
     async def take(
-        self, ask: Ask, file: UploadFile, *, stays_home: bool = False, keep_metadata: bool = False
+        self,
+        ask: Ask,
+        file: UploadFile,
+        *,
+        stays_home: bool = False,
+        keep_metadata: bool = False,
+        subject: bytes = b"",
     ) -> Prepared:
         """Take one file of a form, and write who handed it in to the audit trail.
 
         `stays_home`: its bytes will stay in this node, so its preview is made to fit one part;
-        `keep_metadata`: keep the file itself, too, with the place and the camera in it. Raises
-        MediaError; HuyingError: DISK_FULL, BUSY where too many wait, or as the store.
+        `keep_metadata`: keep the file itself, too, with the place and the camera in it, for the
+        event or call `subject`, which may be named later (`originals.bind`). Raises MediaError;
+        HuyingError: DISK_FULL, BUSY where too many wait, or as the store.
         """
         bytes_max = limits.EVIDENCE_HOME_BYTES_MAX if stays_home else limits.EVIDENCE_BYTES_MAX
         name = file.filename or ""
@@ -88,7 +89,8 @@ class Uploads:
 
         async with self._turn():
             prepared = await anyio.to_thread.run_sync(work)
-        await anyio.to_thread.run_sync(self._note, prepared, ask.person.id, ask.now())
+        account, now = ask.person.id, ask.now()
+        await anyio.to_thread.run_sync(lambda: self._note(prepared, account, now, subject))
         await ask.audit(
             "upload",
             prepared.sha256_preview.hex(),
@@ -96,15 +98,12 @@ class Uploads:
         )
         return prepared
 
-    def find(self, preview: bytes) -> Kept | None:
-        """What is kept here of the picture with that preview. Blocks. Raises as the store."""
-        query = select(UPLOADS).where(UPLOADS.c.preview == preview.hex())
+    def picture(self, preview: bytes) -> Path | None:
+        """The picture that is kept here of that preview. Blocks. Raises as the store."""
+        query = select(UPLOADS.c.picture).where(UPLOADS.c.preview == preview.hex())
         with self._console.reading() as connection:
-            row = connection.execute(query).first()
-        if row is None:
-            return None
-        picture = self._path(row.picture)
-        return None if picture is None else Kept(picture, self._path(row.original), row.media_type)
+            digest = connection.execute(query).scalar()
+        return None if digest is None else self._path(digest)
 
     def preview(self, digest: bytes, account: str = "") -> Path | None:
         """The preview of that digest that was handed in here, by `account` where one is given.
@@ -118,27 +117,45 @@ class Uploads:
             row = connection.execute(query).first()
         return None if row is None else self._path(row.preview)
 
-    def tidy(self, now: float, stands: Callable[[bytes], bool | None]) -> int:
+    def tidy(self, now: float, stands: Callable[[bytes, bytes], bool | None]) -> int:
         """Remove what is evidence of nothing; how many pictures. Blocks. Raises as the store.
 
-        `stands` says of a preview's digest whether an entry holds it, None where there never was
-        one: that picture is kept for UPLOAD_KEPT_SECONDS, since its form may still be sent.
+        `stands` says of a preview's digest, and of a record that it is evidence of (empty: of any),
+        whether an entry holds it; None where there never was one: that picture is kept for
+        UPLOAD_KEPT_SECONDS from when its owner handed it in, since a form may still come.
         """
-        columns = UPLOADS.c.preview, UPLOADS.c.picture, UPLOADS.c.original
-        with self._console.reading() as connection:
-            rows = connection.execute(select(*columns, UPLOADS.c.at_seconds)).fetchall()
-        gone = []
-        for row in rows:
-            held = stands(bytes.fromhex(row.preview))
+
+        def is_over(row: Any, held: bool | None) -> bool:
             waits = held is None and now - row.at_seconds < limits.UPLOAD_KEPT_SECONDS
-            if not held and not waits:
-                gone.append(row)
+            return not held and not waits
+
+        with self._console.reading() as connection:
+            owned = connection.execute(select(UPLOADS)).fetchall()
+            kept = connection.execute(select(ORIGINALS)).fetchall()
+        digest = bytes.fromhex
+        gone = [row for row in owned if is_over(row, stands(digest(row.preview), b""))]
+        files = [
+            row
+            for row in kept
+            # What is kept for a call that was not raised is evidence of nothing yet.
+            if is_over(
+                row, stands(digest(row.preview), digest(row.subject)) if row.subject else None
+            )
+        ]
+        # What comes in meanwhile is noted after this, and finds its file or is sent again.
         with self._console.writing() as connection:
             for row in gone:
-                connection.execute(delete(UPLOADS).where(UPLOADS.c.preview == row.preview))
-            named = {name for row in connection.execute(select(*columns)) for name in row}
-        self._remove({name for row in gone for name in row[:3]}, named, now)
-        return len(gone)
+                same = UPLOADS.c.preview == row.preview, UPLOADS.c.account == row.account
+                connection.execute(
+                    delete(UPLOADS).where(*same, UPLOADS.c.at_seconds == row.at_seconds)
+                )
+            for row in files:
+                same = tuple(ORIGINALS.c[name] == getattr(row, name) for name in _ORIGINAL)
+                connection.execute(delete(ORIGINALS).where(*same))
+            named = self._named(connection)
+            went = {name for row in gone for name in (row.preview, row.picture)}
+            self._remove(went | {row.original for row in files}, named, now)
+        return len({row.preview for row in gone} - named)
 
     # Files.
 
@@ -192,23 +209,33 @@ class Uploads:
             code = Code.DISK_FULL if full else Code.STORE_FAILED
             raise HuyingError(code, f"a file can't be taken: {error.strerror}") from None
 
-    def _note(self, prepared: Prepared, account: str, now: float) -> None:
-        original = prepared.sha256_original.hex() if prepared.original_path is not None else ""
-        row = {
-            "preview": prepared.sha256_preview.hex(),
-            "picture": prepared.sha256_picture.hex(),
-            "original": original,
-            "media_type": prepared.kind.value,
-            "account": account,
-            "at_seconds": now,
-        }
-        same = UPLOADS.c.preview == row["preview"]
+    def _note(self, prepared: Prepared, account: str, now: float, subject: bytes) -> None:
+        """Make the person an owner of the files. Raises HuyingError(BUSY) where one just went."""
+        preview = prepared.sha256_preview.hex()
+        row = {"preview": preview, "account": account, "at_seconds": now}
+        row["picture"] = prepared.sha256_picture.hex()
+        paths = [prepared.picture_path, prepared.preview_path]
         with self._console.writing() as connection:
-            # Handed in again without it, the file that somebody meant to keep is kept.
-            before = connection.execute(select(UPLOADS.c.original).where(same)).scalar()
-            row["original"] = original or before or ""
-            connection.execute(delete(UPLOADS).where(same))
+            connection.execute(
+                delete(UPLOADS).where(UPLOADS.c.preview == preview, UPLOADS.c.account == account)
+            )
             connection.execute(UPLOADS.insert().values(**row))
+            if prepared.original_path is not None:
+                paths.append(prepared.original_path)
+                original = prepared.sha256_original.hex()
+                self.originals.note(
+                    connection, preview, original, subject=subject, account=account, now=now
+                )
+            # The last owner of the same file may have gone while it was being read.
+            if not all(path.exists() for path in paths):
+                raise HuyingError(Code.BUSY, "a picture was being removed: send it again")
+
+    @staticmethod
+    def _named(connection: Connection) -> frozenset[str]:
+        """The digests of all files that somebody owns."""
+        columns = (UPLOADS.c.preview, UPLOADS.c.picture, ORIGINALS.c.original)
+        found = (connection.execute(select(column)).scalars() for column in columns)
+        return frozenset(name for names in found for name in names)
 
     def _path(self, digest: str) -> Path | None:
         """The file of a digest, whatever its kind; None where there is none."""

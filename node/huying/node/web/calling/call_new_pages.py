@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -110,6 +111,9 @@ async def send_call(ask: Ask) -> Response:
         status = error_status(error.code)
         return await _form_page(ask, basis, words, files=files, error=error, status=status)
     call, person = response.call.hex(), ask.person.id
+    uploads = [one.sha256 for one in draft.attachments]
+    bind = partial(ask.site.uploads.originals.bind, person, uploads, response.call, basis.redo)
+    await ask.site.on_thread(bind)
     await ask.site.on_thread(lambda: ask.site.drafts.drop(person, basis.key))
     await ask.audit("call-drafted" if approval else "call-raised", call)
     if approval:

@@ -42,7 +42,7 @@ async def take_files(ask: Ask, form: Form) -> list[Attachable]:
         raise HuyingError(Code.INVALID_ARGUMENT, f"file: at most {FILES_MAX} files; leave some out")
     found = {one.attachment.sha256: one for one in kept}
     for file in files:
-        taken = await ask.site.uploads.take(ask, file)
+        taken = await ask.site.uploads.take(ask, file, keep_metadata=form.flag("keep_metadata"))
         found[taken.sha256_preview] = Attachable(
             calls_pb2.Attachment(
                 name=_name(taken.name), sha256=taken.sha256_preview, size_bytes=taken.size_bytes

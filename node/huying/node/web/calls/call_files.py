@@ -65,7 +65,7 @@ class CallFile:
         return PDF if self.path.suffix == ".pdf" else JPEG
 
 
-async def take_files(ask: Ask, form: Form, kind: str) -> list[CallFile]:
+async def take_files(ask: Ask, form: Form, kind: str, call: bytes) -> list[CallFile]:
     """The files of a form: those taken before that are still ticked, and new ones, made anew.
 
     Raises HuyingError; MediaError for one that is refused.
@@ -79,7 +79,9 @@ async def take_files(ask: Ask, form: Form, kind: str) -> list[CallFile]:
         )
     found = {one.sha256: one for one in kept}
     for file in files:
-        one = await ask.site.uploads.take(ask, file)
+        one = await ask.site.uploads.take(
+            ask, file, keep_metadata=form.flag("keep_metadata"), subject=call
+        )
         found[one.sha256_preview] = CallFile(one.name, one.sha256_preview, one.preview_path)
     return list(found.values())
 

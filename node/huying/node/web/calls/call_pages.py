@@ -39,6 +39,7 @@ from huying.node.web.calls.call_matter import (
 )
 from huying.node.web.calls.call_resend import shown_owed
 from huying.node.web.calls.call_steps import STEP_FORMS, forms_for, leading
+from huying.node.web.originals import kept_originals
 from huying.node.web.page import NOT_KEPT, Ask, Page
 from huying.node.web.provisions.provision_ask_pages import askable_departments
 from huying.node.web.provisions.provision_words import LASTS, field_word
@@ -132,6 +133,7 @@ async def call_page(
             "field_word": lambda name: field_word(name, ask.language),
             "takes_files": FILES_MAX,
             "pictures": matter.pictures,
+            "originals": await kept_originals(ask, matter.pictures),
             "owed": owed,
             "unsent": {one.attachment.sha256 for one in owed},
             "here": matter.here,
@@ -193,7 +195,7 @@ async def take(ask: Ask) -> Response:
             names=await ask.node.names(),
         )
         # Files first: what a refused step came with need not be chosen again.
-        files = await take_files(ask, form, kind)
+        files = await take_files(ask, form, kind, loaded.view.call)
         typed |= kept_fields(files)
         step = step_of(kind, form, facts)
         request_id = form.id()

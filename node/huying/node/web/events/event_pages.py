@@ -2,7 +2,7 @@
 
 Every tier sees of an event what its audience gives it. Just the node that wrote an event may settle
 it, since settling writes the event's next version, whole: a town that sees a part of it never
-writes it back, and calls the county instead.
+writes it back. It says a word of its own (`handling_pages`), or calls the county.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from starlette.responses import Response
 from huying.common.codes import Level, level
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import RECORD_ID_BYTES
-from huying.node.store.event_queries import EventRow
+from huying.node.store.event_queries import EventHandlingRow, EventRow
 from huying.node.store.evidence_queries import EvidenceRow
 from huying.node.store.reader import Reader
 from huying.node.store.text_scan import Scanned
@@ -34,10 +34,13 @@ from huying.node.web.calling.today import what_waits
 from huying.node.web.events.event_parts import absent_parts, is_whole
 from huying.node.web.events.event_search import SHORT_DIGITS, events_page
 from huying.node.web.events.event_wish import EventWish, event_wish
+from huying.node.web.events.handling_forms import HandlingStep, offers
+from huying.node.web.events.handling_words import Standing, standing_of
+from huying.node.web.originals import kept_originals
 from huying.node.web.page import Ask, Nav, Page
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
 
-__all__ = ["PAGES", "LoadedEvent", "check_settles", "load_event", "note_event", "record_id"]
+__all__ = ["PAGES", "LoadedEvent", "check_settles", "event_page", "load_event", "note_event", "record_id"]
 
 _CALLS_LOOKED_AT: Final = 2500  # for the calls of one page; the page of one event looks further
 _TYPE: Final = feed_pb2.RECORD_TYPE_EVENT
@@ -52,6 +55,7 @@ class LoadedEvent:
     evidence: list[EvidenceRow]
     calls: list[EventCall]  # that came of it, newest first
     drafts: list[DraftRow]  # of a call, that wait for the principal
+    word: EventHandlingRow | None = None  # the newest one of the town's
 
     @property
     def event(self) -> records_pb2.Event:
@@ -90,7 +94,8 @@ async def load_event(ask: Ask, home: str, record: bytes) -> LoadedEvent:
             drafts_of_event(reader, ask.node.code, record) if ask.node.level is Level.TOWN else []
         )
         pictures = reader.evidence_of(record, home=home)
-        return LoadedEvent(row, pictures, calls.get(record, []), waiting)
+        word = reader.event_handling(home, record)
+        return LoadedEvent(row, pictures, calls.get(record, []), waiting, word)
 
     found = await ask.node.read(read)
     if found is None:
@@ -115,7 +120,8 @@ async def show_events(ask: Ask) -> Response:
     wish = event_wish(ask)
     names = await ask.node.names()
     scope, own = ask.scope, ask.node.code
-    found, calls, pictures = await ask.node.read(lambda reader: _listed(reader, wish, scope, own))
+    listed = await ask.node.read(lambda reader: _listed(reader, wish, scope, own))
+    found, calls, pictures, standings = listed
     villages = sorted(
         (code, name)
         for code, name in names.items()
@@ -129,6 +135,7 @@ async def show_events(ask: Ask) -> Response:
         short_digits=SHORT_DIGITS,
         calls=calls,
         pictures=pictures,
+        standings=standings,
         wish=wish,
         villages=villages,
         categories=sorted({row.event.category for row in found.rows if row.event.category}),
@@ -139,12 +146,22 @@ async def show_events(ask: Ask) -> Response:
 
 def _listed(
     reader: Reader, wish: EventWish, scope: Scope, own: str
-) -> tuple[Scanned[EventRow], Mapping[bytes, list[EventCall]], Mapping[bytes, int]]:
+) -> tuple[
+    Scanned[EventRow],
+    Mapping[bytes, list[EventCall]],
+    Mapping[bytes, int],
+    Mapping[tuple[str, bytes], Standing],
+]:
     found = events_page(reader, wish, scope, own)
     records = [row.record for row in found.rows]
     of = {row.home for row in found.rows}
     calls = calls_of_events(reader, of, records, looked_at=_CALLS_LOOKED_AT)
-    return found, calls, reader.evidence_counts(records)
+    words = reader.event_handlings([(row.home, row.record) for row in found.rows])
+    standings = {
+        (row.home, row.record): standing_of(row, words.get((row.home, row.record)))
+        for row in found.rows
+    }
+    return found, calls, reader.evidence_counts(records), standings
 
 
 # --- one event --------------------------------------------------------------------------------
@@ -152,18 +169,29 @@ def _listed(
 
 async def show_event(ask: Ask) -> Response:
     """One event."""
-    return await _event_page(ask)
+    return await event_page(ask)
 
 
-async def _event_page(ask: Ask, error: HuyingError | None = None, status: int = 200) -> Response:
+async def event_page(
+    ask: Ask,
+    error: HuyingError | None = None,
+    status: int = 200,
+    *,
+    refused: HandlingStep | None = None,
+    typed: Mapping[str, str] | None = None,
+) -> Response:
+    """The event's page; with `refused` the town's step that was, and what was `typed` into it."""
     loaded = await load_event(ask, ask.path("home"), record_id(ask.path("event")))
     await note_event(ask, loaded)
-    row = loaded.row
+    handling = await offers(ask, loaded.row, loaded.word, typed)
+    row, originals = loaded.row, await kept_originals(ask, loaded.evidence)
     return await ask.render(
         "event.html",
-        {"error": error, "loaded": loaded, **_offers(ask, loaded)},
+        {"error": error, "loaded": loaded, "originals": originals, **_offers(ask, loaded)},
         status=status,
         absent=absent_parts(row),
+        handling=handling,
+        refused=refused,
     )
 
 
@@ -203,7 +231,7 @@ async def settle_event(ask: Ask) -> Response:
             await ask.node.ask("Append", api_pb2.AppendRequest(drafts=[draft]))
             await ask.audit("event-settled", record.hex())
     except HuyingError as error:
-        return await _event_page(ask, error, error_status(error.code))
+        return await event_page(ask, error, error_status(error.code))
     return ask.redirect("event", home=home, event=record.hex(), notice="sent")
 
 

@@ -33,6 +33,7 @@ FIELDS: Final = (
     "reporter_name",
     "reporter_phone",
     "photos_stay",
+    "keep_metadata",
 )
 REPORT_CHARACTERS_MAX: Final = 1000
 _CATEGORY_CHARACTERS_MAX: Final = 40
@@ -55,6 +56,7 @@ class Report:
     reporter_name: str
     reporter_phone: str
     photos_stay: bool
+    keep_metadata: bool  # of the photos: the files themselves stay here, too
     waited_seconds: int  # in the handset, until the node answered
 
     @property
@@ -112,6 +114,7 @@ def read_report(form: Form, grids: Sequence[str]) -> Report:
         reporter_name=" ".join(form.text("reporter_name", 40).split()),
         reporter_phone=form.text("reporter_phone", 30),
         photos_stay=form.flag("photos_stay"),
+        keep_metadata=form.flag("keep_metadata"),
         waited_seconds=_waited(form.text("waited_seconds", 20)),
     )
 

@@ -29,6 +29,7 @@ from huying.node.web.events.report_fates import fates_of
 from huying.node.web.events.report_photos import PHOTOS_MAX, photo_drafts
 from huying.node.web.events.report_shell import SHELL_PAGES
 from huying.node.web.ledger.ledger_book import open_book
+from huying.node.web.originals import kept_originals
 from huying.node.web.page import Ask, Nav, Page
 from huying.node.web.refusals import plain
 from huying.wire.v1 import api_pb2, feed_pb2
@@ -103,7 +104,13 @@ async def _append(ask: Ask, report: Report, record: bytes, request_id: bytes) ->
             message=event.SerializeToString(),
             request_id=event_record(ask.person.id + "/request", request_id),
         ),
-        *await photo_drafts(ask, form.files("photo"), record, stay=report.photos_stay),
+        *await photo_drafts(
+            ask,
+            form.files("photo"),
+            record,
+            stay=report.photos_stay,
+            keep_metadata=report.keep_metadata,
+        ),
     ]
     answer = await ask.node.ask("Append", api_pb2.AppendRequest(drafts=drafts))
     return bool(answer.receipts[0].repeated_request)
@@ -170,6 +177,7 @@ async def done(ask: Ask) -> Response:
         {
             "event": row.event,
             "photos": photos,
+            "originals": await kept_originals(ask, photos),
             "again": bool(ask.query("again")),
             "grid_names": (await open_book(ask.node)).grid_names,
         },
@@ -201,7 +209,9 @@ async def mine(ask: Ask) -> Response:
 async def preview(ask: Ask) -> Response:
     """The text as town and county would see it."""
     form = await ask.form()
-    report = Report("", "", form.text("text", REPORT_CHARACTERS_MAX), "", "", "", "", False, 0)
+    report = Report(
+        "", "", form.text("text", REPORT_CHARACTERS_MAX), "", "", "", "", False, False, 0
+    )
     return JSONResponse({"public": report.public_text})
 
 

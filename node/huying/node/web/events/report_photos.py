@@ -20,10 +20,11 @@ _MICROS: Final = 1_000_000
 
 
 async def photo_drafts(
-    ask: Ask, files: Sequence[UploadFile], event: bytes, *, stay: bool
+    ask: Ask, files: Sequence[UploadFile], event: bytes, *, stay: bool, keep_metadata: bool
 ) -> list[api_pb2.Draft]:
     """The drafts of all photos of one event.
 
+    `stay`: their bytes travel nowhere; `keep_metadata`: the files themselves are kept here, too.
     Raises HuyingError(INVALID_ARGUMENT) for too many, or one that is no picture; DISK_FULL, BUSY.
     """
     if len(files) > PHOTOS_MAX:
@@ -33,7 +34,9 @@ async def photo_drafts(
         )
     drafts: dict[bytes, api_pb2.Draft] = {}
     for file in files:
-        prepared = await ask.site.uploads.take(ask, file, stays_home=stay)
+        prepared = await ask.site.uploads.take(
+            ask, file, stays_home=stay, keep_metadata=keep_metadata, subject=event
+        )
         if prepared.kind is Kind.PDF:
             raise HuyingError(Code.INVALID_ARGUMENT, "photo: 请选照片 · a picture, no document")
         for draft in upload_drafts(

@@ -15,6 +15,7 @@ from huying.node.web.events.task_lists import VISIT_DAYS, due_households, tasks_
 from huying.node.web.events.task_settle import DONE_CHARACTERS_MAX, settle
 from huying.node.web.ledger.ledger_book import open_book
 from huying.node.web.ledger.ledger_records import village_only
+from huying.node.web.originals import kept_originals
 from huying.node.web.page import Ask, Nav, Page
 from huying.wire.v1 import records_pb2
 
@@ -69,6 +70,7 @@ async def _settle_page(ask: Ask, done: str = "", error: HuyingError | None = Non
         "task_settle.html",
         {
             "loaded": loaded,
+            "originals": await kept_originals(ask, loaded.evidence),
             "event": loaded.event,
             "grid_names": (await open_book(ask.node)).grid_names,
             "is_settled": loaded.event.status == records_pb2.EVENT_STATUS_SETTLED,

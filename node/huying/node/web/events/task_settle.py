@@ -53,7 +53,13 @@ async def settle(ask: Ask, record: bytes) -> None:
     if await ask.node.read(lambda reader: reader.request(request_id)) is not None:
         return  # the first press wrote it
     check_settles(loaded, seen)
-    photos = await photo_drafts(ask, form.files("photo"), record, stay=form.flag("photos_stay"))
+    photos = await photo_drafts(
+        ask,
+        form.files("photo"),
+        record,
+        stay=form.flag("photos_stay"),
+        keep_metadata=form.flag("keep_metadata"),
+    )
     event = settled_event(loaded.event, done, ask.now())
     drafts = [
         api_pb2.Draft(

@@ -66,13 +66,14 @@
     const most = Number(input.dataset.most) || 1;
     const said = field.querySelector(".photo-said");
     const list = field.querySelector(".photo-thumbs");
+    const keep = field.querySelector('input[name="keep_metadata"]');
+    let chosen = [];
     let turn = 0;
-    input.addEventListener("change", async () => {
+    const fit = async () => {
       const mine = ++turn;
-      const chosen = [...input.files];
       const refused = await Promise.all(chosen.map(isHeic));
       const taken = chosen.filter((_, place) => !refused[place]);
-      const kept = await Promise.all(taken.slice(0, most).map(smaller));
+      const kept = await Promise.all(taken.slice(0, most).map(keep && keep.checked ? (file) => file : smaller));
       if (mine !== turn) return; // chosen anew meanwhile
       const files = new DataTransfer();
       for (const file of kept) files.items.add(file);
@@ -82,7 +83,13 @@
       const count = kept.length ? `${input.dataset.chosen} ${kept.length} · ${kilobytes(bytes)}` : "";
       const wrong = taken.length < chosen.length ? input.dataset.heic : taken.length > most ? input.dataset.tooMany : "";
       said.textContent = [wrong, count].filter(Boolean).join(" ");
+    };
+    input.addEventListener("change", () => {
+      chosen = [...input.files];
+      fit();
     });
+    // Made smaller a photo loses what the box would keep: ticked, the files go as they were chosen.
+    if (keep) keep.addEventListener("change", () => chosen.length && fit());
   };
 
   const enhanceAll = (root) => root.querySelectorAll("input[data-photo]").forEach(enhance);

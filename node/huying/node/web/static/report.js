@@ -12,7 +12,7 @@
   const $ = (id) => document.getElementById(id);
   const photosMax = Number(words.photosMax);
   const shell = !form.elements.person;
-  let photos = []; // promises of { name, blob, url }
+  let photos = []; // of { name, file, ready }: as it was chosen, and the promise of a smaller one
   let who = shell ? null : { person: form.elements.person.value, name: $("outbox").dataset.name };
   let busy = false;
 
@@ -93,7 +93,7 @@
         problem(words.tooMany);
         break;
       }
-      const photo = { name: file.name || "photo.jpg", ready: smaller(file) };
+      const photo = { name: file.name || "photo.jpg", file, ready: smaller(file) };
       photos.push(photo);
       $("thumbs").append(thumb(photo));
     }
@@ -153,7 +153,8 @@
     const fields = [...new FormData(form)].filter(([name, value]) => !skipped.has(name) && typeof value === "string" && value);
     const kept = [];
     for (const photo of photos) {
-      const blob = await photo.ready;
+      // Made smaller it would have lost what is to be kept of it.
+      const blob = form.elements.keep_metadata.checked ? photo.file : await photo.ready;
       if (await unusable(blob)) return null; // it is said which one, and the form stays
       kept.push({ name: photo.name.replace(/\.[^.]*$/, "") + (blob.type === "image/jpeg" ? ".jpg" : ""), blob });
     }
@@ -172,7 +173,7 @@
     for (const image of $("thumbs").querySelectorAll("img")) URL.revokeObjectURL(image.src);
     photos = [];
     $("thumbs").textContent = "";
-    $("reporter").open = false;
+    for (const part of form.querySelectorAll("details")) part.open = false;
     $("located").textContent = "";
     counted();
     preview();
