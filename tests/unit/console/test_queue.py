@@ -464,11 +464,23 @@ def test_a_call_with_something_unsent_says_so_to_who_wrote_it(
     assert "有草稿" not in desk.consoles.as_department().get("/queue?group=all").text
 
 
-@pytest.mark.usefixtures("calls")
-def test_a_paused_call_tells_when_it_was_due(desk: QueueDesk) -> None:
-    """A clock that stands still is still short or long."""
-    text = text_of(centre(desk).get("/queue?group=paused").text)
-    assert re.search(r"计时暂停 原定 \d\d-\d\d \d\d:\d\d paused", text)
+def test_a_clock_that_stands_still_tells_what_it_will_have_left(
+    desk: QueueDesk, calls: dict[str, str]
+) -> None:
+    """Not when it was due: that passes while nobody is late; and what is left is what there is."""
+    (clock,) = [one for one in desk.view(calls["paused"]).clocks if one.remaining_micros]
+    hours, minutes = divmod(clock.remaining_micros // 60_000_000, 60)
+    left = " ".join(filter(None, (f"{hours} 小时" * bool(hours), f"{minutes} 分" * bool(minutes))))
+    assert left
+    for path in ("/queue?group=paused", "/calls?stage=handling", "/centre"):
+        text = text_of(centre(desk).get(path).text)
+        assert text.count("已暂停") == 1, path
+        assert f"余 {left} · 已暂停" in text, path
+    desk.pass_time(30 * DAY)
+    try:
+        assert f"余 {left} · 已暂停" in text_of(centre(desk).get("/queue?group=paused").text)
+    finally:
+        desk.pass_time(-30 * DAY)
 
 
 # --- fallbacks --------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from huying.node.store.reader import Reader
 from huying.node.web.access.roles import Permission
 from huying.node.web.calls.call_access import load_call
 from huying.node.web.calls.call_filters import day_ends, sees
-from huying.node.web.calls.call_rows import listed
+from huying.node.web.calls.call_rows import Rests, listed
 from huying.node.web.page import Ask, Nav, Page
 from huying.wire.v1 import api_pb2, calls_pb2
 
@@ -33,16 +33,20 @@ async def show_centre(ask: Ask) -> Response:
 async def _show(ask: Ask, error: HuyingError | None) -> Response:
     scope = ask.scope
 
-    def read(reader: Reader) -> list[FilledList]:
-        return fill(reader, scope.area, lambda row: sees(scope, row))
+    def read(reader: Reader) -> tuple[list[FilledList], Rests]:
+        filled = fill(reader, scope.area, lambda row: sees(scope, row))
+        return filled, reader.paused_rests(
+            {row.call: row for one in filled for row in one.rows}.values()
+        )
 
-    filled = await ask.node.read(read)
+    filled, rests = await ask.node.read(read)
     ends = day_ends(ask.now(), await ask.node.offset_minutes())
     return await ask.render(
         "centre.html",
         {
             "lists": [
-                (one.worklist, one.count, [listed(row, ends) for row in one.rows]) for one in filled
+                (one.worklist, one.count, [listed(row, ends, rests) for row in one.rows])
+                for one in filled
             ],
             "waiting": sum(one.count for one in filled),
             "error": error,

@@ -22,7 +22,7 @@ from huying.node.store.reader import Reader
 from huying.node.web.access.roles import Permission
 from huying.node.web.calls.call_filters import Choices, choices, day_ends, sees
 from huying.node.web.calls.call_list_pages import ROWS_OF_PAGE, drafted_calls
-from huying.node.web.calls.call_rows import GROUPS, listed
+from huying.node.web.calls.call_rows import GROUPS, Rests, listed
 from huying.node.web.page import Ask, Nav, Page, query_string
 
 __all__ = ["PAGES"]
@@ -43,7 +43,7 @@ async def show_queue(ask: Ask) -> Response:
 
     def read(
         reader: Reader,
-    ) -> tuple[FoundCalls, QueueCounts, QueueCounts | None, Choices]:
+    ) -> tuple[FoundCalls, Rests, QueueCounts, QueueCounts | None, Choices]:
         found = reader.find_calls(
             wish.wanted,
             order="lane",
@@ -57,11 +57,12 @@ async def show_queue(ask: Ask) -> Response:
         if scope.department:
             other = _other_tab(wish.wanted, scope.department, is_helping=wish.is_helping)
             helped = reader.queue_counts(other, *days)
-        return found, counts, helped, choices(ask, reader, names)
+        rests = reader.paused_rests(found.rows)
+        return found, rests, counts, helped, choices(ask, reader, names)
 
-    found, counts, other, offered = await ask.node.read(read)
+    found, rests, counts, other, offered = await ask.node.read(read)
     looked, cookie = _look(ask)
-    rows = [listed(row, ends, looked) for row in found.rows]
+    rows = [listed(row, ends, rests, looked) for row in found.rows]
     grouped = {key: list(part) for key, part in groupby(rows, key=lambda item: item.group)}
     chosen = dict(wish.params)
     response = await ask.render(

@@ -18,7 +18,7 @@ from huying.common.limits import RECORD_ID_BYTES, URGED_CALLS_MAX
 from huying.node.store.call_queries import CallRow
 from huying.node.store.reader import Reader
 from huying.node.web.calls.call_filters import day_ends, sees
-from huying.node.web.calls.call_rows import ListedCall, listed
+from huying.node.web.calls.call_rows import ListedCall, Rests, listed
 from huying.node.web.forms import Form
 from huying.node.web.page import Ask
 from huying.wire.v1 import api_pb2, calls_pb2
@@ -86,15 +86,16 @@ async def _chosen(ask: Ask, form: Form) -> list[ListedCall]:
         )
     scope = ask.scope
 
-    def read(reader: Reader) -> list[CallRow]:
+    def read(reader: Reader) -> tuple[list[CallRow], Rests]:
         found = (reader.get_call(bytes.fromhex(one)) for one in ids)
-        return [one[0] for one in found if one is not None and sees(scope, one[0])]
+        rows = [one[0] for one in found if one is not None and sees(scope, one[0])]
+        return rows, reader.paused_rests(rows)
 
-    rows = await ask.node.read(read)
+    rows, rests = await ask.node.read(read)
     if len(rows) != len(ids):
         raise HuyingError(Code.NOT_FOUND, "there is no such thing here, or it is not yours to see")
     ends = day_ends(ask.now(), await ask.node.offset_minutes())
-    return [listed(row, ends) for row in rows]
+    return [listed(row, ends, rests) for row in rows]
 
 
 async def _urge_one(ask: Ask, call: bytes, reason: str, request_id: bytes) -> HuyingError | None:

@@ -124,7 +124,7 @@ async def show_wall(ask: Ask) -> Response:
             "stages": stages,
             "stage_max": max([1, *(bar.open for bar in stages)]),
             "departments": by_department(loads),
-            "stuck": [listed(row, ends) for row in stuck],
+            "stuck": [listed(row, ends, {}) for row in stuck],  # whose clocks run
             "hours": hours,
             "hour_now": hour_now,
             "hour_max": max([1, *(max(pair) for pair in hours)]),

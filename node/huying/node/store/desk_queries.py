@@ -8,7 +8,7 @@ first, then the newest, and it ends after CALL_SCAN_ROWS_MAX of them, or CALL_SC
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
@@ -30,6 +30,7 @@ from huying.node.store.desk_filter import (
     page_of,
     unpack,
 )
+from huying.node.store.paused_clocks import paused_rest
 from huying.node.store.queries import Queries, page_limit
 from huying.node.store.schema import ENTRIES, stands_at
 
@@ -148,6 +149,20 @@ class DeskQueries(Queries):
         )
         with self._reading() as connection:
             return [str(row[0]) for row in connection.execute(query, {"most": limit})]
+
+    def paused_rests(self, rows: Iterable[CallRow]) -> dict[tuple[bytes, str], int]:
+        """What the answer clocks of these calls that stand still have left, by (call, caller).
+
+        In microseconds of each clock's own time. Calls whose clock runs are passed over. Raises
+        HuyingError(CORRUPT).
+        """
+        with self._reading() as connection:
+            rests = {
+                (row.call, row.caller): paused_rest(connection, row.call, row.caller, row.sequencer)
+                for row in rows
+                if row.paused
+            }
+        return {key: rest for key, rest in rests.items() if rest is not None}
 
     def calls_by_hour(self, sequencer: str, since_micros: int, hours: int) -> list[tuple[int, int]]:
         """(received, answered) in each of the hours from `since_micros` on.

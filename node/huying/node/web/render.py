@@ -49,6 +49,7 @@ def environment(folders: Sequence[Path]) -> Environment:
     # Beside .../node/web/templates lie the files of /static/node.
     add_versions(made, {one.parent.parent.name: one.with_name("static") for one in folders})
     made.filters["span"] = _span
+    made.filters["rest"] = _rest
     made.filters["said"] = _said
     made.filters["hex"] = lambda value: bytes(value).hex()
     made.filters["twice"] = lambda value: (value, value)  # a choice whose text is its value
@@ -118,6 +119,17 @@ def _left(context: Context, due_micros: int) -> str:
 def _span(context: Context, seconds: float) -> str:
     """A length of time."""
     return span(seconds, context["lang"])
+
+
+@pass_context
+def _rest(context: Context, micros: int) -> str:
+    """What is left of a clock that stands still, in hours of its own time: a day of it is no 24."""
+    hours, minutes = divmod(int(micros) // 60_000_000, 60)
+    is_english = context["lang"] == "en"
+    parts = [f"{hours:,} {'h' if is_english else '小时'}"] if hours else []
+    if minutes or not hours:
+        parts.append(f"{minutes} {'min' if is_english else '分'}")
+    return " ".join(parts)
 
 
 @pass_context

@@ -14,7 +14,7 @@ from huying.node.store.desk_queries import FoundCalls
 from huying.node.store.reader import Reader
 from huying.node.web.access.roles import Permission
 from huying.node.web.calls.call_filters import Choices, asked, choices, day_ends, sees
-from huying.node.web.calls.call_rows import GROUPS, listed
+from huying.node.web.calls.call_rows import GROUPS, Rests, listed
 from huying.node.web.page import Ask, Nav, Page
 
 __all__ = ["PAGES", "ROWS_OF_PAGE", "drafted_calls"]
@@ -36,7 +36,7 @@ async def show_calls(ask: Ask) -> Response:
     wish = asked(ask, ask.request.query_params, offset)
     scope = ask.scope
 
-    def read(reader: Reader) -> tuple[FoundCalls, Choices]:
+    def read(reader: Reader) -> tuple[FoundCalls, Rests, Choices]:
         found = reader.find_calls(
             wish.wanted,
             order=wish.order,
@@ -44,16 +44,16 @@ async def show_calls(ask: Ask) -> Response:
             token=wish.token,
             sees=lambda row: sees(scope, row),
         )
-        return found, choices(ask, reader, names)
+        return found, reader.paused_rests(found.rows), choices(ask, reader, names)
 
-    found, offered = await ask.node.read(read)
+    found, rests, offered = await ask.node.read(read)
     ends = day_ends(ask.now(), offset)
     return await ask.render(
         "call_list.html",
         {
             "wish": wish,
             "found": found,
-            "rows": [listed(row, ends) for row in found.rows],
+            "rows": [listed(row, ends, rests) for row in found.rows],
             "drafted": await drafted_calls(ask),
             "choices": offered,
             "groups": {group.key: group for group in GROUPS},

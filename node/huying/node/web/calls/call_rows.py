@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +21,9 @@ from huying.node.store.call_schema import (
 from huying.node.web.calls.call_filters import DayEnds, helpers_of
 from huying.wire.v1 import api_pb2, policy_pb2
 
-__all__ = ["GROUPS", "Group", "ListedCall", "group_of", "listed"]
+__all__ = ["GROUPS", "Group", "ListedCall", "Rests", "group_of", "listed"]
+
+Rests = Mapping[tuple[bytes, str], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class ListedCall:
     helpers: tuple[str, ...]
     is_new: bool
     mark: str  # changes whenever something in the row does
+    rest_micros: int | None  # what a clock that stands still has left, in its own time
 
     @property
     def hex(self) -> str:
@@ -99,8 +103,11 @@ def group_of(row: CallRow, ends: DayEnds) -> str:
     return "later"
 
 
-def listed(row: CallRow, ends: DayEnds, looked_micros: int = 0) -> ListedCall:
-    """A row; `looked_micros`: when the person looked last, 0 where that is not known."""
+def listed(row: CallRow, ends: DayEnds, rests: Rests, looked_micros: int = 0) -> ListedCall:
+    """A row. `rests`: of `Reader.paused_rests`.
+
+    `looked_micros`: when the person looked last, 0 where that is not known.
+    """
     came = max(row.received_micros, row.dispatched_micros)
     state = (row.stage, row.department, row.due_micros, row.lane, row.asks, row.urges, row.card)
     return ListedCall(
@@ -110,6 +117,7 @@ def listed(row: CallRow, ends: DayEnds, looked_micros: int = 0) -> ListedCall:
         helpers=helpers_of(row),
         is_new=0 < looked_micros < came,
         mark="-".join(map(str, (*state, row.supervision, row.urgency))),
+        rest_micros=rests.get((row.call, row.caller)),
     )
 
 
