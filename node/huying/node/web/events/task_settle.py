@@ -8,36 +8,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from huying.common.errors import Code, HuyingError
-from huying.common.limits import TEXT_CHARACTERS_MAX
-from huying.common.masking import mask
+from huying.node.event_ends import settled_event
 from huying.node.web.events.event_pages import check_settles, load_event
 from huying.node.web.events.report_photos import photo_drafts
 from huying.node.web.page import Ask
-from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
+from huying.wire.v1 import api_pb2, feed_pb2
 
-__all__ = ["DONE_CHARACTERS_MAX", "settle", "settled_event"]
+__all__ = ["DONE_CHARACTERS_MAX", "settle"]
 
 DONE_CHARACTERS_MAX: Final = 500
-_MICROS: Final = 1_000_000
-
-
-def settled_event(event: records_pb2.Event, done: str, now: float) -> records_pb2.Event:
-    """The event's next version. Raises HuyingError(INVALID_ARGUMENT) where the text is too long."""
-    after = records_pb2.Event()
-    after.CopyFrom(event)
-    after.status = records_pb2.EVENT_STATUS_SETTLED
-    after.settled_micros = int(now * _MICROS)
-    if done:
-        after.description_full = f"{event.description_full}\n办结:{done}".strip()
-        after.description_public = f"{event.description_public}\n办结:{mask(done).text}".strip()
-        longest = max(len(after.description_full), len(after.description_public))
-        if longest > TEXT_CHARACTERS_MAX:
-            raise HuyingError(
-                Code.INVALID_ARGUMENT,
-                f"done: with what was reported at most {TEXT_CHARACTERS_MAX} characters; say less",
-            )
-    return after
 
 
 async def settle(ask: Ask, record: bytes) -> None:
