@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from huying.common.errors import HuyingError
+from huying.common.errors import Code, HuyingError
 from huying.hub.web.site import PAGES, STATIC, TEMPLATES
 from huying.node import logs
 from huying.node.web import app, guard, render
@@ -43,6 +43,19 @@ def console(served):
 def post(console, headers, path="/drafts", data=None):
     """As no browser of ours would: with just these headers."""
     return console._client.post(path, data=data or {"draft_key": "x"}, headers=headers)
+
+
+# --- the menu ------------------------------------------------------------------------------------
+
+
+def test_the_menu_says_where_one_is_also_on_a_page_below(console) -> None:
+    """Who opened one account from a link still sees which part of the site it belongs to."""
+    console.add("admin")
+    console.sign_in("admin")
+    here = re.compile(r'<a href="([^"]+)" aria-current="(\w+)"')
+    assert here.findall(console.get("/people").text) == [("/people", "page")]
+    assert here.findall(console.get("/people/new").text) == [("/people", "true")]
+    assert here.findall(console.get("/account").text) == []
 
 
 # --- the origin ----------------------------------------------------------------------------------
@@ -270,6 +283,30 @@ def test_who_asks_for_what_lies_beyond_is_in_the_trail(console, served):
     assert console.get(f"/calls/{call.hex()}").status_code == 404
     newest = console.site.audit.page()[0]
     assert (newest.action, newest.outcome) == ("out-of-scope", "refused")
+
+
+def test_what_lies_beyond_is_not_found_though_the_trail_can_not_be_written(
+    console, served, monkeypatch
+):
+    """Another answer would tell that there is something."""
+    call = served.thread.run(_raised(served))
+    console.sign_in("director", login="elsewhere-too", area="370830101000")
+
+    def busy(*_args, **_more):
+        raise HuyingError(Code.BUSY, "console.db: another program has been writing it")
+
+    monkeypatch.setattr(console.site.audit, "write", busy)
+    assert console.get(f"/calls/{call.hex()}").status_code == 404
+
+
+def test_the_address_of_a_refused_form_leads_to_the_page_that_the_form_is_of(console, served):
+    """Who changes the language there, or loads it again, has asked for an address of no page."""
+    call = served.thread.run(_raised(served))
+    console.sign_in("centre", login="turner")
+    refused = f"/calls/{call.hex()}/drafts/answer/discard"
+    assert console.get(refused).headers["Location"] == f"/calls/{call.hex()}"
+    assert console.get("/measures/turns/x").status_code == 404, "no address of ours at all"
+    assert console.get("/sign-out").status_code == 405, "nothing stands above it"
 
 
 async def _raised(served):

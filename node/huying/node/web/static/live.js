@@ -1,6 +1,13 @@
 // Keeps a page fresh, its drafts safe, and the keyboard useful. Without it every page still works.
 "use strict";
 
+// --- the menu of a handset is wider than the screen: where one is comes into sight ------------
+(() => {
+  const menu = document.querySelector("nav.menu");
+  const here = menu?.querySelector("[aria-current]");
+  if (here) menu.scrollLeft = here.offsetLeft - (menu.clientWidth - here.offsetWidth) / 2;
+})();
+
 // --- what stirs is loaded again -------------------------------------------------------------
 // Elements with data-live="topic …" and an id are swapped for those of the page loaded anew; one
 // that somebody is typing in is left alone until the next time.
