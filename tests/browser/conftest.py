@@ -1,5 +1,8 @@
 """What every browser test shares: Chromium, pages of a given size, and two watchers.
 
+A press returns before the page that it leads to is there. So a test that goes on to look at that
+page, or to press a key there, waits for it (`leaving`), or for something that just it shows.
+
 A test fails where a page says an error on its console, and where it asks anything of another
 origin than its console's: the pages must work on a network that ends at the node.
 """
@@ -7,12 +10,20 @@ origin than its console's: the pages must work on a network that ends at the nod
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 ARGUMENTS: Final = (
     "--no-sandbox",
@@ -25,7 +36,9 @@ ARGUMENTS: Final = (
 )
 _OURS: Final = ("127.0.0.1", "localhost")
 _HANDSET_PIXELS_MAX: Final = 600
+# How long a page may take to do what a test waits for, on a machine with other work to do.
 _TIMEOUT_MS: Final = 15_000.0
+expect.set_options(timeout=_TIMEOUT_MS)
 
 
 @dataclass
@@ -76,6 +89,11 @@ def browser(require: Callable[[str], str]) -> Iterator[Browser]:
         launched = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
         yield launched
         launched.close()
+
+
+def leaving(page: Page) -> AbstractContextManager[object]:
+    """Ends when the page that a press in the block leads to is there, with its scripts."""
+    return page.expect_navigation(wait_until="load")
 
 
 @pytest.fixture

@@ -13,8 +13,10 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Page as BrowserPage
+from playwright.sync_api import expect
 
 from huying.hub.web.site import PAGES
+from tests.browser.conftest import leaving
 
 __all__ = ["LINKED_PAGES", "Found", "crawl", "name_of", "sign_in"]
 
@@ -57,8 +59,9 @@ def sign_in(page: BrowserPage, origin: str, login: str, password: str) -> None:
     page.goto(f"{origin}/sign-in")
     page.fill("input[name=login]", login)
     page.fill("input[name=password]", password)
-    page.click("main button[type=submit]")
-    page.wait_for_url(lambda url: "/sign-in" not in url)
+    with leaving(page):
+        page.click("main button[type=submit]")
+    assert "/sign-in" not in page.url
 
 
 def crawl(page: BrowserPage, origin: str, *, most: int = 1) -> Iterator[Found]:
@@ -72,6 +75,8 @@ def crawl(page: BrowserPage, origin: str, *, most: int = 1) -> Iterator[Found]:
         if name not in LINKED_PAGES or seen[name] >= most:
             continue
         page.goto(url)
+        # A page that is still being counted loads itself again, whatever looks at it meanwhile.
+        expect(page.locator("[data-reload-seconds]")).to_have_count(0)
         landed = name_of(page.url)
         if landed != name and seen[landed] >= most:
             continue

@@ -8,11 +8,11 @@ from typing import Any
 import pyotp
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from huying.common import limits
 from huying.node.web.access.setup_link import SetupLink
-from tests.browser.conftest import Watch
+from tests.browser.conftest import Watch, leaving
 from tests.browser.served_console import PASSWORD, ServedConsole, aside
 from tests.support.served_network import ServedNetwork
 from tests.support.tiny_network import COUNTY
@@ -49,8 +49,13 @@ def check(page: Page) -> None:
 def fill(page: Page, button: str, **fields: str) -> None:
     for name, value in fields.items():
         page.fill(f"main [name={name}]", value)
-    page.click(f"main button:has-text('{button}')")
-    page.wait_for_load_state()
+    press(page, f"main button:has-text('{button}')")
+
+
+def press(page: Page, selector: str) -> None:
+    """Press what leads to another page, and wait for that page."""
+    with leaving(page):
+        page.click(selector)
 
 
 @pytest.mark.parametrize(("width", "script"), [(360, True), (1366, False)])
@@ -84,7 +89,7 @@ def test_the_first_days_of_a_console(
     assert page.url.startswith(console.url("/account"))
     seen(page)
 
-    page.click("text=设置第二因素")
+    press(page, "text=设置第二因素")
     seen(page)
     page.click("summary:has-text('手工输入密钥')")
     secret = page.inner_text("code.secret").replace(" ", "")
@@ -97,19 +102,18 @@ def test_the_first_days_of_a_console(
 
     page.goto(console.url("/people"))
     seen(page)
-    page.click("text=新增人员")
+    press(page, "text=新增人员")
     seen(page)
     page.check("[value=centre]")
     fill(page, "一次性密码", login="li.si", name="李四")
     drawn = page.inner_text(".one-time")
     seen(page)
     page.goto(console.url("/people?q=li.si"))
-    page.click("main table a")
+    press(page, "main table a")
     seen(page)
     page.goto(console.url("/audit"))
     seen(page)
-    page.click("text=复核哈希链")
-    page.wait_for_load_state()
+    press(page, "text=复核哈希链")
     assert "完整" in page.inner_text("main")
     seen(page)
 
@@ -130,7 +134,7 @@ def test_the_first_days_of_a_console(
     fill(page, "继续", own_password=PASSWORD)
     assert page.url == console.url("/people/new")
     page.goto(console.url("/account"))
-    page.click("text=在所有设备上退出")
+    press(page, "text=在所有设备上退出")
     fill(page, "登录", login="tech", password=PASSWORD)
     seen(page)
     fill(page, "继续", code=codes[0])
@@ -147,9 +151,9 @@ def test_a_password_may_be_looked_at_while_it_is_typed(
     field = page.locator("[name=password]")
     field.fill("x")
     page.click("button:has-text('显示')")
-    assert field.get_attribute("type") == "text"
+    expect(field).to_have_attribute("type", "text")
     page.click("button:has-text('隐藏')")
-    assert field.get_attribute("type") == "password"
+    expect(field).to_have_attribute("type", "password")
     assert page.locator("button:has-text('显示')").bounding_box()["height"] >= 44  # type: ignore[index]  # it is shown
 
 

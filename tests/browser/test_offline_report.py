@@ -18,7 +18,7 @@ from huying.common.errors import Code, HuyingError
 from huying.node.store.event_queries import EventRow
 from huying.node.web.access.people import Person
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
-from tests.browser.conftest import Watch
+from tests.browser.conftest import Watch, leaving
 from tests.browser.served_console import ServedConsole, aside
 from tests.support.served_network import ServedNetwork
 from tests.support.tiny_network import VILLAGE
@@ -77,12 +77,7 @@ def open_report(console: ServedConsole, page: Page) -> None:
     page.evaluate("navigator.serviceWorker.ready.then(() => true)")
     page.wait_for_function("navigator.serviceWorker.controller !== null")
     # What the shell needs is written a moment after the page came.
-    page.evaluate(
-        """async () => {
-          for (let tries = 0; tries < 100 && !(await huyingOutbox.facts()); tries += 1)
-            await new Promise((done) => setTimeout(done, 20));
-        }"""
-    )
+    page.wait_for_function("huyingOutbox.facts().then(Boolean)")
 
 
 def photo(side: int = 3000) -> bytes:
@@ -174,6 +169,30 @@ def test_what_is_reported_without_a_network_waits_and_is_sent_once(
     expect(handset.locator("#outbox")).to_be_hidden()
     (row,) = events(console, "没网时报的")
     assert len(console.served.readers[VILLAGE].evidence_of(row.record)) == 1
+
+
+def test_a_proof_waits_in_the_handset_as_it_was_taken(
+    console: ServedConsole, handset: Page, watch: Watch
+) -> None:
+    """Where there is no network is where the place of a photo matters most; then the box is off."""
+    watch.allow(NO_NETWORK)
+    handset.context.set_offline(True)
+    fill(handset, "作证据的照片", with_photo=True)
+    handset.get_by_text("照片要作证据?").tap()
+    box = handset.get_by_label("保留拍摄时间和地点(作证据用)")
+    box.check()
+    press(handset)
+    expect(handset.locator("#outbox")).to_contain_text(KEPT)
+    expect(box).not_to_be_checked()
+    handset.context.set_offline(False)
+    expect(handset.locator("#outbox-sent")).to_contain_text(WRITTEN)
+    (row,) = events(console, "作证据的照片")
+    (picture,) = console.served.readers[VILLAGE].evidence_of(row.record)
+    assert picture.data is not None
+    assert b"KANARI-CAMERA" not in picture.data
+    kept = console.site.uploads.originals.find(picture.sha256, row.record)
+    assert kept is not None
+    assert b"KANARI-CAMERA" in kept.read_bytes()
 
 
 def test_the_page_opens_without_a_server_and_takes_a_report(
@@ -379,7 +398,7 @@ def wake_worker(page: Page) -> None:
         lambda told: found.extend(one["registrationId"] for one in told["registrations"]),
     )
     session.send("ServiceWorker.enable")
-    for _ in range(500):
+    for _ in range(1500):
         if found:
             break
         page.wait_for_timeout(10)
@@ -419,13 +438,13 @@ def test_the_worker_sends_what_waits_while_no_page_is_open(
     fill(handset, "揣进口袋")
     press(handset)
     expect(handset.locator("#outbox")).to_contain_text(KEPT)
-    assert handset.evaluate("window.askedSync") == "huying-outbox"
+    handset.wait_for_function("window.askedSync === 'huying-outbox'")
     other = handset.context.new_page()
     handset.close()
     handset.context.set_offline(False)
     other.goto(console.url("/account"))
     wake_worker(other)
-    for _ in range(500):
+    for _ in range(1500):
         if events(console, "揣进口袋"):
             break
         other.wait_for_timeout(10)
@@ -458,16 +477,16 @@ def test_who_signs_out_takes_their_name_off_the_handset(
     """Without a person the shell takes no report: nobody would know whose it is."""
     watch.allow(NO_NETWORK, REFUSED)
     assert handset.evaluate("huyingOutbox.facts().then((found) => found.name)") == "王网格"
-    handset.evaluate(
-        """() => {
-          const form = document.createElement("form");
-          form.method = "post";
-          form.action = "/sign-out";
-          document.body.append(form);
-          form.submit();
-        }"""
-    )
-    handset.wait_for_load_state()
+    with leaving(handset):
+        handset.evaluate(
+            """() => {
+              const form = document.createElement("form");
+              form.method = "post";
+              form.action = "/sign-out";
+              document.body.append(form);
+              form.submit();
+            }"""
+        )
     console.sign_out(handset)
     console.stop()
     try:

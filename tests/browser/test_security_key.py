@@ -10,7 +10,7 @@ from playwright.sync_api import Page
 
 from tests.browser.conftest import Watch
 from tests.browser.served_console import PASSWORD, ServedConsole, aside
-from tests.browser.test_accounts_walk import REFUSED, check, fill
+from tests.browser.test_accounts_walk import REFUSED, check, fill, press
 from tests.support.served_network import ServedNetwork
 from tests.support.tiny_network import COUNTY
 
@@ -63,8 +63,8 @@ def test_a_key_is_registered_and_signs_in_and_one_that_is_lost_is_told(
 
     give_password(console, page)
     check(page)
-    page.click("text=用安全密钥登录")
-    page.wait_for_url(lambda url: "second-factor" not in url)
+    press(page, "text=用安全密钥登录")
+    assert "second-factor" not in page.url
     page.goto(console.url("/account"))
     assert "keyed" in page.inner_text("main")
 
