@@ -193,6 +193,7 @@ SHEET_UNPACKED_BYTES_MAX: Final = 256 * MIB  # of a workbook, all members togeth
 SHEET_READER_BYTES_MAX: Final = 1024 * MIB  # address space of the process that reads a workbook
 SHEET_READER_SECONDS_MAX: Final = 60  # of processor time, likewise
 ROW_ERRORS_MAX: Final = 100  # shown of one import
+FAULTY_ROWS_MAX: Final = 5000  # of one workbook of refused rows; the others come the next time
 SUGGESTIONS_MAX: Final = 20  # items of a duty list for one call
 
 # Ask (docs/ASK.md).
@@ -275,6 +276,7 @@ HISTORY_FEEDS_MAX: Final = 1024  # of which lag is remembered; 6 MB in all
 LEDGER_SHEET_BYTES_MAX: Final = 8 * MIB  # a village of 6,000 has half of one
 LEDGER_SHEET_ROWS_MAX: Final = 20_000
 LEDGER_SHEET_ERRORS_MAX: Final = 5000  # kept of one import; the first ROW_ERRORS_MAX are shown
+LEDGER_FAULTY_KEPT_MAX: Final = 40  # workbooks of refused rows; the oldest goes first
 LEDGER_IMPORT_ENTRIES_MAX: Final = 512  # written at once; an import goes on between two of them
 LEDGER_IMPORT_BYTES_MAX: Final = 1 * MIB  # likewise
 LEDGER_IMPORT_SECONDS: Final = 5.0  # of writing, until the page says how far it is

@@ -7,13 +7,16 @@ row as the spreadsheet shows it, the column, and what to do, in Chinese and Engl
 """
 
 from huying.node.sheets.errors import RowError, SheetError
+from huying.node.sheets.faulty import ADDED_COLUMNS, FaultyRows, write_faulty
 from huying.node.sheets.header import column_key, match_columns
 from huying.node.sheets.importing import Import, OnError
 from huying.node.sheets.reading import Sheet, SheetRow, read_sheet
 from huying.node.sheets.writing import Cell, write_table
 
 __all__ = [
+    "ADDED_COLUMNS",
     "Cell",
+    "FaultyRows",
     "Import",
     "OnError",
     "RowError",
@@ -23,5 +26,6 @@ __all__ = [
     "column_key",
     "match_columns",
     "read_sheet",
+    "write_faulty",
     "write_table",
 ]

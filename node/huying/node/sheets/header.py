@@ -21,19 +21,19 @@ _REMARK: Final = re.compile(r"[(\[【].*?[)\]】]|[*::]")
 
 
 def find_header(
-    table: RawTable, rows: Iterator[RawRow]
+    table: RawTable, rows: Iterator[RawRow], known: Collection[str] = ()
 ) -> tuple[RawRow, tuple[str, ...], list[RawRow]]:
     """(the header's last row, the names of all columns, rows below that were read on the way).
 
-    The header is the first of the top rows with two cells or more; where there is none, the table
-    has one column, and the first row is it. A name is "" where a column has none. Raises
-    SheetError for an empty table and for two columns of one name.
+    The header is the one of the top rows that has the most names of `known`, two at least; else the
+    first with two cells or more; where there is none, the table has one column, and the first row
+    is it. A name is "" where a column has none. Raises SheetError for an empty table and for two
+    columns of one name.
     """
     top = list(islice(rows, SHEET_TITLE_ROWS_MAX + 2))
     if not top:
         raise SheetError("表格是空的 · the table is empty")
-    wide = [place for place, row in enumerate(top) if sum(map(bool, row.cells)) > 1]
-    place = wide[0] if wide else 0
+    place = _header_place(table, top, frozenset(map(column_key, known)))
     header, rest = top[place], top[place + 1 :]
     if header.faults:
         raise SheetError(
@@ -50,6 +50,25 @@ def find_header(
         names.pop()
     _refuse_twins(header.number, names)
     return header, tuple(names), rest
+
+
+def _header_place(table: RawTable, top: Sequence[RawRow], known: Collection[str]) -> int:
+    """Which of the top rows the header is, or begins with.
+
+    A line of two cells stands above many a header: who filled it in, and when.
+    """
+    best, most = 0, 1
+    for place, row in enumerate(top):
+        names: Sequence[str] = row.cells
+        if place + 1 < len(top) and _is_in_two_rows(table, row):
+            names = _joined(table, row, top[place + 1])
+        hits = sum(column_key(name) in known for name in names if name)
+        if hits > most:
+            best, most = place, hits
+    if most > 1:
+        return best
+    wide = [place for place, row in enumerate(top) if sum(map(bool, row.cells)) > 1]
+    return wide[0] if wide else 0
 
 
 def _is_in_two_rows(table: RawTable, header: RawRow) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -34,6 +34,7 @@ class SheetRow:
     number: int  # as the spreadsheet shows it, from 1
     cells: Mapping[str, str]  # by the header's names; "" for an empty cell
     errors: tuple[RowError, ...] = ()
+    raw: tuple[str, ...] = ()  # as they stand, by place; what can't be shown is ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +46,21 @@ class Sheet:
     header_row: int = 1  # its number
     encoding: str = ""  # found or given, of a text file
     sheet: str = ""  # the name of a workbook's sheet
+    columns: tuple[str, ...] = ()  # all of them by place, "" for one without a name
 
 
 def read_sheet(
-    path: Path, *, encoding: str = "", sheet: str = "", rows_max: int = limits.SHEET_ROWS_MAX
+    path: Path,
+    *,
+    encoding: str = "",
+    sheet: str = "",
+    rows_max: int = limits.SHEET_ROWS_MAX,
+    known: Collection[str] = (),
 ) -> Sheet:
     """The table in a CSV file or a workbook.
 
-    `encoding` is of a text file ("": found), `sheet` names one of a workbook ("": the first).
+    `encoding` is of a text file ("": found), `sheet` names one of a workbook ("": the first),
+    `known` are names that columns go by, to tell the header from a title of several cells.
     A formula counts as the value that was last shown for it. Raises SheetError, also from the rows'
     iterator, for what makes the whole file unusable; what is wrong with one row is in its `errors`.
     """
@@ -61,13 +69,14 @@ def read_sheet(
         table, raw = read_csv(path, encoding)
     else:
         table, raw = read_workbook(path, sheet)
-    header, names, rest = find_header(table, raw)
+    header, names, rest = find_header(table, raw, known)
     return Sheet(
         header=tuple(filter(None, names)),
         rows=_named(table, names, chain(rest, raw), rows_max),
         header_row=header.number,
         encoding=table.encoding,
         sheet=table.sheet,
+        columns=names,
     )
 
 
@@ -120,11 +129,11 @@ def _named(
             if cell and not (place < len(names) and names[place])
         ]
         if errors:
-            yield SheetRow(row.number, {}, tuple(errors))
+            yield SheetRow(row.number, {}, tuple(errors), row.cells)
             continue
         cells = dict.fromkeys(filter(None, names), "")
         cells.update({name: cell for name, cell in zip(names, row.cells, strict=False) if name})
-        yield SheetRow(row.number, cells)
+        yield SheetRow(row.number, cells, (), row.cells)
 
 
 def _name(table: RawTable, names: tuple[str, ...], place: int) -> str:

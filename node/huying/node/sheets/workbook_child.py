@@ -116,7 +116,10 @@ def write_rows(data: BinaryIO, name: str, columns_max: int, characters_max: int)
 
 
 def text_of(value: Any, characters_max: int) -> str:
-    """What a cell shows, as text: dates in ISO 8601, whole numbers without a point."""
+    """What a cell shows, as text: dates in ISO 8601, whole numbers without a point.
+
+    A number that was rounded is shown as one, lest its last digits be taken for true.
+    """
     if isinstance(value, str):
         return value[: characters_max + 1]  # one more than allowed: the parent says that it is
     if isinstance(value, bool):
@@ -125,6 +128,8 @@ def text_of(value: Any, characters_max: int) -> str:
         return str(value.date()) if value.time() == datetime.time() else value.isoformat(" ")
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
+    if is_inexact(value) and math.isfinite(value):
+        return f"{value:.14E}"
     if isinstance(value, float) and math.isfinite(value) and value == int(value):
         return str(int(value))
     return str(value)

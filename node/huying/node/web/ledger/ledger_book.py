@@ -21,6 +21,7 @@ from huying.node.store.content import message_bytes
 from huying.node.store.ledger_schema import OF_HOUSEHOLD, VISITS
 from huying.node.store.reader import Reader
 from huying.node.store.schema import ENTRIES, RECORDS, stands_at
+from huying.node.web.ledger.ledger_columns import canonical_id
 from huying.node.web.node_link import NodeLink
 from huying.wire.v1 import feed_pb2, records_pb2
 
@@ -28,6 +29,7 @@ __all__ = [
     "Book",
     "GridCount",
     "HouseholdLine",
+    "Twin",
     "days_before",
     "live_messages",
     "narrowed",
@@ -70,17 +72,35 @@ class GridCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Twin:
+    """One of the residents that share an ID number."""
+
+    name: str
+    grid: str
+    household: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Book:
     """The households of one village in the order of grid and number."""
 
     lines: tuple[HouseholdLine, ...]
     key_people: tuple[tuple[str, str], ...]  # (grid, population), one for each person and each
     grid_names: dict[str, str]
+    twins: tuple[tuple[Twin, ...], ...] = ()  # residents of one ID number, two of them or more
 
     def grids(self, seen: Collection[str] | None = None) -> list[str]:
         """Every grid there is, or that a household names, in order; `seen`: just those of them."""
         found = set(self.grid_names) | {line.grid for line in self.lines}
         return sorted(found if seen is None else found & set(seen))
+
+    def twins_of(self, grids: Collection[str]) -> list[tuple[Twin, ...]]:
+        """Residents that share an ID number, all of them in these grids: nobody is told of others.
+
+        People who are bound to a grid may enter whom another grid has, so this is where the village
+        finds it.
+        """
+        return [each for each in self.twins if all(one.grid in grids for one in each)]
 
     def counts(self, grids: Sequence[str], since_micros: int) -> list[GridCount]:
         """The counts of these grids."""
@@ -170,9 +190,13 @@ def live_messages(reader: Reader, record_type: int, home: str) -> Iterator[tuple
 
 def _read(reader: Reader, home: str) -> Book:
     people: dict[bytes, set[str]] = {}
+    same: dict[str, list[Twin]] = {}
     key_people: list[tuple[str, str]] = []
     for _, fields in live_messages(reader, _RESIDENT, home):
         resident = records_pb2.Resident.FromString(fields)
+        if resident.id_number:
+            twin = Twin(resident.name, resident.grid, resident.household)
+            same.setdefault(canonical_id(resident.id_number), []).append(twin)
         if resident.key_population:
             named = populations(resident.key_population)
             people.setdefault(resident.household, set()).update(named)
@@ -198,7 +222,8 @@ def _read(reader: Reader, home: str) -> Book:
     for _, fields in live_messages(reader, _GRID, home):
         grid = records_pb2.Grid.FromString(fields)
         grids[grid.code] = grid.name or grid.code
-    return Book(tuple(lines), tuple(key_people), grids)
+    twins = tuple(tuple(each) for each in same.values() if len(each) > 1)
+    return Book(tuple(lines), tuple(key_people), grids, twins)
 
 
 def _last_visits(reader: Reader, home: str) -> dict[bytes, int]:

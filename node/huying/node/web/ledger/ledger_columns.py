@@ -24,11 +24,14 @@ __all__ = [
     "SAMPLE",
     "CellError",
     "born",
+    "canonical_id",
     "is_month_of",
     "read_count",
     "read_date",
     "read_grid",
     "read_id_number",
+    "read_name",
+    "read_number",
     "read_phone",
     "read_sex",
     "sex_of",
@@ -62,13 +65,19 @@ NUMBER_COLUMNS: Final = ("household_phone", "id_number", "phone")
 REQUIRED: Final = ("number",)
 SAMPLE: Final = "样例"  # a household number that begins so is the template's own row
 
-_DATE: Final = re.compile(r"(\d{4})[-./年](\d{1,2})[-./月](\d{1,2})日?(?: 00:00:00)?")
+_DATE: Final = re.compile(r"(\d{4})[-./年](\d{1,2})[-./月](\d{1,2})[日号]?(?: 0?0:00(?::00)?)?")
 _MONTH: Final = re.compile(r"(\d{4})(?:[-./年](\d{1,2})月?|(\d{2}))")
 _COMPACT_DATE: Final = re.compile(r"(\d{4})(\d{2})(\d{2})")
 _MARKS: Final = "'`‘’′"
-_SEXES: Final = {"男": "男", "男性": "男", "m": "男", "女": "女", "女性": "女", "f": "女"}
+# 1 and 2 are the codes of GB/T 2261.1.
+_SEXES: Final = {
+    "男": "男", "男性": "男", "m": "男", "1": "男",
+    "女": "女", "女性": "女", "f": "女", "2": "女",
+}
+_HAN_APART: Final = re.compile(r"(?<=[\u4e00-\u9fff])\s+(?=[\u4e00-\u9fff])")
 _EXPONENT: Final = re.compile(r"\d(?:\.\d+)?[eE]\+?\d+")
 _ID_18: Final = re.compile(r"\d{17}[\dX]")
+_ID_15: Final = re.compile(r"\d{15}")  # of the first cards, whose people are born in the 1900s
 _WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)  # GB 11643-1999
 _CHECKS: Final = "10X98765432"
 _PHONE_DIGITS: Final = re.compile(r"[0-9+*#() \-转]+")
@@ -85,6 +94,16 @@ class CellError(Exception):
 def _folded(text: str) -> str:
     """Full-width digits and letters as plain ones, without blanks around."""
     return unicodedata.normalize("NFKC", text).strip()
+
+
+def read_number(text: str) -> str:
+    """A household's number: full-width characters are the same household as plain ones."""
+    return _folded(text)
+
+
+def read_name(text: str) -> str:
+    """A name; blanks that set its two characters apart to fill a column are none of it."""
+    return _HAN_APART.sub("", text.strip())
 
 
 def read_date(text: str) -> str:
@@ -110,17 +129,36 @@ def read_sex(text: str) -> str:
 
 
 def read_id_number(text: str) -> str:
-    """An ID number; one of 18 must be right by its last character. Raises CellError."""
+    """An ID number, of 18 characters or of 15 digits as on the first cards. Raises CellError."""
     plain = _refuse_mangled(text).upper().replace(" ", "")
     if _ID_18.fullmatch(plain):
-        total = sum(int(digit) * weight for digit, weight in zip(plain, _WEIGHTS, strict=False))
-        if _CHECKS[total % 11] != plain[-1]:
+        if _check_character(plain[:17]) != plain[-1]:
             raise CellError(
                 "身份证号末位校验不符,请核对 · the last character does not fit: compare the card"
             )
-    elif plain.isdigit() and len(plain) != 15:
+    elif _ID_15.fullmatch(plain):
+        if not born(plain):
+            raise CellError(
+                "15 位身份证号里的出生日期不对,请核对"
+                " · the date of birth in the 15 digits is none: compare the card"
+            )
+    elif plain.isdigit():
         raise CellError("身份证号应为 18 位,请核对 · an ID number has 18 characters: compare it")
     return plain
+
+
+def canonical_id(id_number: str) -> str:
+    """What two spellings of one ID number share: one of 15 digits is that of 18 (GB 11643-1999)."""
+    plain = id_number.upper().replace(" ", "")
+    if not _ID_15.fullmatch(plain):
+        return plain
+    longer = f"{plain[:6]}19{plain[6:]}"
+    return longer + _check_character(longer)
+
+
+def _check_character(digits: str) -> str:
+    total = sum(int(digit) * weight for digit, weight in zip(digits, _WEIGHTS, strict=True))
+    return _CHECKS[total % 11]
 
 
 def read_phone(text: str) -> str:
@@ -132,20 +170,22 @@ def read_phone(text: str) -> str:
 
 
 def born(id_number: str) -> str:
-    """The date of birth in an ID number of 18 characters, "" where there is none."""
-    if not _ID_18.fullmatch(id_number):
+    """The date of birth in an ID number of 18 or 15 characters, "" where there is none."""
+    whole = canonical_id(id_number)
+    if not _ID_18.fullmatch(whole):
         return ""
     try:
-        return date.fromisoformat(id_number[6:14]).isoformat()
+        return date.fromisoformat(whole[6:14]).isoformat()
     except ValueError:
         return ""
 
 
 def sex_of(id_number: str) -> str:
-    """男 or 女, as an ID number of 18 characters says in its last but one; else ""."""
-    if not _ID_18.fullmatch(id_number):
+    """男 or 女, as an ID number of 18 or 15 characters says; else ""."""
+    whole = canonical_id(id_number)
+    if not _ID_18.fullmatch(whole):
         return ""
-    return "男" if int(id_number[16]) % 2 else "女"
+    return "男" if int(whole[16]) % 2 else "女"
 
 
 def is_month_of(text: str, day: str) -> bool:

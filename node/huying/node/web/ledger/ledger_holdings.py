@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from sqlalchemy import select
 from huying.node.store.reader import Reader
 from huying.node.store.schema import RECORDS
 from huying.node.web.ledger.ledger_book import live_messages
+from huying.node.web.ledger.ledger_columns import canonical_id, read_name, read_number
 from huying.wire.v1 import feed_pb2, records_pb2
 
 __all__ = ["Holdings", "read_holdings"]
@@ -38,32 +40,39 @@ class Holdings:
         self.residents.append(found)
         self._counts[one.household] += 1
         if one.id_number:
-            self._numbers.setdefault(one.id_number.upper().replace(" ", ""), found)
-        self._names.setdefault((one.household, one.name, one.birth_date), found)
+            self._numbers.setdefault(canonical_id(one.id_number), found)
+        self._names.setdefault((one.household, read_name(one.name), one.birth_date), found)
 
     def by_number(self, id_number: str) -> _Resident | None:
-        """The resident of an ID number."""
-        return self._numbers.get(id_number)
+        """The resident of an ID number, in either of its spellings."""
+        return self._numbers.get(canonical_id(id_number))
 
     def by_name(self, household: bytes, name: str, birth_date: str) -> _Resident | None:
         """The resident of a household by name and birth date."""
-        return self._names.get((household, name, birth_date))
+        return self._names.get((household, read_name(name), birth_date))
 
     def count(self, household: bytes) -> int:
         """How many residents are entered in a household."""
         return self._counts[household]
 
 
-def read_holdings(reader: Reader, home: str) -> Holdings:
-    """Everything of one village. Blocks; raises as the reader."""
+def read_holdings(reader: Reader, home: str, grids: Collection[str] | None = None) -> Holdings:
+    """Everything of one village; `grids`: just what is in those. Blocks; raises as the reader.
+
+    Whoever is bound to a grid is answered from that grid alone: a refusal that looked at the others
+    would tell who lives there.
+    """
     found = Holdings()
     for record, fields in live_messages(reader, _HOUSEHOLD, home):
         one = records_pb2.Household.FromString(fields)
-        if one.number:
-            found.households.setdefault((one.grid, one.number), (record, _bytes(one)))
+        if one.number and (grids is None or one.grid in grids):
+            found.households.setdefault(
+                (one.grid, read_number(one.number)), (record, _bytes(one))
+            )
     for record, fields in live_messages(reader, _RESIDENT, home):
         person = records_pb2.Resident.FromString(fields)
-        found.add_resident((record, _bytes(person), person))
+        if grids is None or person.grid in grids:
+            found.add_resident((record, _bytes(person), person))
     for type_ in (_HOUSEHOLD, _RESIDENT):
         table = RECORDS[type_]
         query = select(table.c.record).where(

@@ -23,6 +23,7 @@ __all__ = ["PAGES", "seen_grids"]
 _ROWS: Final = 50
 _DAYS: Final = (30, 60, 90, 180, 365)
 _DAYS_COUNTED: Final = 90  # the figure on a grid's tile
+_TWINS_SHOWN: Final = 20  # ID numbers that are entered more than once
 _PAGE_MAX: Final = 10_000
 
 
@@ -71,6 +72,8 @@ async def ledger(ask: Ask) -> Response:
         filters=filters,
         days_offered=_DAYS,
         is_number=is_number,
+        twins=book.twins_of(grids)[:_TWINS_SHOWN],
+        numbers={line.record: line.number for line in book.lines},
         is_narrowed=any(filters.values()),
         next_url=ask.url("ledger", **filters, page=asked.page + 1) if is_more else "",
         before_url=ask.url("ledger", **filters, page=asked.page - 1) if asked.page > 1 else "",

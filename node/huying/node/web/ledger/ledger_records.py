@@ -24,6 +24,7 @@ from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
 __all__ = [
     "Found",
     "append",
+    "bound_grids",
     "derived_id",
     "draft",
     "find_household",
@@ -67,6 +68,16 @@ def village_only(ask: Ask) -> str:
     if ask.node.level is not Level.VILLAGE:
         raise _nothing()
     return ask.node.code
+
+
+def bound_grids(ask: Ask) -> tuple[str, ...] | None:
+    """The one grid that the person is bound to; None for whoever has the whole village.
+
+    What is asked of the ledger for them is asked of that grid alone, so no answer, refusal or count
+    tells anything of the others.
+    """
+    area = ask.scope.area
+    return (area,) if len(area) > len(ask.node.code) else None
 
 
 def _nothing() -> HuyingError:

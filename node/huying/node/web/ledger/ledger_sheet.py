@@ -11,19 +11,26 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from huying.common.errors import HuyingError
 from huying.common.limits import LEDGER_SHEET_ERRORS_MAX, LEDGER_SHEET_ROWS_MAX, RECORD_ID_BYTES
 from huying.common.records.registry import check_write
-from huying.node.sheets import Import, OnError, match_columns, read_sheet
+from huying.node.sheets import (
+    ADDED_COLUMNS,
+    FaultyRows,
+    Import,
+    OnError,
+    match_columns,
+    read_sheet,
+)
 from huying.node.web.ledger import ledger_columns as columns
 from huying.node.web.ledger.ledger_columns import COLUMNS, CellError
 from huying.node.web.ledger.ledger_holdings import Holdings
 from huying.node.web.ledger.ledger_records import draft
-from huying.node.web.ledger.sheet_above import Above
+from huying.node.web.ledger.sheet_rows import LedgerRows
 from huying.node.web.refusals import of_one_field
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
 
@@ -43,6 +50,10 @@ _ELSEWHERE: Final = (
 )
 _NAMELESS: Final = "有内容但没有姓名 · something is given for a person without a name"
 _NO_NUMBER: Final = "没有户号,请填上 · no household number: give one"
+_BARE: Final = (
+    "只有户号,没有户主、住址和姓名;是备注就删去这一行"
+    " · a household number and nothing else: fill the row in, or delete it"
+)
 
 
 @dataclass(slots=True)
@@ -57,6 +68,8 @@ class Plan:
     joined: int = 0  # rows without a household number that belong to the row above
     used: list[str] = field(default_factory=list)  # the sheet's columns, as it names them
     unused: list[str] = field(default_factory=list)
+    passed: list[int] = field(default_factory=list)  # rows without anything for the ledger
+    faulty: FaultyRows = field(default_factory=lambda: FaultyRows(()))
 
 
 @dataclass(slots=True)
@@ -99,27 +112,25 @@ class Planner:
         self._houses: dict[tuple[str, str], _House] = {}
         self._people: list[api_pb2.Draft] = []
         self._seen: dict[Any, int] = {}  # what tells a person -> row
-        self._above = Above()
 
     def plan(self, path: Path, on_error: OnError) -> tuple[Plan, Import]:
         """The plan, and what is wrong. Raises SheetError for a file that can't be used at all."""
-        sheet = read_sheet(path, rows_max=LEDGER_SHEET_ROWS_MAX)
+        every_name = [name for names in COLUMNS.values() for name in names]
+        sheet = read_sheet(path, rows_max=LEDGER_SHEET_ROWS_MAX, known=every_name)
         names = match_columns(
             sheet.header, COLUMNS, required=columns.REQUIRED, number=sheet.header_row
         )
+        ignored = {*names.values(), *ADDED_COLUMNS}
         self._plan.used = list(names.values())
-        self._plan.unused = [name for name in sheet.header if name not in self._plan.used]
+        self._plan.unused = [name for name in sheet.header if name not in ignored]
         work = Import(OnError.SKIP, errors_max=LEDGER_SHEET_ERRORS_MAX)
-        for row in work.rows(sheet):
-            cells = {"name": "", **{key: row.cells[name] for key, name in names.items()}}
-            cells = self._above.filled(row.number, cells)
-            if cells["number"].startswith(columns.SAMPLE):
-                work.accepted -= 1
-                continue
-            for column, what in self._row(row.number, cells):
+        taken = LedgerRows(sheet, names)
+        for row in work.rows(replace(sheet, rows=taken.rows())):
+            for column, what in self._row(row.number, dict(row.cells)):
                 work.reject(row.number, names.get(column, COLUMNS[column][0]), what)
         work.on_error = on_error
-        self._plan.joined = self._above.count
+        self._plan.joined, self._plan.passed = taken.above.count, taken.passed
+        self._plan.faulty = taken.faulty(work.errors)
         self._finish()
         return self._plan, work
 
@@ -130,6 +141,8 @@ class Planner:
         errors: list[tuple[str, str]] = []
         if not cells["number"]:
             return [("number", _NO_NUMBER)]
+        if not any(text for key, text in cells.items() if key not in ("grid", "number")):
+            return [("number", _BARE)]
         values = self._values(cells, errors)
         if errors:
             return errors
@@ -149,6 +162,9 @@ class Planner:
     def _values(self, cells: dict[str, str], errors: list[tuple[str, str]]) -> dict[str, Any]:
         readers: dict[str, Any] = {
             "grid": lambda text: columns.read_grid(text, self._grids),
+            "number": columns.read_number,
+            "head_name": columns.read_name,
+            "name": columns.read_name,
             "birth_date": columns.read_date,
             "sex": columns.read_sex,
             "id_number": columns.read_id_number,
@@ -253,7 +269,7 @@ class Planner:
     def _who(house: _House, person: dict[str, Any]) -> list[Any]:
         """What tells a person from others: the ID number, else household, name and birth date."""
         if person.get("id_number"):
-            return [person["id_number"]]
+            return [columns.canonical_id(person["id_number"])]
         return [(house.record, person["name"], person.get("birth_date", ""))]
 
     def _there(self, house: _House, person: dict[str, Any]) -> tuple[bytes, bytes, Any] | None:

@@ -26,6 +26,7 @@ from huying.node.web.ledger.ledger_holdings import read_holdings
 from huying.node.web.ledger.ledger_records import (
     Found,
     append,
+    bound_grids,
     derived_id,
     draft,
     find_household,
@@ -70,14 +71,16 @@ async def new_resident(ask: Ask) -> Response:
 
 
 async def _refuse_twin(ask: Ask, one: Any, record: bytes) -> None:
-    """Refuse an ID number that somebody else of the village has: it is one person, entered twice.
+    """Refuse an ID number that somebody else has: it is one person, entered twice.
 
-    Raises HuyingError(INVALID_ARGUMENT).
+    Somebody else whom the person may see: one who is bound to a grid enters whom another grid has,
+    and the village's own people find it on the ledger's page (`ledger_twins`). A refusal would
+    tell them that the number is known elsewhere. Raises HuyingError(INVALID_ARGUMENT).
     """
     if not one.id_number:
         return
-    home = ask.node.code
-    holdings = await ask.node.read(lambda reader: read_holdings(reader, home))
+    home, grids = ask.node.code, bound_grids(ask)
+    holdings = await ask.node.read(lambda reader: read_holdings(reader, home, grids))
     there = holdings.by_number(one.id_number)
     if there is not None and there[0] != record:
         raise HuyingError(

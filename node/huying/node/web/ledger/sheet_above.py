@@ -6,7 +6,9 @@ in its first row alone, so the others come without a number.
 
 from __future__ import annotations
 
-from huying.node.web.ledger.ledger_columns import HOUSEHOLD_COLUMNS, SAMPLE
+from collections.abc import Collection
+
+from huying.node.web.ledger.ledger_columns import HOUSEHOLD_COLUMNS
 
 __all__ = ["Above"]
 
@@ -19,11 +21,14 @@ class Above:
         self._row = 0
         self._cells: dict[str, str] = {}
 
-    def filled(self, number: int, cells: dict[str, str]) -> dict[str, str]:
+    def filled(
+        self, number: int, cells: dict[str, str], *, without: Collection[str] = ()
+    ) -> dict[str, str]:
         """The cells of row `number` with the household that they belong to, as far as it is plain.
 
         Plain it is where a person's row stands right below, and says nothing else of a household.
-        Below a blank row, or one that could not be read, nobody knows whose people these are.
+        Below a blank row nobody knows whose people these are. `without`: columns that could not be
+        read; a household whose own columns are among them is nobody's below.
         """
         if not cells["number"] and cells["name"] and self._cells and number == self._row + 1:
             own = {key: cells[key] for key in HOUSEHOLD_COLUMNS if cells.get(key)}
@@ -32,6 +37,6 @@ class Above:
                 cells = {**cells, **self._cells}
         self._row = number
         self._cells = {key: cells[key] for key in HOUSEHOLD_COLUMNS if key in cells}
-        if not cells["number"] or cells["number"].startswith(SAMPLE):
+        if not cells["number"] or not set(without).isdisjoint(HOUSEHOLD_COLUMNS):
             self._cells = {}
         return cells

@@ -3,6 +3,7 @@
     imports/salt              32 random bytes, made once
     imports/JOB/job.json      whose it is, what was found, how far it is
     imports/JOB/table.xlsx    what was uploaded, until it is written
+    imports/JOB/faulty.xlsx   the rows that were refused, to mend, until the import goes
     imports/JOB/plan.bin      the records to write, an AppendRequest, while they are written
 
 An import that was cut is gone on with: the plan stays until all of it is written, and the node
@@ -23,9 +24,9 @@ from pathlib import Path
 from typing import Final
 
 from huying.common.errors import Code, HuyingError
-from huying.common.limits import LEDGER_IMPORT_KEPT_SECONDS
+from huying.common.limits import LEDGER_FAULTY_KEPT_MAX, LEDGER_IMPORT_KEPT_SECONDS
 from huying.node.folders import sync_folder
-from huying.node.sheets import RowError
+from huying.node.sheets import FaultyRows, RowError, write_faulty
 from huying.wire.v1 import api_pb2
 
 __all__ = ["CHECKED", "DONE", "JOBS_MAX", "WRITING", "Job", "Jobs"]
@@ -56,6 +57,8 @@ class Job:
     there: int = 0
     total: int = 0  # entries to write
     written: int = 0
+    faulty: int = 0  # rows of the workbook of those that were refused
+    passed: list[int] = field(default_factory=list)  # rows without anything for the ledger
     joined: int = 0  # rows that took their household from the row above
     is_update: bool = False
     used: list[str] = field(default_factory=list)  # columns of the sheet
@@ -143,6 +146,22 @@ class Jobs:
                 found.append(self.find(path.parent.name, person))
         return sorted(found, key=lambda job: -job.made_seconds)
 
+    def faulty(self, job: Job) -> Path:
+        """Where the workbook of its refused rows lies; it need not exist."""
+        return self._folder / job.id / "faulty.xlsx"
+
+    def keep_faulty(self, job: Job, faulty: FaultyRows) -> None:
+        """Keep the refused rows as a workbook, and no more than LEDGER_FAULTY_KEPT_MAX of these."""
+        path = self.faulty(job)
+        if not faulty.rows:
+            path.unlink(missing_ok=True)
+            job.faulty = 0
+            return
+        job.faulty = write_faulty(path, faulty, job.row_errors())
+        kept = sorted(self._folder.glob("*/faulty.xlsx"), key=_written)
+        for old in kept[:-LEDGER_FAULTY_KEPT_MAX]:
+            old.unlink(missing_ok=True)
+
     def keep_plan(self, job: Job, drafts: list[api_pb2.Draft]) -> None:
         """Keep what is to be written."""
         data = api_pb2.AppendRequest(drafts=drafts).SerializeToString()
@@ -159,7 +178,7 @@ class Jobs:
         return list(api_pb2.AppendRequest.FromString(data).drafts)
 
     def finish(self, job: Job) -> None:
-        """All is written: what was uploaded goes, the counts stay for a day."""
+        """All is written: what was uploaded goes; counts and refused rows stay for a day."""
         job.stage = DONE
         self.save(job)
         for path in (self.table(job), self._folder / job.id / "plan.bin"):
@@ -188,3 +207,11 @@ class Jobs:
             os.fsync(file.fileno())
         new.replace(path)
         sync_folder(path.parent)
+
+
+def _written(path: Path) -> float:
+    """When a file was written; 0 for one that went meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

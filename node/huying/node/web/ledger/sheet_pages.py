@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final
 
 from starlette.responses import Response
 
-from huying.common.errors import HuyingError
+from huying.common.errors import Code, HuyingError
 from huying.common.limits import (
     LEDGER_IMPORT_BYTES_MAX,
     LEDGER_IMPORT_ENTRIES_MAX,
@@ -35,7 +35,7 @@ from huying.node.web.ledger.ledger_export import (
 )
 from huying.node.web.ledger.ledger_holdings import read_holdings
 from huying.node.web.ledger.ledger_pages import seen_grids
-from huying.node.web.ledger.ledger_records import append, village_only
+from huying.node.web.ledger.ledger_records import append, bound_grids, village_only
 from huying.node.web.ledger.ledger_sheet import Plan, Planner
 from huying.node.web.ledger.sheet_jobs import CHECKED, DONE, JOBS_MAX, WRITING, Job, Jobs
 from huying.node.web.page import Ask, Page
@@ -113,13 +113,12 @@ async def upload(ask: Ask) -> Response:
         job = await ask.site.on_thread(lambda: jobs.begin(ask.person.id, name, ending, ask.now()))
         source, path = files[0].file, jobs.table(job)
         job.sha256 = await ask.site.on_thread(lambda: _keep(source, path))
-        plan, work = await _planned(ask, jobs, job, OnError.SKIP)
+        await _planned(ask, jobs, job, OnError.SKIP)
     except HuyingError as error:
         if job is not None:
             dropped = job
             await ask.site.on_thread(lambda: jobs.drop(dropped))
         return await sheets_page(ask, error)
-    _note(job, plan, work)
     checked = job
     await ask.site.on_thread(lambda: jobs.save(checked))
     await ask.audit("ledger-upload", job.id, detail=f"rows {job.rows} refused {job.rejected}")
@@ -146,7 +145,8 @@ async def _planned(ask: Ask, jobs: Jobs, job: Job, on_error: OnError) -> tuple[P
     book = await open_book(ask.node)
     home = ask.node.code
     names = {code: book.grid_names.get(code, code) for code in seen_grids(ask, book)}
-    holdings = await ask.node.read(lambda reader: read_holdings(reader, home))
+    bound = bound_grids(ask)
+    holdings = await ask.node.read(lambda reader: read_holdings(reader, home, bound))
 
     def work() -> tuple[Plan, Import]:
         planner = Planner(
@@ -158,7 +158,10 @@ async def _planned(ask: Ask, jobs: Jobs, job: Job, on_error: OnError) -> tuple[P
             sha256=job.sha256,
             is_update=job.is_update,
         )
-        return planner.plan(jobs.table(job), on_error)
+        plan, found = planner.plan(jobs.table(job), on_error)
+        _note(job, plan, found)
+        jobs.keep_faulty(job, plan.faulty)
+        return plan, found
 
     return await ask.site.on_thread(work)
 
@@ -167,6 +170,7 @@ def _note(job: Job, plan: Plan, work: Import) -> None:
     job.rows, job.rejected = work.accepted, work.rejected
     job.new_households, job.new_residents = plan.new_households, plan.new_residents
     job.changed, job.there, job.total = plan.changed, plan.there, len(plan.drafts)
+    job.passed = plan.passed
     job.joined, job.used, job.unused = plan.joined, plan.used, plan.unused
     job.errors = [(one.number, one.column, one.what) for one in work.errors]
 
@@ -189,6 +193,7 @@ async def _sheet_page(ask: Ask, job: Job, error: HuyingError | None = None) -> R
             "job": job,
             "errors": job.grouped_errors()[:ROW_ERRORS_MAX],
             "rows_named": _ROWS_NAMED,
+            "has_faulty": await ask.site.on_thread(_jobs(ask).faulty(job).exists),
             "stages": {"checked": CHECKED, "writing": WRITING, "done": DONE},
             "error": error,
         },
@@ -208,7 +213,6 @@ async def write(ask: Ask) -> Response:
             job.is_update = form.text("existing", 8) == "update"
             # Anew, since somebody may have written meanwhile.
             plan, work = await _planned(ask, jobs, job, on_error)
-            _note(job, plan, work)
             work.finish()
             await ask.site.on_thread(lambda: jobs.keep_plan(job, plan.drafts))
             job.stage = WRITING
@@ -273,6 +277,20 @@ async def errors_csv(ask: Ask) -> Response:
     return download(data, ".csv", "ledger-errors")
 
 
+async def faulty_rows(ask: Ask) -> Response:
+    """The refused rows as they stood, with what is wrong beside them: mended, they are brought.
+
+    They hold whole ID numbers, which are nobody's but whose file it was; each time is written down.
+    """
+    job = await _mine(ask)
+    path = _jobs(ask).faulty(job)
+    if not await ask.site.on_thread(path.exists):
+        raise HuyingError(Code.NOT_FOUND, "there is no such import, or it was a day ago")
+    await ask.audit("ledger-faulty", job.id, detail=f"rows {job.faulty}")
+    data = await ask.site.on_thread(path.read_bytes)
+    return download(data, ".xlsx", "ledger-faulty-rows")
+
+
 _L: Final = Permission.LEDGER
 _POST: Final = ("POST",)
 PAGES: Final = (
@@ -292,4 +310,5 @@ PAGES: Final = (
     Page("/ledger/sheets/{job}/write", "sheet-write", write, _L, _POST),
     Page("/ledger/sheets/{job}/drop", "sheet-drop", drop, _L, _POST),
     Page("/ledger/sheets/{job}/errors.csv", "sheet-errors", errors_csv, _L),
+    Page("/ledger/sheets/{job}/faulty.xlsx", "sheet-faulty", faulty_rows, _L),
 )
