@@ -415,7 +415,8 @@ def test_the_contact_shows_just_when_asked_for_and_is_written_down(town: Town) -
     shown = town.town.fill(page, "/contact")
     assert PHONE in shown.text
     assert town.audited(TOWN, "draft-contact-shown")[before:] == [(draft, "done")]
-    assert town.town.get(f"/call-drafts/{draft}/contact").status_code == 405
+    again = town.town.get(f"/call-drafts/{draft}/contact")
+    assert again.headers["Location"] == f"/call-drafts/{draft}", "a reload shows it no more"
 
 
 def test_a_person_of_another_village_finds_no_draft(town: Town) -> None:

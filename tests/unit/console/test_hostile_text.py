@@ -111,6 +111,28 @@ def test_a_defect_shows_nothing_and_is_logged_without_what_was_typed(
     town.county.sign_out()
 
 
+def test_what_was_typed_into_a_form_that_met_a_defect_is_given_back(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect is ours, and half an hour's text is theirs; a password is never given back."""
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("a defect")
+
+    site = town.county
+    site.sign_in("centre", login="unluckier")
+    monkeypatch.setattr(site.site.drafts, "save", broken)
+    typed = {"draft_key": "k", "text": "道路积水,已派人 <b>到场</b>"}
+    answer = site.post("/drafts", typed)
+    assert answer.status_code == 500
+    assert "道路积水,已派人 &lt;b&gt;到场" in answer.text
+    assert "不会写两次" in answer.text
+    secret = site.post("/drafts", {**typed, "password": "KANARI-SECRET"})
+    assert secret.status_code == 500
+    assert "KANARI" not in secret.text
+    site.sign_out()
+
+
 def test_a_line_of_the_log_is_json_and_its_time_utc() -> None:
     """What collects logs reads them without guessing, in the nodes' one time."""
     code = (

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import pytest
 
+from huying.common.errors import Code, HuyingError
+from huying.node.background import end_task
+from huying.node.web import live
 from huying.node.web.live import LiveHub, Viewer
 
 CALL = "ab" * 16
@@ -95,5 +100,99 @@ def test_two_people_on_one_call_know_of_each_other_until_one_leaves(hub):
         await two.aclose()
         assert hub.others(CALL, "a") == []
         assert hub.viewer_count == 1
+
+    asyncio.run(play())
+
+
+class Node:
+    """A node that answers, may be cut off, and refuses to be followed."""
+
+    def __init__(self) -> None:
+        self.is_cut_off = False
+        self.watched = 0
+
+    async def state(self) -> SimpleNamespace:
+        return SimpleNamespace(is_up=True, is_cut_off=self.is_cut_off)
+
+    async def watch(self, *_types: int) -> AsyncIterator[None]:
+        self.watched += 1
+        assert self.watched < 100, "without a pause"
+        raise HuyingError(Code.BUSY, "too many followers")
+        yield
+
+
+def _without_waiting(monkeypatch: pytest.MonkeyPatch, ticks: int) -> None:
+    """Every sleep of the hub ends at once, `ticks` of them; then it sleeps for good."""
+    left = [ticks]
+    turn = asyncio.sleep
+
+    async def sleep(_seconds: float) -> None:
+        left[0] -= 1
+        await (turn(0) if left[0] >= 0 else asyncio.Event().wait())
+
+    monkeypatch.setattr(live, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
+
+
+def _ticked(monkeypatch: pytest.MonkeyPatch, hub: LiveHub, ticks: int) -> int:
+    """How often a page that shows just the line on top is to load itself in so many ticks."""
+    stirs: list[set[str]] = []
+    _without_waiting(monkeypatch, ticks)
+    monkeypatch.setattr(hub, "stir", lambda topics: stirs.append(set(topics)))
+
+    async def play() -> None:
+        task = asyncio.create_task(hub._tick())
+        while len(stirs) < ticks:
+            await asyncio.wait({task}, timeout=0)
+        await end_task(task)
+
+    asyncio.run(play())
+    assert all("status" in one for one in stirs)
+    return sum("link" in one for one in stirs)
+
+
+def test_an_open_page_loads_itself_once_a_minute_and_not_at_each_tick(monkeypatch):
+    """One open page would take a fifth of 64 kbit/s, for a line that stayed the same."""
+    assert _ticked(monkeypatch, LiveHub(Node()), 24) == 2  # type: ignore[arg-type]
+
+
+def test_a_page_hears_at_the_next_tick_that_the_parent_went(monkeypatch):
+    node = Node()
+    hub = LiveHub(node)  # type: ignore[arg-type]
+
+    async def goes() -> tuple[bool, bool]:
+        was = (True, node.is_cut_off)
+        node.is_cut_off = True
+        return was
+
+    monkeypatch.setattr(hub, "_link", goes)
+    assert _ticked(monkeypatch, hub, 3) == 1
+
+
+def test_a_node_that_refuses_to_be_followed_is_not_asked_without_a_pause(monkeypatch):
+    """It answers and has no room: without a pause every open page would load itself for ever."""
+    node = Node()
+    hub = LiveHub(node)  # type: ignore[arg-type]
+    _without_waiting(monkeypatch, 3)
+
+    async def play() -> None:
+        task = asyncio.create_task(hub._follow())
+        for _ in range(200):
+            await asyncio.wait({task}, timeout=0)
+        assert not task.done()
+        await end_task(task)
+
+    asyncio.run(play())
+    assert node.watched == 4  # the first time, and once after each pause
+
+
+def test_a_stream_without_news_is_heard_of_now_and_then(hub):
+    """Each time the page asks whether its person is still signed in: docs/ACCOUNTS.md."""
+
+    async def play():
+        mine = viewer("calls")
+        stream = hub.stream(mine)
+        await anext(stream)
+        mine.wake.set()
+        assert topics_of(await anext(stream)) == []
 
     asyncio.run(play())

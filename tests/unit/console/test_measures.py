@@ -208,4 +208,13 @@ def test_the_shelf_counts_once_for_all_who_ask_and_says_when():
         with pytest.raises(HuyingError, match="too many rows"):
             await shelf.get("other", refuse)
 
+        async def defect() -> int:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):  # else the page says for ever that it is counted
+            await shelf.get("broken", defect)
+        for number in range(200):
+            await shelf._count(number, defect)
+        assert len(shelf._failed) <= 64, "nobody asks for them again"
+
     asyncio.run(play())

@@ -181,7 +181,8 @@ def test_the_contact_shows_just_after_a_press_and_each_look_is_written_down(town
         assert shown.headers["Cache-Control"] == "no-store"
         assert town.audited(code, "order-contact")[before:] == [(order.hex(), "done")]
         assert PHONE not in order_page(town, code, order).text
-        assert console.get(f"/orders/{order.hex()}/contact").status_code == 405
+        again = console.get(f"/orders/{order.hex()}/contact")
+        assert again.headers["Location"] == f"/orders/{order.hex()}", "a reload shows it no more"
 
 
 def test_a_town_on_the_way_opens_no_contact_of_its_village(town: Town) -> None:

@@ -72,7 +72,6 @@ def test_no_part_of_the_node_runs_without_somebody_to_take_it_up_again():
     bare = {
         (str(path.relative_to(NODE)), name)
         for path in NODE.rglob("*.py")
-        if "web" not in path.relative_to(NODE).parts[:-1] or path.name == "launcher.py"
         for name in re.findall(r"create_task\(self\.(_\w+)\(\)\)", path.read_text("utf-8"))
     }
     assert bare <= BARE

@@ -29,10 +29,9 @@ from starlette.types import ASGIApp
 
 from huying.common.codes import Level
 from huying.common.errors import ADVICE, Code, HuyingError
-from huying.common.limits import MIB
 from huying.common.ports import Clock
 from huying.node import logs
-from huying.node.background import end_task
+from huying.node.background import end_task, keep_up
 from huying.node.config import Config, split_address
 from huying.node.version import own_version
 from huying.node.web.access.accounts import Accounts
@@ -47,9 +46,10 @@ from huying.node.web.access.scope import OutOfScopeError
 from huying.node.web.access.security_keys import Challenges
 from huying.node.web.access.sessions import Sessions, SignedIn
 from huying.node.web.access.throttle import Throttle
+from huying.node.web.addresses import body_limit, page_above
 from huying.node.web.compress import Compress
 from huying.node.web.drafts import Drafts
-from huying.node.web.guard import BODY_BYTES_MAX, Guard, TooLargeError
+from huying.node.web.guard import Guard, TooLargeError
 from huying.node.web.kept_form import kept_form
 from huying.node.web.live import LiveHub
 from huying.node.web.local import asked_path, came_from, local_path
@@ -226,7 +226,7 @@ def build(site: Site, static_folders: Mapping[str, Path] | None = None) -> ASGIA
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         site.live.start()
-        tidying = asyncio.create_task(keep_tidy(site))
+        tidying = asyncio.create_task(keep_up("upkeep", partial(keep_tidy, site)))
         try:
             yield
         finally:
@@ -238,22 +238,7 @@ def build(site: Site, static_folders: Mapping[str, Path] | None = None) -> ASGIA
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: refusing})
     limits = {page.path: page.body_bytes_max for page in site.pages.values()}
     packed = Compress(app, is_tls=site.is_tls)
-    return Guard(packed, site.origin, partial(_limit, limits))
-
-
-def _limit(limits: Mapping[str, int], path: str) -> int:
-    """The limit of a path: that of its page; a path with parts that vary gets the largest alike."""
-    if path in limits:
-        return limits[path]
-    parts = path.split("/")
-    fitting = [limit for pattern, limit in limits.items() if _fits(pattern.split("/"), parts)]
-    return min(max(fitting, default=MIB), BODY_BYTES_MAX)
-
-
-def _fits(pattern: Sequence[str], parts: Sequence[str]) -> bool:
-    return len(pattern) == len(parts) and all(
-        ours == theirs or ours.startswith("{") for ours, theirs in zip(pattern, parts, strict=True)
-    )
+    return Guard(packed, site.origin, partial(body_limit, limits))
 
 
 async def _answer(site: Site, page: Page, request: Request) -> Response:
@@ -278,7 +263,9 @@ async def _answer(site: Site, page: Page, request: Request) -> Response:
         return await page.handler(ask)
     except HuyingError as error:
         if isinstance(error, OutOfScopeError):
-            await ask.audit("out-of-scope", page.name, outcome="refused")
+            # A trail that can't be written makes no other answer of a refusal.
+            with contextlib.suppress(HuyingError):
+                await ask.audit("out-of-scope", page.name, outcome="refused")
         return await error_page(ask, error)
     except TooLargeError as error:
         return PlainTextResponse(str(error), status_code=413)
@@ -401,10 +388,16 @@ def error_status(code: Code) -> int:
 
 
 async def _no_page(site: Site, request: Request, error: HTTPException) -> Response:
+    if error.status_code == 405 and request.method == "GET":
+        above = page_above(site.pages.values(), request.url.path)
+        if above:
+            return RedirectResponse(above, status_code=303)
     page = Page(request.url.path, "none", _nothing, None)
     ask = Ask(request, site, page, language=_language(request, None))
     return await ask.render(
-        "no_page.html", {"status_code": error.status_code}, status=error.status_code
+        "no_page.html",
+        {"status_code": error.status_code, "kept": None},
+        status=error.status_code,
     )
 
 
@@ -421,4 +414,7 @@ async def _defect(ask: Ask, error: Exception) -> Response:
         kind=type(error).__name__,
         place=f"{Path(frame.filename).name}:{frame.lineno}",
     )
-    return await ask.render("no_page.html", {"status_code": 500}, status=500)
+    kept = None
+    with contextlib.suppress(ClientDisconnect):
+        kept = await kept_form(ask)
+    return await ask.render("no_page.html", {"status_code": 500, "kept": kept}, status=500)

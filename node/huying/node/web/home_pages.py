@@ -26,7 +26,7 @@ __all__ = ["PAGES", "keep_language"]
 _PING_SECONDS: Final = 20
 _LANGUAGE_SECONDS: Final = 365 * 86_400
 _LOOK_SECONDS: Final = 30.0  # between two looks whether the session of a stream still lives
-_TOPICS: Final = frozenset({"calls", "events", "orders", "provisions", "status"})
+_TOPICS: Final = frozenset({"calls", "events", "orders", "provisions", "status", "link"})
 _CALL: Final = re.compile(r"[0-9a-f]{32}")
 _COUNT: Final = re.compile(r"[0-9]{1,15}")
 

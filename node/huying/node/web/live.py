@@ -170,7 +170,7 @@ class LiveHub:
     async def _come_back(self) -> None:
         # A node that answers may refuse to be followed all the same: once a second is enough then.
         await asyncio.sleep(_AGAIN_SECONDS)
-        while not (await self._node.state()).is_up:
+        while not (await self._node.state()).is_up:  # noqa: ASYNC110  # nobody could wake us
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _tick(self) -> None:

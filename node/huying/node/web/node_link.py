@@ -7,7 +7,7 @@ the API, which judges it as it judges the command line's. `state` says how fresh
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,7 @@ import anyio.to_thread
 import grpc
 import grpc.aio
 
-from huying.common.codes import Level, ancestors, level, parse_origin
+from huying.common.codes import Level, ancestors, level
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import BUNDLE_BYTES_MAX, MIB
 from huying.common.ports import Clock
@@ -40,6 +40,7 @@ _CALL_SECONDS: Final = 20.0
 _STATUS_SECONDS: Final = 3.0
 _STATUS_AGE_SECONDS_MAX: Final = 1.0  # a status this young is shown again
 _NAMES_AGE_SECONDS_MAX: Final = 60.0
+_FACTS_AGAIN_SECONDS: Final = 2.0  # after the database could not be read
 _NAMES_MAX: Final = 10_000  # divisions of the largest county, several times over
 
 
@@ -76,6 +77,7 @@ class NodeLink:
         self._address = api_address or config.api.listen
         self._channel: grpc.aio.Channel | None = None
         self._reader: FileReader | None = None
+        self._opening = threading.Lock()
         self._threads = anyio.CapacityLimiter(READER_CONNECTIONS_MAX)
         self._freshness = Freshness(None, 0.0, is_up=False, parent=None)
         self._asked = -_STATUS_AGE_SECONDS_MAX
@@ -108,8 +110,9 @@ class NodeLink:
         return await anyio.to_thread.run_sync(partial(self._read, query), limiter=self._threads)
 
     def _read(self, query: Callable[[Reader], T]) -> T:
-        if self._reader is None:
-            self._reader = FileReader(sqlite_url(self._config.database_file))
+        with self._opening:  # the first two queries come at once, each on a thread of its own
+            if self._reader is None:
+                self._reader = FileReader(sqlite_url(self._config.database_file))
         with self._reader.snapshot() as reader:
             return query(reader)
 
@@ -128,8 +131,11 @@ class NodeLink:
         if now - self._names_read < _NAMES_AGE_SECONDS_MAX:
             return
         self._names_read = now
-        with contextlib.suppress(HuyingError):
+        try:
             self._names, self._offset_minutes = await self.read(self._facts)
+        except HuyingError:
+            # Until they are read, times stand in UTC and divisions by their codes.
+            self._names_read = now - _NAMES_AGE_SECONDS_MAX + _FACTS_AGAIN_SECONDS
 
     def _facts(self, reader: Reader) -> tuple[dict[str, str], int]:
         names: dict[str, str] = {self.code: self.name}
@@ -232,8 +238,3 @@ class NodeLink:
                 ),
             )
         return self._channel
-
-
-def origin_home(origin: str) -> str:
-    """The division code of a feed's origin."""
-    return parse_origin(origin).code

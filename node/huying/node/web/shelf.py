@@ -40,13 +40,13 @@ class Shelf:
         self._clock = clock
         self._kept: OrderedDict[Hashable, Counted[object]] = OrderedDict()
         self._running: dict[Hashable, asyncio.Task[None]] = {}
-        self._failed: dict[Hashable, HuyingError] = {}
+        self._failed: dict[Hashable, Exception] = {}
         self._turn = asyncio.Lock()
 
     async def get(self, key: Hashable, count: Callable[[], Awaitable[T]]) -> Counted[T] | None:
         """The newest result; None where the first one is still being counted.
 
-        Raises what the counting was refused with, once; HuyingError(BUSY) where too many wait.
+        Raises what the counting failed with, once; HuyingError(BUSY) where too many wait.
         """
         found = self._kept.get(key)
         if found is None or self._clock.now() - found.at >= _FRESH_SECONDS:
@@ -73,7 +73,9 @@ class Shelf:
                 self._kept.move_to_end(key)
                 while len(self._kept) > _KEPT_MAX:
                     self._kept.popitem(last=False)
-        except HuyingError as error:
+        except Exception as error:  # noqa: BLE001  # a defect, too, is met by the page that asks
             self._failed[key] = error
+            while len(self._failed) > _KEPT_MAX:  # nobody asked for them again
+                self._failed.pop(next(iter(self._failed)))
         finally:
-            del self._running[key]
+            self._running.pop(key, None)

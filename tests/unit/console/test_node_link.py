@@ -1,0 +1,76 @@
+"""The console's way to its node: opened once, and asked again soon where it was not there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from huying.common.errors import Code, HuyingError
+from huying.node.web import node_link
+from huying.node.web.node_link import NodeLink
+from tests.support.served_network import ServedNetwork
+from tests.support.tiny_network import TOWN
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedNetwork]:
+    with pytest.MonkeyPatch.context() as patch:
+        network = ServedNetwork(tmp_path_factory.mktemp("net"), patch)
+        yield network
+        network.close()
+
+
+def link(served: ServedNetwork) -> NodeLink:
+    return NodeLink(served.configs[TOWN], served.network.clock, api_address=served.address(TOWN))
+
+
+def test_two_first_queries_at_once_open_the_database_once(
+    served: ServedNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other reader would hold its connections until the process ends."""
+    opened: list[object] = []
+    both = threading.Barrier(2, timeout=0.2)
+    real = node_link.FileReader
+
+    def slowly(url: str) -> object:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait()  # the second query is here as well, unless it waits for the first
+        opened.append(real(url))
+        return opened[-1]
+
+    monkeypatch.setattr(node_link, "FileReader", slowly)
+
+    async def play() -> None:
+        node = link(served)
+        await asyncio.gather(*(node.read(lambda reader: reader.feeds()) for _ in range(2)))
+        await node.close()
+
+    asyncio.run(play())
+    assert len(opened) == 1
+
+
+def test_names_and_the_calendar_are_read_again_soon_after_the_database_was_away(
+    served: ServedNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a minute every time on every page would be told in UTC."""
+    clock = served.network.clock
+
+    async def play() -> None:
+        node = link(served)
+
+        def away(_reader: object) -> None:
+            raise HuyingError(Code.STORE_FAILED, "the database is away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(node, "_facts", away)
+            assert await node.offset_minutes() == 0
+        clock.seconds += 3
+        assert await node.offset_minutes() == 480
+        assert TOWN in await node.names()
+        await node.close()
+
+    asyncio.run(play())
