@@ -29,6 +29,7 @@ __all__ = [
     "Node",
     "api_component",
     "census_component",
+    "event_component",
     "history_component",
     "introduction_component",
     "metrics_component",
@@ -173,6 +174,15 @@ def census_component(node: Node) -> Component | None:
     from huying.node.census.census_answers import CensusAnswers
 
     return CensusAnswers(node)
+
+
+def event_component(node: Node) -> Component | None:
+    """A village's part in what its town settles, or None at the tiers above."""
+    if level(node.config.node.code) != Level.VILLAGE:
+        return None
+    from huying.node.event_keeper import EventKeeper
+
+    return EventKeeper(node)
 
 
 def provision_component(node: Node) -> Component:

@@ -163,6 +163,14 @@ class EventQueries(Queries):
             }
         return {key: row for key, row in found.items() if key in wanted}
 
+    def handlings_mark(self) -> tuple[int, int, int]:
+        """Differs once another word of a town is here, or a newer one in the place of an older."""
+        columns = EVENT_HANDLINGS.c
+        sums = (func.coalesce(func.sum(one), 0) for one in (columns.epoch, columns.idx))
+        with self._reading() as connection:
+            count, epochs, places = connection.execute(select(func.count(), *sums)).one()
+        return int(count), int(epochs), int(places)
+
     def settled_for(self, home: str) -> list[EventHandlingRow]:
         """The towns' words that settle events of `home` which are not settled and have not ended.
 
