@@ -7,3 +7,4 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DATA: Final = ROOT / "tests" / "data"
+TOPS: Final = ("common", "node", "hub")  # where the product's packages are

@@ -10,7 +10,8 @@ import asyncio
 import functools
 import threading
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -250,3 +251,14 @@ class ServedNetwork:
         for reader in self._readers:
             reader.close()
         self.network.close()
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[ServedNetwork]:
+    """The network, in a folder, for as long as the block runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        network = ServedNetwork(folder, patch)
+        try:
+            yield network
+        finally:
+            network.close()

@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,23 +24,6 @@ from tests.support.served_network import ServedNetwork
 from tests.support.tiny_network import COUNTY, NETWORK, TOWN, VILLAGE, step
 
 PHONE = "13800000000"
-
-
-@pytest.fixture(scope="module")
-def patch() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
-
-
-@pytest.fixture(scope="module")
-def served(
-    tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch
-) -> Iterator[ServedNetwork]:
-    network = ServedNetwork(tmp_path_factory.mktemp("network"), patch)
-    try:
-        yield network
-    finally:
-        network.close()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,53 +19,10 @@ from huying.common.feed.merkle import leaf_hash
 from huying.common.feed.tlog_proof import format_proof, pack_extra, parse_proof, unpack_extra
 from huying.hub.cli import app
 from huying.node.cli.main import execute
+from tests.support.commands import Result, Run
+from tests.support.places import ROOT, TOPS
 from tests.support.served_network import ServedNetwork
 from tests.support.tiny_network import COUNTY, NETWORK, TOWN, VILLAGE
-from tests.unit.node.cli_cases import EVENT_FIELDS, ROOT, TOPS, Result, Run
-
-
-@pytest.fixture(scope="module")
-def patch() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
-
-
-@pytest.fixture(scope="module")
-def served(
-    tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch
-) -> Iterator[ServedNetwork]:
-    network = ServedNetwork(tmp_path_factory.mktemp("network"), patch)
-    try:
-        yield network
-    finally:
-        network.close()
-
-
-@pytest.fixture
-def huying(
-    served: ServedNetwork,
-    capsysbinary: pytest.CaptureFixture[bytes],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Run:
-    """Runs a command at a node: `huying(VILLAGE, "status")`; `down=True` as if it did not run."""
-
-    def run(code: str, *arguments: str, down: bool = False) -> Result:
-        address = "127.0.0.1:1" if down else served.address(code)
-        monkeypatch.setenv("HUYING_API__LISTEN", address)
-        capsysbinary.readouterr()
-        exit_code = execute(app(), ["--config", str(served.configs[code].file), *arguments])
-        out, err = capsysbinary.readouterr()
-        return Result(exit_code, out, err.decode())
-
-    return run
-
-
-@pytest.fixture
-def event(huying: Run) -> dict[str, Any]:
-    result = huying(VILLAGE, "record", "put", "event", *EVENT_FIELDS, "--json")
-    assert result.code == 0, result.err
-    document: dict[str, Any] = result.json
-    return document
 
 
 def vkey(served: ServedNetwork, code: str, kind: str = "feed") -> str:

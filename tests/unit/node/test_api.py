@@ -28,23 +28,6 @@ NO_TYPE: Any = 77
 PUT = feed_pb2.KIND_PUT
 
 
-@pytest.fixture(scope="module")
-def patch() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
-
-
-@pytest.fixture(scope="module")
-def served(
-    tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch
-) -> Iterator[ServedNetwork]:
-    network = ServedNetwork(tmp_path_factory.mktemp("network"), patch)
-    try:
-        yield network
-    finally:
-        network.close()
-
-
 @pytest.fixture
 def village(served: ServedNetwork) -> Iterator[Client]:
     with served.client(VILLAGE) as client:

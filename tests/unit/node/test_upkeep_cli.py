@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,53 +14,9 @@ from huying.common.feed.note import VerifierKey
 from huying.hub.cli import app
 from huying.node.cli import output
 from huying.node.cli.main import execute
+from tests.support.commands import Run
 from tests.support.served_network import ServedNetwork
 from tests.support.tiny_network import COUNTY, NETWORK, TOWN, VILLAGE
-from tests.unit.node.cli_cases import EVENT_FIELDS, Result, Run
-
-
-@pytest.fixture(scope="module")
-def patch() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
-
-
-@pytest.fixture(scope="module")
-def served(
-    tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch
-) -> Iterator[ServedNetwork]:
-    network = ServedNetwork(tmp_path_factory.mktemp("network"), patch)
-    try:
-        yield network
-    finally:
-        network.close()
-
-
-@pytest.fixture
-def huying(
-    served: ServedNetwork,
-    capsysbinary: pytest.CaptureFixture[bytes],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Run:
-    """Runs a command at a node: `huying(VILLAGE, "status")`; `down=True` as if it did not run."""
-
-    def run(code: str, *arguments: str, down: bool = False) -> Result:
-        address = "127.0.0.1:1" if down else served.address(code)
-        monkeypatch.setenv("HUYING_API__LISTEN", address)
-        capsysbinary.readouterr()
-        exit_code = execute(app(), ["--config", str(served.configs[code].file), *arguments])
-        out, err = capsysbinary.readouterr()
-        return Result(exit_code, out, err.decode())
-
-    return run
-
-
-@pytest.fixture
-def event(huying: Run) -> dict[str, Any]:
-    result = huying(VILLAGE, "record", "put", "event", *EVENT_FIELDS, "--json")
-    assert result.code == 0, result.err
-    document: dict[str, Any] = result.json
-    return document
 
 
 def test_fsck_finds_a_sound_store_sound_and_a_flipped_byte_by_its_place(
