@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xlsxwriter
+from python_calamine import CalamineWorkbook
 
 from huying.common.limits import ORDER_IMPORT_SECONDS, ORDER_IMPORTS_MAX
 from huying.common.orders import order_record
@@ -448,6 +450,41 @@ def test_a_table_with_bad_rows_keeps_the_good_ones_out_until_confirmed(town: Tow
     assert town.feed_size(COUNTY) == size
     job = sent.headers["location"].rpartition("/")[2]
     assert town.audited(COUNTY, "orders-import") == [(job, "done")]
+
+
+def test_the_refused_rows_come_back_are_mended_and_are_taken(town: Town) -> None:
+    """Whoever mends forty rows of ten thousand wants these forty, and brings that file."""
+    town.county.sign_in("centre")
+    table = HEADER + row(71) + row(72, who="nowhere")
+    location = upload(town, table.encode()).headers["location"]
+    page = settled(town, location)
+    assert f"{location}/faulty.xlsx" in page.text
+    sent = town.county.get(f"{location}/faulty.xlsx")
+    book = CalamineWorkbook.from_filelike(io.BytesIO(sent.content))
+    cells = book.get_sheet_by_index(0).to_python()
+    assert cells[0] == ["错误 / 怎么改", "原来的行号", *HEADER.strip().split(",")]
+    assert "不是12位区划代码" in cells[1][0]
+    assert [line[1:3] for line in cells[1:]] == [[3, "i72"]]
+    job = location.rpartition("/")[2]
+    assert town.audited(COUNTY, "orders-faulty") == [(job, "done")]
+    (file,) = (town.county.config.console_dir / "imports" / job).glob("faulty.*")
+    assert file.stat().st_mode & 0o077 == 0
+    cells[1][cells[0].index("who")] = VILLAGE
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out, {"in_memory": True}) as made:
+        sheet = made.add_worksheet()
+        for number, line in enumerate(cells):
+            sheet.write_row(number, 0, line)
+    again = settled(town, upload(town, out.getvalue(), "mended.xlsx").headers["location"])
+    assert "全部行无误" in again.text
+    town.county.fill(again, "/confirm")
+    settled(town, again.url.path)
+    assert imported(town, 72)
+    town.county.sign_in("centre", login="another")
+    assert town.county.get(f"{location}/faulty.xlsx").status_code == 404
+    town.county.sign_in("centre")
+    town.county.post(f"{location}/drop")
+    assert not file.exists()
 
 
 def test_the_table_itself_goes_when_it_was_imported(town: Town) -> None:

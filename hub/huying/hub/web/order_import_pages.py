@@ -27,6 +27,7 @@ __all__ = ["PAGES"]
 
 _MAPPINGS: Final = ("12345", "nyc311")  # that come with the program
 _FORM_BYTES: Final = MAPPING_BYTES_MAX + 64 * 1024
+_WORKBOOK: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _NOTHING: Final = "there is no such file here, or it is not yours"
 
 
@@ -108,6 +109,7 @@ async def show_file(ask: Ask) -> Response:
         job=job,
         is_running=runs.is_running(job),
         rows_done=runs.rows_done(job),
+        has_faulty=await ask.site.on_thread(runs.jobs.faulty(job.id).exists),
         has_errors=await ask.site.on_thread(runs.jobs.errors(job.id).exists),
     )
 
@@ -150,6 +152,16 @@ async def errors(ask: Ask) -> Response:
     return FileResponse(path, media_type="text/csv", filename="order-errors.csv")
 
 
+async def faulty(ask: Ask) -> Response:
+    """The refused rows, to mend and bring again. They hold contacts: each time is written down."""
+    runs, job = await _found(ask)
+    path = runs.jobs.faulty(job.id)
+    if not await ask.site.on_thread(path.exists):
+        raise HuyingError(Code.NOT_FOUND, _NOTHING)
+    await ask.audit("orders-faulty", job.id, detail=f"{job.counts.get('refused', 0)} rows refused")
+    return FileResponse(path, media_type=_WORKBOOK, filename="order-faulty-rows.xlsx")
+
+
 def _runs(ask: Ask) -> ImportRuns:
     """Raises HuyingError(NOT_FOUND) for a person who sees just a part of this node's area."""
     if ask.scope.area:
@@ -182,4 +194,5 @@ PAGES: Final = (
     Page(f"{_FILE}/confirm", "order-import-confirm", confirm, _CENTRE, ("POST",)),
     Page(f"{_FILE}/drop", "order-import-drop", drop, _CENTRE, ("POST",)),
     Page(f"{_FILE}/errors.csv", "order-import-errors", errors, _CENTRE),
+    Page(f"{_FILE}/faulty.xlsx", "order-import-faulty", faulty, _CENTRE),
 )

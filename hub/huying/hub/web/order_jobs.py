@@ -168,6 +168,10 @@ class JobFolder:
         """Where every error stands as a row; it exists where there was one."""
         return self._folder / job_id / "errors.csv"
 
+    def faulty(self, job_id: str) -> Path:
+        """Where the workbook of the refused rows lies; it exists where there was one."""
+        return self._folder / job_id / "faulty.xlsx"
+
     def empty(self, job_id: str) -> None:
         """Remove the table itself; what came of it stays."""
         with contextlib.suppress(HuyingError, OSError):

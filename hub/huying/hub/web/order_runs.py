@@ -20,9 +20,10 @@ import anyio.to_thread
 
 from huying.common.errors import HuyingError
 from huying.hub.desk import HUB_TOPICS
-from huying.hub.hotline_import import ErrorFile, Totals, import_file
+from huying.hub.hotline_import import Totals, import_file
 from huying.hub.hotline_mapping import load_mapping
 from huying.hub.mappings import shipped
+from huying.hub.web.order_faulty import NotedErrors
 from huying.hub.web.order_jobs import Job, JobFolder, JobState, told
 from huying.node import logs
 from huying.node.sheets import OnError, SheetError
@@ -110,7 +111,7 @@ class ImportRuns:
         mapping = load_mapping(own if own.exists() else shipped(job.mapping))
         skip = dry_run or job.counts.get("refused", 0) > 0
         # What the check found wrong is on record; the import refuses the same rows again.
-        noted = ErrorFile(self.jobs.errors(job.id) if dry_run else None)
+        noted = NotedErrors(self.jobs.errors(job.id) if dry_run else None)
         try:
             return import_file(
                 self.jobs.sheet(job.id),
@@ -122,6 +123,8 @@ class ImportRuns:
             )
         finally:
             noted.close()
+            if dry_run:
+                noted.write_rows(self.jobs.sheet(job.id), mapping, self.jobs.faulty(job.id))
 
     def _count(self, job_id: str, rows: int) -> None:
         self._progress[job_id] = self._progress.get(job_id, 0) + rows

@@ -65,6 +65,7 @@ ACTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "ledger-export": ("导出台账", "exported the ledger"),
     "event-view": ("查看事件", "looked at an event"),
     "events-export": ("导出事件", "exported events"),
+    "orders-faulty": ("下载热线工单表里有误的行", "took an order table's refused rows back"),
     "orders-export": ("导出热线工单", "exported hotline orders"),
     "event-settled": ("办结事件", "settled an event"),
     "event-take": ("接办村里的事件", "took on a village's event"),
