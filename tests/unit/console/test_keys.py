@@ -322,6 +322,20 @@ def test_an_answer_that_was_sent_once_opens_nothing_again(console: ConsoleUnderT
     assert {(row.actor, row.outcome) for row in rows} >= {("replayed", "refused")}
 
 
+def test_a_page_that_keeps_itself_fresh_takes_no_answer_for_void(console: ConsoleUnderTest) -> None:
+    """The node was away for a moment while somebody looked for the key in a drawer."""
+    console.sign_in("centre", login="patient")
+    page = console.get("/account/factor")
+    console.get("/account/factor", headers={"X-Live": "1"})
+    key = SoftKey(console.site.origin, "localhost")
+    made = key.made(options_of(page))
+    assert console.fill(page, "/account/factor/keys", key_name="k", key_answer=made).is_success
+    page = give_password(console, "patient")
+    console.get("/second-factor", headers={"X-Live": "1"})
+    used = key.used(options_of(page))
+    assert console.fill(page, "/second-factor", key_answer=used).status_code == 303
+
+
 def test_removing_the_last_key_ends_every_session(console: ConsoleUnderTest) -> None:
     """Then there is no second factor, nor recovery codes for one, and its owner signs in anew."""
     console.sign_in("centre", login="removed")

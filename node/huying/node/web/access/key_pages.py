@@ -43,7 +43,7 @@ async def key_question(ask: Ask) -> str:
     keys, person = keys_of(ask), ask.person
     if not await ask.site.on_thread(lambda: keys.list(person.id)):
         return ""
-    challenge = ask.site.challenges.draw(ask.signed_in.session_id, SIGN_IN, ask.now())
+    challenge = _challenge(ask, ask.signed_in.session_id, SIGN_IN)
     return await ask.site.on_thread(lambda: keys.request_options(person.id, challenge))
 
 
@@ -53,7 +53,7 @@ async def key_offer(ask: Ask) -> dict[str, Any]:
     if party_of(ask.site.origin) is None:
         return {"keys": (), "key_options": "", "origin": ask.site.origin}
     keys, person = keys_of(ask), ask.person
-    challenge = ask.site.challenges.draw(ask.signed_in.session_id, REGISTER, ask.now())
+    challenge = _challenge(ask, ask.signed_in.session_id, REGISTER)
     return {
         "keys": await ask.site.on_thread(lambda: keys.list(person.id)),
         "key_options": await ask.site.on_thread(
@@ -61,6 +61,16 @@ async def key_offer(ask: Ask) -> dict[str, Any]:
         ),
         "origin": ask.site.origin,
     }
+
+
+def _challenge(ask: Ask, session: str, purpose: str) -> bytes:
+    """For the page that is asked for.
+
+    What an open tab loads again by itself takes none of the new page's forms, so the challenge in
+    the form that stands there must go on waiting for its key.
+    """
+    by_itself = "x-live" in ask.request.headers
+    return ask.site.challenges.draw(session, purpose, ask.now(), keep=by_itself)
 
 
 async def added_key(ask: Ask) -> bool:

@@ -68,10 +68,13 @@ class Challenges:
     def __init__(self) -> None:
         self._waiting: OrderedDict[tuple[str, str], tuple[bytes, float]] = OrderedDict()
 
-    def draw(self, session: str, purpose: str, now: float) -> bytes:
-        """Another one; the one before is void."""
-        challenge = secrets.token_bytes(_CHALLENGE_BYTES)
+    def draw(self, session: str, purpose: str, now: float, *, keep: bool = False) -> bytes:
+        """Another one; the one before is void, but with `keep` it stands, if one waits."""
+        before = self._waiting.get((session, purpose))
+        if keep and before is not None:
+            return before[0]
         self._waiting.pop((session, purpose), None)
+        challenge = secrets.token_bytes(_CHALLENGE_BYTES)
         self._waiting[session, purpose] = challenge, now
         while len(self._waiting) > _CHALLENGES_MAX:
             self._waiting.popitem(last=False)
