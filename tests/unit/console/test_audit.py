@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from huying.common import limits
 from huying.common.errors import Code, HuyingError
+from huying.node.web.access import audit as audit_module
 from huying.node.web.access.audit import Audit
 from huying.node.web.access.sessions import Sessions
 from huying.node.web.drafts import Drafts
@@ -145,6 +148,33 @@ def test_a_chain_that_was_computed_anew_does_not_fit_what_was_noted(
     fill(audit)
     assert audit.verify((noted.last, noted.head)).holds
     other_store.close()
+
+
+def test_people_work_on_while_a_long_trail_is_verified(
+    store: ConsoleStore, audit: Audit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit waits for whoever reads: of a county's year of rows every form would be refused."""
+    monkeypatch.setattr(audit_module, "_VERIFIED_ROWS", 4)
+    fill(audit, 10)
+    looks, reading = 0, store.reading
+
+    @contextlib.contextmanager
+    def looking() -> Iterator[Connection]:
+        nonlocal looks
+        with reading() as connection:
+            yield connection
+        looks += 1
+        if looks == 1:
+            audit.write(NOW + 400 * DAY, "li", "sign-in")
+        if looks == 2:  # and the old rows go: the rest is verified from where they end
+            assert audit.prune(NOW + 400 * DAY) == 10
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "reading", looking)
+        check = audit.verify()
+    assert (check.holds, check.first, check.last, looks) == (True, 11, 11, 3)
+    tamper(store, "UPDATE audit SET actor = 'wang' WHERE number = 11")
+    assert audit.verify().broken_at == 11
 
 
 def test_cells_are_one_line_bounded_and_without_numbers_of_people(audit: Audit) -> None:

@@ -31,6 +31,7 @@ __all__ = ["Audit", "AuditCheck", "AuditRow"]
 _PREFIX: Final = b"huying console audit 1\n"
 _MICROS: Final = 1_000_000
 _TEXTS: Final = ("actor", "action", "object", "outcome", "detail")
+_VERIFIED_ROWS: Final = 5000  # in one look, during which nobody writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +138,20 @@ class Audit:
             return tuple(found.scalars())
 
     def verify(self, noted: tuple[int, str] | None = None) -> AuditCheck:
-        """Compute the chain anew. `noted`: number and hash of a row that somebody wrote down."""
-        with self._store.reading() as connection:
-            return _verify(connection, noted)
+        """Compute the chain anew. `noted`: number and hash of a row that somebody wrote down.
+
+        Commits wait for whoever reads, so a year's rows are read in several looks.
+        """
+        check: AuditCheck | None = None
+        base = number = -1
+        hash_ = b""
+        while check is None:
+            with self._store.reading() as connection:
+                first, first_hash = _base(connection)
+                if number < first:  # at the beginning, or where old rows went meanwhile
+                    base, number, hash_ = first, first, first_hash
+                check, number, hash_ = _verified(connection, base, number, hash_, noted)
+        return check
 
     def prune(self, now: float, kept_seconds: float = limits.AUDIT_KEPT_SECONDS) -> int:
         """Remove the rows that are older; how many there were. What is left can be verified.
@@ -190,21 +202,28 @@ def _digest(before: bytes, values: Any) -> bytes:
     return digest.digest()
 
 
-def _verify(connection: Connection, noted: tuple[int, str] | None) -> AuditCheck:
-    base, hash_ = _base(connection)
-    number = base
-    for row in connection.execute(select(AUDIT).order_by(AUDIT.c.number)).mappings():
-        found = row["number"]
-        if found != number + 1:
-            return AuditCheck(base + 1, number, hash_.hex(), number + 1, "rows are missing")
+def _verified(
+    connection: Connection, base: int, number: int, hash_: bytes, noted: tuple[int, str] | None
+) -> tuple[AuditCheck | None, int, bytes]:
+    """What the rows after `number` show, None where more follow; and the last row that stands."""
+
+    def found(broken_at: int = 0, why: str = "") -> tuple[AuditCheck, int, bytes]:
+        return AuditCheck(base + 1, number, hash_.hex(), broken_at, why), number, hash_
+
+    query = select(AUDIT).where(AUDIT.c.number > number).order_by(AUDIT.c.number)
+    rows = connection.execute(query.limit(_VERIFIED_ROWS)).mappings().all()
+    for row in rows:
+        if row["number"] != number + 1:
+            return found(number + 1, "rows are missing")
         if row["hash"] != _digest(hash_, row):
-            return AuditCheck(base + 1, number, hash_.hex(), found, "altered, or not our row")
-        number, hash_ = found, row["hash"]
+            return found(row["number"], "altered, or not our row")
+        number, hash_ = row["number"], row["hash"]
         if noted is not None and noted[0] == number and noted[1].lower() != hash_.hex():
-            return AuditCheck(base + 1, number, hash_.hex(), number, "not the row that was noted")
+            return found(number, "not the row that was noted")
+    if len(rows) == _VERIFIED_ROWS:
+        return None, number, hash_
     # SQLite remembers the highest number there ever was, apart from the rows.
     ever = connection.execute(text("SELECT seq FROM sqlite_sequence WHERE name = 'audit'")).scalar()
-    gone = (ever or 0) > number or (noted is not None and noted[0] > number)
-    if gone:
-        return AuditCheck(base + 1, number, hash_.hex(), number + 1, "the newest rows are missing")
-    return AuditCheck(base + 1, number, hash_.hex())
+    if (ever or 0) > number or (noted is not None and noted[0] > number):
+        return found(number + 1, "the newest rows are missing")
+    return found()
