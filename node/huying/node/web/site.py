@@ -32,6 +32,7 @@ from huying.node.web.events import (
     event_export_pages,
     event_history_pages,
     event_pages,
+    handling_pages,
     report_pages,
     task_pages,
 )
@@ -76,6 +77,7 @@ NODE_PAGES: Final[tuple[Page, ...]] = (
     *event_export_pages.PAGES,  # before the pages that take an id where this has a word
     *event_pages.PAGES,
     *event_history_pages.PAGES,
+    *handling_pages.PAGES,
     *order_export_pages.PAGES,
     *order_pages.PAGES,
     *ledger_pages.PAGES,

@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from huying.node.cli import call_text, feed_text
-from huying.wire.v1 import api_pb2, calls_pb2, hotline_pb2, policy_pb2, provision_pb2, records_pb2
+from huying.wire.v1 import (
+    api_pb2,
+    calls_pb2,
+    events_pb2,
+    hotline_pb2,
+    policy_pb2,
+    provision_pb2,
+    records_pb2,
+)
 
 __all__ = ["WORDS", "key_of", "name_in_words", "word"]
 
@@ -31,6 +39,11 @@ _ENUMS: Final[Mapping[str, tuple[Any, str, Mapping[str, str]]]] = {
         records_pb2.EventStatus,
         "EVENT_STATUS_",
         {"reported": "已上报", "settled": "已办结", "called": "已呼叫"},
+    ),
+    "handling": (
+        events_pb2.EventHandlingStatus,
+        "EVENT_HANDLING_STATUS_",
+        {"taken": "接办", "settled": "办结", "assigned": "交办"},
     ),
     "order": (
         hotline_pb2.OrderStatus,

@@ -27,6 +27,7 @@ class Permission(enum.Enum):
     CALLS_APPROVE = "approve drafts"
     EVENTS_READ = "read events"
     EVENTS_REPORT = "report and settle events"
+    EVENTS_HANDLE = "take on, settle or hand back an event of a village"
     ORDERS = "handle hotline orders"
     LEDGER = "households, residents, visits"
     PROVISIONS_ASK = "ask for withheld fields, and look at them"
@@ -53,7 +54,9 @@ class Role(enum.Enum):
 
 
 _P = Permission
-_CALLER: Final = frozenset({_P.CALLS_READ, _P.CALLS_CALLER, _P.EVENTS_READ, _P.EVENTS_REPORT})
+_CALLER: Final = frozenset(
+    {_P.CALLS_READ, _P.CALLS_CALLER, _P.EVENTS_READ, _P.EVENTS_REPORT, _P.EVENTS_HANDLE}
+)
 _GRANTS: Final[Mapping[Role, frozenset[Permission]]] = {
     Role.CENTRE: frozenset(
         {

@@ -11,12 +11,14 @@ from huying.node.store.order_queries import OrderWish
 from huying.node.store.reader import Reader
 from huying.node.web.access.roles import Permission
 from huying.node.web.calling.calling_reads import count_awaiting_caller, count_drafts
+from huying.node.web.events.event_search import count_nobodys
+from huying.node.web.events.handling_words import Standing
 from huying.node.web.page import Ask
 from huying.wire.v1 import calls_pb2, hotline_pb2, records_pb2
 
 __all__ = ["Waiting", "what_waits"]
 
-COUNTED_MAX: Final = 100  # orders; more of them are "100+"
+COUNTED_MAX: Final = 100  # orders, or events that are nobody's; more of them are "100+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,10 @@ def _numbers(ask: Ask, reader: Reader, area: str, code: str, now_micros: int) ->
         yield Waiting(
             "待处理事件", "Events waiting", counts[records_pb2.EVENT_STATUS_REPORTED], url
         )
+        if ask.may(Permission.EVENTS_HANDLE):
+            count, more = count_nobodys(reader, area, COUNTED_MAX)
+            url = ask.url("events", town=Standing.NOBODY.value)
+            yield Waiting("其中没人接的", "of them nobody's yet", count, url, more)
     if ask.may(Permission.CALLS_CALLER):
         if "calls" in ask.site.pages:
             waiting = count_awaiting_caller(reader, code)

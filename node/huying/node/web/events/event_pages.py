@@ -19,9 +19,7 @@ from huying.common.limits import RECORD_ID_BYTES
 from huying.node.store.event_queries import EventHandlingRow, EventRow
 from huying.node.store.evidence_queries import EvidenceRow
 from huying.node.store.reader import Reader
-from huying.node.store.text_scan import Scanned
 from huying.node.web.access.roles import Permission
-from huying.node.web.access.scope import Scope
 from huying.node.web.access.view_notes import note_view
 from huying.node.web.app import error_status
 from huying.node.web.calling.calling_reads import (
@@ -32,17 +30,23 @@ from huying.node.web.calling.calling_reads import (
 )
 from huying.node.web.calling.today import what_waits
 from huying.node.web.events.event_parts import absent_parts, is_whole
-from huying.node.web.events.event_search import SHORT_DIGITS, events_page
-from huying.node.web.events.event_wish import EventWish, event_wish
-from huying.node.web.events.handling_forms import HandlingStep, offers
-from huying.node.web.events.handling_words import Standing, standing_of
+from huying.node.web.events.event_search import SHORT_DIGITS, listed
+from huying.node.web.events.event_wish import event_wish
+from huying.node.web.events.handling_forms import HandlingStep, handling_of
 from huying.node.web.originals import kept_originals
 from huying.node.web.page import Ask, Nav, Page
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
 
-__all__ = ["PAGES", "LoadedEvent", "check_settles", "event_page", "load_event", "note_event", "record_id"]
+__all__ = [
+    "PAGES",
+    "LoadedEvent",
+    "check_settles",
+    "event_page",
+    "load_event",
+    "note_event",
+    "record_id",
+]
 
-_CALLS_LOOKED_AT: Final = 2500  # for the calls of one page; the page of one event looks further
 _TYPE: Final = feed_pb2.RECORD_TYPE_EVENT
 _NOTHING: Final = "there is no such thing here, or it is not yours to see"
 
@@ -120,8 +124,8 @@ async def show_events(ask: Ask) -> Response:
     wish = event_wish(ask)
     names = await ask.node.names()
     scope, own = ask.scope, ask.node.code
-    listed = await ask.node.read(lambda reader: _listed(reader, wish, scope, own))
-    found, calls, pictures, standings = listed
+    shown = await ask.node.read(lambda reader: listed(reader, wish, scope, own))
+    found = shown.found
     villages = sorted(
         (code, name)
         for code, name in names.items()
@@ -133,35 +137,15 @@ async def show_events(ask: Ask) -> Response:
         rows=found.rows,
         found=found,
         short_digits=SHORT_DIGITS,
-        calls=calls,
-        pictures=pictures,
-        standings=standings,
+        calls=shown.calls,
+        pictures=shown.pictures,
+        standings=shown.standings,
         wish=wish,
         villages=villages,
         categories=sorted({row.event.category for row in found.rows if row.event.category}),
         waiting=await what_waits(ask),
         next_url=ask.url("events", **following) if found.next_token else "",
     )
-
-
-def _listed(
-    reader: Reader, wish: EventWish, scope: Scope, own: str
-) -> tuple[
-    Scanned[EventRow],
-    Mapping[bytes, list[EventCall]],
-    Mapping[bytes, int],
-    Mapping[tuple[str, bytes], Standing],
-]:
-    found = events_page(reader, wish, scope, own)
-    records = [row.record for row in found.rows]
-    of = {row.home for row in found.rows}
-    calls = calls_of_events(reader, of, records, looked_at=_CALLS_LOOKED_AT)
-    words = reader.event_handlings([(row.home, row.record) for row in found.rows])
-    standings = {
-        (row.home, row.record): standing_of(row, words.get((row.home, row.record)))
-        for row in found.rows
-    }
-    return found, calls, reader.evidence_counts(records), standings
 
 
 # --- one event --------------------------------------------------------------------------------
@@ -183,7 +167,7 @@ async def event_page(
     """The event's page; with `refused` the town's step that was, and what was `typed` into it."""
     loaded = await load_event(ask, ask.path("home"), record_id(ask.path("event")))
     await note_event(ask, loaded)
-    handling = await offers(ask, loaded.row, loaded.word, typed)
+    handling = await handling_of(ask, loaded.row, loaded.word, typed)
     row, originals = loaded.row, await kept_originals(ask, loaded.evidence)
     return await ask.render(
         "event.html",

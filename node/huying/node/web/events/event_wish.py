@@ -9,9 +9,10 @@ from typing import Final
 
 from huying.common.codes import parse_code, parse_grid
 from huying.common.errors import Code, HuyingError
+from huying.node.web.events.handling_words import Standing
 from huying.node.web.page import Ask
 from huying.node.web.words import key_of
-from huying.wire.v1 import records_pb2
+from huying.wire.v1 import events_pb2, records_pb2
 
 __all__ = ["PERIODS", "EventWish", "event_wish", "page_token"]
 
@@ -22,6 +23,12 @@ _STATUSES: Final = {
     key_of("event", number): number
     for number in records_pb2.EventStatus.values()
     if number != records_pb2.EVENT_STATUS_UNSPECIFIED
+}
+# The town's newest word about an open event, as the address has it.
+_WORDS: Final[Mapping[str, int]] = {
+    Standing.NOBODY.value: 0,
+    Standing.TAKEN.value: int(events_pb2.EVENT_HANDLING_STATUS_TAKEN),
+    Standing.ASSIGNED.value: int(events_pb2.EVENT_HANDLING_STATUS_ASSIGNED),
 }
 
 
@@ -36,6 +43,7 @@ class EventWish:
     since_micros: int
     words: str
     page: bytes
+    word: int | None  # as `Reader.list_events` takes it; then of open events alone
     params: Mapping[str, str]  # as the address has them, without the page
 
     @property
@@ -46,7 +54,7 @@ class EventWish:
 
 def event_wish(ask: Ask) -> EventWish:
     """Raises HuyingError: INVALID_ARGUMENT for what is malformed, NOT_FOUND beyond the scope."""
-    names = ("q", "status", "village", "grid", "category", "days")
+    names = ("q", "status", "town", "village", "grid", "category", "days")
     params = {name: ask.query(name) for name in names}
     area, grid = ask.scope.area, params["grid"]
     if len(area) > _DIVISION_DIGITS:  # bound to a grid, whatever was asked for
@@ -60,10 +68,14 @@ def event_wish(ask: Ask) -> EventWish:
     status = params["status"]
     if status and status not in _STATUSES:
         raise HuyingError(Code.INVALID_ARGUMENT, f"status: one of {', '.join(_STATUSES)}")
+    town = params["town"]
+    if town and town not in _WORDS:
+        raise HuyingError(Code.INVALID_ARGUMENT, f"town: one of {', '.join(_WORDS)}")
     return EventWish(
         area=area,
         grid=grid,
-        status=_STATUSES.get(status, 0),
+        status=int(records_pb2.EVENT_STATUS_REPORTED) if town else _STATUSES.get(status, 0),
+        word=_WORDS[town] if town else None,
         category=params["category"],
         since_micros=_since(params["days"], ask.now()),
         words=params["q"],

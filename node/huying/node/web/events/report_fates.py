@@ -1,4 +1,4 @@
-"""What became of an event: settled here, or called for, and how far the county has come with it."""
+"""What became of an event: settled, handed back, or called for, and how far it has come."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from huying.node.store.call_queries import CallRow
+from huying.node.store.event_queries import EventHandlingRow, EventRow
 from huying.node.store.reader import Reader
-from huying.wire.v1 import api_pb2, calls_pb2, records_pb2
+from huying.node.web.events.handling_words import Standing, standing_of
+from huying.wire.v1 import api_pb2, calls_pb2, events_pb2, records_pb2
 
 __all__ = ["Fate", "calls_of", "fates_of", "newest_calls"]
 
@@ -32,16 +34,33 @@ _WORDS: Final[dict[int, tuple[str, str, str]]] = {
     _STAGE.CALL_STAGE_MERGED: ("已并入另一件", "merged into another one", ""),
 }
 _ENDED: Final = frozenset({"已办结", "镇里确认已解决"})
+_BY_TOWN: Final[dict[Standing, tuple[str, str, str]]] = {
+    Standing.TAKEN: ("镇里在办", "the town is at it", "act"),
+    Standing.ASSIGNED: ("镇里交办,请村里办", "handed to the village by the town", "warn"),
+    Standing.ON_ITS_WAY: ("镇里已办结", "settled by the town", "good"),
+}
+_WAY: Final = (("上报", "reported"), ("呼叫", "called"), ("答复", "answered"), ("办结", "closed"))
+_WAY_OF_TOWN: Final = (("上报", "reported"), ("镇里回话", "the town's word"), ("办结", "closed"))
 
 
 @dataclass(frozen=True, slots=True)
 class Fate:
     """One event and where it is."""
 
-    record: bytes
-    event: records_pb2.Event
+    row: EventRow
     photos: int
     call: CallRow | None  # the newest one about it
+    word: EventHandlingRow | None = None  # the town's newest one
+
+    @property
+    def record(self) -> bytes:
+        """The event's id."""
+        return self.row.record
+
+    @property
+    def event(self) -> records_pb2.Event:
+        """The event."""
+        return self.row.event
 
     @property
     def said(self) -> tuple[str, str, str]:
@@ -49,16 +68,33 @@ class Fate:
         if self.call is not None:
             return _WORDS.get(self.call.stage, ("县里在办", "with the county", "act"))
         if self.event.status == records_pb2.EVENT_STATUS_SETTLED:
+            if self.is_settled_by_town:
+                return "镇里已办结", "settled by the town", "good"
             return "村里已办结", "settled in the village", "good"
+        if (by_town := _BY_TOWN.get(standing_of(self.row, self.word))) is not None:
+            return by_town
         if self.event.status == records_pb2.EVENT_STATUS_CALLED:
             return "镇已呼叫县里", "called by the town", "act"
         return "已上报,待处理", "reported, nobody was at it yet", ""
 
     @property
+    def is_settled_by_town(self) -> bool:
+        """Whether the town's newest word is that it was settled."""
+        settled = events_pb2.EVENT_HANDLING_STATUS_SETTLED
+        return self.word is not None and self.word.handling.status == settled
+
+    @property
+    def way(self) -> Sequence[tuple[str, str]]:
+        """The steps on its way, Chinese and English."""
+        return _WAY_OF_TOWN if self.call is None and self.word is not None else _WAY
+
+    @property
     def step(self) -> int:
-        """How far it has come: 1 reported, 2 called, 3 answered, 4 closed."""
+        """How many of the steps on its way it has behind it."""
         if self.call is None:
-            return 4 if self.event.status == records_pb2.EVENT_STATUS_SETTLED else 1
+            if self.event.status == records_pb2.EVENT_STATUS_SETTLED:
+                return len(self.way)
+            return 1 if self.word is None else 2
         if not self.call.open or self.said[0] in _ENDED:
             return 4
         return 3 if self.call.stage == _STAGE.CALL_STAGE_ANSWERED else 2
@@ -85,7 +121,13 @@ def fates_of(reader: Reader, home: str, records: Sequence[bytes]) -> list[Fate]:
     found = [row for row in rows if row is not None]
     calls = calls_of(reader, {row.record for row in found})
     photos = reader.evidence_counts([row.record for row in found])
+    words = reader.event_handlings([(row.home, row.record) for row in found])
     return [
-        Fate(row.record, row.event, photos.get(row.record, 0), calls.get(row.record))
+        Fate(
+            row,
+            photos.get(row.record, 0),
+            calls.get(row.record),
+            words.get((row.home, row.record)),
+        )
         for row in found
     ]

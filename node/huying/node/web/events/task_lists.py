@@ -12,16 +12,17 @@ from typing import Final
 
 from huying.common.calls.call_state import ClockKind
 from huying.node.store.call_queries import CallRow
-from huying.node.store.event_queries import EventRow
+from huying.node.store.event_queries import EventHandlingRow, EventRow
 from huying.node.store.order_queries import OrderRow, OrderWish
 from huying.node.store.provision_queries import Provision
-from huying.node.store.reader import Reader
+from huying.node.store.reader import Page, Reader
 from huying.node.web.access.roles import Permission
+from huying.node.web.events.handling_words import standing_of
 from huying.node.web.events.report_fates import newest_calls
 from huying.node.web.ledger.ledger_book import Book, HouseholdLine, days_before, narrowed
 from huying.node.web.page import Ask
 from huying.node.web.provisions.provision_reads import sees_provision
-from huying.wire.v1 import api_pb2, calls_pb2, hotline_pb2, records_pb2
+from huying.wire.v1 import api_pb2, calls_pb2, events_pb2, hotline_pb2, records_pb2
 
 __all__ = ["VISIT_DAYS", "CallTask", "Tasks", "due_households", "tasks_of"]
 
@@ -47,8 +48,12 @@ class CallTask:
 class Tasks:
     """The lists; `more_…` says that there are more than are shown."""
 
-    events: Sequence[EventRow] = ()
+    assigned: Sequence[EventRow] = ()  # open events that the town handed to the village
+    more_assigned: bool = False
+    events: Sequence[EventRow] = ()  # the other open ones that are the village's own to see to
     more_events: bool = False
+    taken: Sequence[EventRow] = ()  # open ones that the town sees to, or has settled just now
+    words: dict[bytes, EventHandlingRow] = field(default_factory=dict)  # the town's, by the event
     photos: dict[bytes, int] = field(default_factory=dict)
     calls: Sequence[CallTask] = ()
     calls_open: int = 0  # open calls of the village that wait for others
@@ -61,21 +66,15 @@ class Tasks:
     @property
     def count(self) -> int:
         """How many things are shown, visits apart: those come round again."""
-        return len(self.events) + len(self.calls) + len(self.orders) + len(self.provisions)
+        own = len(self.assigned) + len(self.events)
+        return own + len(self.calls) + len(self.orders) + len(self.provisions)
 
 
 def tasks_of(ask: Ask, reader: Reader, now_micros: int) -> Tasks:
     """What waits at this village for the one who asks, households apart."""
     tasks, area = Tasks(), ask.scope.area
     is_grid = len(area) > _DIVISION_DIGITS
-    page = reader.list_events(
-        area=ask.node.code,
-        grid=area if is_grid else "",
-        status=records_pb2.EVENT_STATUS_REPORTED,
-        limit=SHOWN_MAX,
-    )
-    tasks.events, tasks.more_events = page.rows, bool(page.next_token)
-    tasks.photos = reader.evidence_counts([row.record for row in page.rows])
+    _events(tasks, reader, ask.node.code, area if is_grid else "")
     if ask.may(Permission.CALLS_READ):
         tasks.calls, tasks.calls_open = _calls(ask, reader)
     if ask.may(Permission.ORDERS) and not is_grid:
@@ -93,6 +92,35 @@ def tasks_of(ask: Ask, reader: Reader, now_micros: int) -> Tasks:
         seen = [one for one in waiting if sees_provision(ask, reader, one)]
         tasks.provisions = seen[:SHOWN_MAX]
     return tasks
+
+
+def _events(tasks: Tasks, reader: Reader, home: str, grid: str) -> None:
+    """The open events, by whose they are to see to."""
+
+    def of(word: int) -> Page[EventRow]:
+        return reader.list_events(
+            area=home,
+            grid=grid,
+            status=records_pb2.EVENT_STATUS_REPORTED,
+            word=word,
+            limit=SHOWN_MAX,
+        )
+
+    assigned = of(events_pb2.EVENT_HANDLING_STATUS_ASSIGNED)
+    taken = of(events_pb2.EVENT_HANDLING_STATUS_TAKEN)
+    others = of(0)
+    rows = (*assigned.rows, *taken.rows, *others.rows)
+    words = reader.event_handlings([(home, row.record) for row in rows])
+    tasks.words = {record: word for (_, record), word in words.items()}
+    is_open = {
+        row.record: standing_of(row, tasks.words.get(row.record)).is_open for row in others.rows
+    }
+    tasks.assigned, tasks.more_assigned = assigned.rows, bool(assigned.next_token)
+    tasks.events = [row for row in others.rows if is_open[row.record]]
+    tasks.more_events = bool(others.next_token)
+    # What the town settled is the village's no more, though its node is about to write so.
+    tasks.taken = [*taken.rows, *(row for row in others.rows if not is_open[row.record])]
+    tasks.photos = reader.evidence_counts([row.record for row in rows])
 
 
 def _calls(ask: Ask, reader: Reader) -> tuple[list[CallTask], int]:
