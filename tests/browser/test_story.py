@@ -195,12 +195,12 @@ def _ask_for_the_phone(
 ) -> None:
     expect(department.locator("main")).not_to_contain_text(PHONE)
     expect(department.locator("#matter img").first).to_be_visible(timeout=LIVE_MS)
-    kept = department.locator("#matter .not-shown", has_text="报告人电话")
+    kept = department.locator("#matter .not-shown", has_text="反映人电话")
     ask = kept.locator("details")
     ask.locator("summary").click()
     wanted = ask.locator("label.check", has_text="电话").locator("input")
     wanted.first.check()
-    ask.locator("[name=purpose]").fill("联系报告人核实位置")
+    ask.locator("[name=purpose]").fill("联系反映人核实位置")
     with leaving(department):
         ask.get_by_role("button", name="发出申请").click()
 

@@ -109,7 +109,7 @@ def test_a_phone_is_asked_for_given_looked_at_once_and_gone(desks: Desks) -> Non
 
     village.sign_in("village_clerk")
     listed = text_of(village.get("/provisions").text)
-    assert "县水务局 (县-水务-11)想看: 事件的报告人电话 。" in listed
+    assert "县水务局 (县-水务-11)想看: 事件的反映人电话 。" in listed
     assert "为了: 联系现场核实" in listed
     assert "之后自动销毁" in listed
     page = village.get(f"/provisions/{record}")
@@ -253,7 +253,7 @@ def test_only_what_is_withheld_below_can_be_asked_for(desks: Desks) -> None:
     county = desks.county
     county.sign_in("department", department=WATER)
     page = county.get(desks.form_path(place))
-    assert "报告人电话" in page.text
+    assert "反映人电话" in page.text
     assert "类别" not in page.text
     for path in (
         desks.form_path((place[0], 10_000)),

@@ -131,14 +131,14 @@ def test_the_commands_of_a_provision_work_as_they_are_promised(fresh: Desks) -> 
     """Asked at the county, decided at the village, read at the county, ended by the clock."""
     asked = fresh.document(
         COUNTY, "disclosure", "request", fresh.place, "--field", "reporter_phone",
-        "--purpose", "回访报告人", "--expires", "2d", "--department", DEPARTMENT,
+        "--purpose", "回访反映人", "--expires", "2d", "--department", DEPARTMENT,
     )  # fmt: skip
     assert (asked["stage"], asked["home"], asked["fields"]) == (
         "waiting", VILLAGE, ["reporter_phone"],
     )  # fmt: skip
     record = asked["request"]
     (waiting,) = fresh.document(VILLAGE, "disclosure", "list", "--waiting")["provisions"]
-    assert (waiting["department"], waiting["purpose"]) == (DEPARTMENT, "回访报告人")
+    assert (waiting["department"], waiting["purpose"]) == (DEPARTMENT, "回访反映人")
     shown = fresh.document(VILLAGE, "disclosure", "show", record)
     assert shown["subject"]["reporter_name"] == NAME
     assert "reporter_phone" not in shown["subject"]
@@ -169,7 +169,7 @@ def test_a_clerk_reads_who_asks_for_what_and_for_how_long(fresh: Desks) -> None:
     """In words; the program's names stand beside them."""
     record = fresh.request()
     listed = fresh.at(VILLAGE, "disclosure", "list", "--waiting")
-    for word in (record, DEPARTMENT, "报告人电话", "回访", "等待 waiting"):
+    for word in (record, DEPARTMENT, "反映人电话", "回访", "等待 waiting"):
         assert word in listed
     shown = fresh.at(VILLAGE, "disclosure", "show", record)
     for word in ("谁要", "要什么", "用途", "用到", "谁的数据 · of whom: reporter_name", NAME):

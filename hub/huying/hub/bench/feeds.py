@@ -71,7 +71,7 @@ def event(number: int) -> records_pb2.Event:
         description_public="夜间音乐声过大,影响周边居民休息,请予以核实处理。",
         source="bench",
         address=f"示例路{number % 900 + 1}号院",
-        description_full="夜间音乐声过大,影响周边居民休息,报告人希望当晚处理,并回电告知结果。",
+        description_full="夜间音乐声过大,影响周边居民休息,反映人希望当晚处理,并回电告知结果。",
         reporter_name="示例居民",
         reporter_phone="00000000000",
     )

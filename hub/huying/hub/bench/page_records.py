@@ -113,7 +113,7 @@ def _event(
         source="网格巡查",
     )
     if at_home:
-        event.address, event.description_full = "中心街北侧", f"{text}报告人愿意带路。"
+        event.address, event.description_full = "中心街北侧", f"{text}反映人愿意带路。"
         event.reporter_name, event.reporter_phone = "生成甲", "16000000000"
     return Record(feed_pb2.RECORD_TYPE_EVENT, record, event, at)
 

@@ -41,7 +41,7 @@ _PROVISION_MICROS: Final = 2 * 86_400 * 1_000_000
 _HANDLING_SECONDS: Final = 1.0  # at most
 _ANSWERS: Final = (
     "已派员到场核实,问题属实,当日处理完毕。",
-    "已联系报告人说明情况,列入本周处理计划并先行采取临时措施。",
+    "已联系反映人说明情况,列入本周处理计划并先行采取临时措施。",
     "经核查已整改到位,后续加强巡查。",
 )
 _LATER_ANSWERS: Final = (
@@ -212,14 +212,14 @@ class CountyCentre:
             provision_pb2.RequestProvisionRequest(
                 record=event,
                 fields=["reporter_phone"],
-                purpose="联系报告人核实现场情况",
+                purpose="联系反映人核实现场情况",
                 department=call.department,
                 actor=_RESPONDER,
                 lasts_micros=_PROVISION_MICROS,
                 call=call.call,
             ),
         )
-        self._say(event, call.department, "申请查看报告人电话 asks for the reporter's number")
+        self._say(event, call.department, "申请查看反映人电话 asks for the reporter's number")
         await self._looking.setdefault(asked.record, asyncio.Event()).wait()
         opened = await self._api.ask(
             topic("Provisions"),

@@ -156,7 +156,7 @@ def _report(worker: Client, village: str) -> list[bytes]:
                 description_public=f"{text}{_MARK}",
                 source="网格巡查",
                 address="义桥村中心街",
-                description_full=f"{text},报告人住中心街北侧{_MARK}",
+                description_full=f"{text},反映人住中心街北侧{_MARK}",
                 reporter_name="生成甲",
                 reporter_phone="13900000000",
             ).SerializeToString(),
@@ -242,7 +242,7 @@ def _ask_for_number(county: Client, event: bytes) -> None:
     request = provision_pb2.RequestProvisionRequest(
         record=event,
         fields=["reporter_phone"],
-        purpose="联系报告人核实路灯位置",
+        purpose="联系反映人核实路灯位置",
         department=DEPARTMENT,
         actor="县-部门-11",
         lasts_micros=2 * _DAY_MICROS,

@@ -48,8 +48,8 @@ _REASONS: Final = {
 _USES: Final = {"shown": "查看 shown", "dropped": "销毁 dropped"}
 # A word for the village's clerk beside the name of the field.
 _FIELDS: Final = {
-    "reporter_phone": "报告人电话",
-    "reporter_name": "报告人姓名",
+    "reporter_phone": "反映人电话",
+    "reporter_name": "反映人姓名",
     "phone": "电话",
     "id_number": "身份证号",
     "address": "地址",

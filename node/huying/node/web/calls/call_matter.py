@@ -44,8 +44,8 @@ FIELD_NAMES: Final[_FieldNames] = {
     "source": ("来源", "source"),
     "address": ("地址", "address"),
     "description_full": ("事件全文", "full text"),
-    "reporter_name": ("报告人", "reported by"),
-    "reporter_phone": ("报告人电话", "reporter's phone"),
+    "reporter_name": ("反映人", "reported by"),
+    "reporter_phone": ("反映人电话", "reporter's phone"),
 }
 _PERSONAL: Final = ("reporter_name", "reporter_phone", "description_full", "contact_phone")
 _STATES: Final = {

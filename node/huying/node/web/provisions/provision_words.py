@@ -11,8 +11,8 @@ from typing import Final
 __all__ = ["FIELDS", "LASTS", "REASONS", "RECORDS", "field_word", "record_word", "subject_word"]
 
 FIELDS: Final[Mapping[str, tuple[str, str]]] = {
-    "reporter_phone": ("报告人电话", "the reporter's phone"),
-    "reporter_name": ("报告人姓名", "the reporter's name"),
+    "reporter_phone": ("反映人电话", "the reporter's phone"),
+    "reporter_name": ("反映人姓名", "the reporter's name"),
     "phone": ("电话", "the phone"),
     "id_number": ("身份证号", "the ID number"),
     "address": ("地址", "the address"),
