@@ -16,6 +16,7 @@ from huying.hub.cli import app
 from huying.node.cli.main import execute
 from huying.node.web.access.accounts import Accounts
 from huying.node.web.access.audit import Audit
+from huying.node.web.access.roles import Role
 from huying.node.web.access.sessions import Sessions
 from huying.node.web.access.throttle import Throttle
 from huying.node.web.store import ConsoleStore
@@ -228,3 +229,9 @@ def test_nobody_yet_says_what_to_do(user: Run) -> None:
     shown = user("list")
     assert (shown.code, shown.out) == (0, "")
     assert "huying user add" in shown.err
+
+
+def test_the_help_names_every_role(user: Run) -> None:
+    """Who enters the first clerk has no other list at hand."""
+    told = user("add", "--help").out
+    assert [role.value for role in Role if role.value not in told] == []

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from huying.common.errors import Code, HuyingError
+from huying.common.limits import SETUP_LINK_SECONDS
 from huying.node.cli import context
 from huying.node.cli.output import print_pairs
 
@@ -64,12 +65,16 @@ def link(
     from huying.node.web.certificate import fingerprint, tls_files
 
     config = context.config(ctx)
+    hours = round(SETUP_LINK_SECONDS / 3600)
     address = _set_up_address(config)
     if address is None:
         raise HuyingError(
             Code.INVALID_ARGUMENT, "an administrator's account is there already: huying user list"
         )
-    pairs = [("打开 · open", address)]
+    pairs = [
+        ("首次设置 · set up", address),
+        ("有效 · valid", f"一次,{hours} 小时内 · once, within {hours} hours"),
+    ]
     if origin_of(config).startswith("https://") and not config.console.proxied:
         pairs.append(("证书指纹 · certificate", fingerprint(Path(tls_files(config)[1]))))
     if first:

@@ -57,7 +57,12 @@ def add(
     login: _LoginArgument,
     name: Annotated[str, typer.Option(help="姓名 · The person's name.")],
     role: Annotated[
-        list[str], typer.Option(help="角色,可多次 · A role; may be given several times.")
+        list[str],
+        typer.Option(
+            help="角色,可多次 · A role; may be given several times. 县 county: centre, department,"
+            " director; 镇 town: clerk, principal; 村 village: worker, village_clerk; 各级 any:"
+            " technician, admin."
+        ),
     ],
     department: Annotated[str, typer.Option(help="所属部门 · The department they act for.")] = "",
     area: Annotated[
@@ -66,7 +71,9 @@ def add(
     actor: Annotated[
         str, typer.Option(help="写入数据流的代号 · The pseudonym that stands in the feed.")
     ] = "",
-    language: Annotated[str, typer.Option(help="zh / en")] = "zh",
+    language: Annotated[
+        str, typer.Option(help="网页语言 · The language of the pages: zh, en.")
+    ] = "zh",
     *,
     password_stdin: _PasswordOption = False,
     as_json: JsonOption = False,
