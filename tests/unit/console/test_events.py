@@ -17,7 +17,7 @@ from huying.common.errors import HuyingError
 from huying.common.policies import shipped_policy
 from huying.common.records.evidence_parts import JPEG, Picture, parts_of
 from huying.node.store import text_scan
-from huying.node.web.events import event_versions
+from huying.node.web.events import event_versions, feed_walk
 from huying.node.web.events.event_pages import LoadedEvent, check_settles
 from huying.node.web.events.event_turns import turns_of
 from huying.wire.v1 import api_pb2, calls_pb2, feed_pb2, records_pb2
@@ -231,7 +231,7 @@ def test_a_history_goes_on_where_its_bound_cut_it(
     changed(town, event, category="乙")
     town.town.sign_in("clerk")
     monkeypatch.setattr(event_versions, "HISTORY_SCAN_SECONDS_MAX", 0.0)
-    monkeypatch.setattr(event_versions, "_CHUNK", 2)
+    monkeypatch.setattr(feed_walk, "CHUNK", 2)
     reader = town.served.readers[TOWN]
     row = reader.get_event(VILLAGE, event)
     assert row is not None

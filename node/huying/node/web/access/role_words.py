@@ -24,7 +24,7 @@ _HINTS: Final[Mapping[Role, tuple[str, str]]] = {
     Role.DIRECTOR: ("看呼叫、事件、大屏和指标,不办理", "looks at calls, events, wall and measures"),
     Role.CLERK: (
         "起草、补充、确认、评价呼叫;接办、办结、交办村里的事件;办理工单",
-        "drafts, supplements, confirms, rates calls; takes on, settles, hands back villages' events",
+        "drafts, supplements, confirms, rates calls; takes on, settles, assigns villages' events",
     ),
     Role.PRINCIPAL: ("经办的全部权限,并批准起草的呼叫", "as a clerk, and approves drafts"),
     Role.WORKER: (

@@ -1,4 +1,4 @@
-"""The history of one event: every version of its record, its pictures, and the calls it led to.
+"""The history of one event: each version, its pictures, the town's words, the calls it led to.
 
 The feed says which node wrote a version and when, and never who: at the node that wrote it, its own
 audit trail does.
@@ -19,6 +19,7 @@ from huying.node.web.events.event_pages import load_event, note_event, record_id
 from huying.node.web.events.event_parts import absent_parts
 from huying.node.web.events.event_turns import Turn, turns_of
 from huying.node.web.events.event_versions import versions_of
+from huying.node.web.events.handling_versions import TownWords, words_of
 from huying.node.web.page import Ask, Page
 
 __all__ = ["PAGES"]
@@ -38,12 +39,16 @@ async def show_history(ask: Ask) -> Response:
     await note_event(ask, loaded)
     before = ask.query("before")
     found = await ask.node.read(lambda reader: versions_of(reader, loaded.row, before))
+    words = TownWords()
+    if not before:
+        words = await ask.node.read(lambda reader: words_of(reader, loaded.word))
     scope = ask.scope
     turns = turns_of(
         home,
         found.found,
         () if before else loaded.evidence,
         () if before else [(town_of(home), call) for call in loaded.calls],
+        words.found,
         is_whole=not found.before,
         sees=lambda grid: scope.sees_record(home, grid),
     )
@@ -56,6 +61,7 @@ async def show_history(ask: Ask) -> Response:
         withheld=[part for part in absent_parts(loaded.row) if part.state == "withheld"],
         looked_micros=found.looked_micros,
         is_newest=not before,
+        has_all_words=words.is_whole,
         older_url=ask.url("event-history", **following) if found.before else "",
     )
 

@@ -15,6 +15,8 @@ from huying.node.store.evidence_queries import EvidenceRow
 from huying.node.web.calling.calling_reads import EventCall
 from huying.node.web.events.event_parts import FIELD_NAMES
 from huying.node.web.events.event_versions import Version
+from huying.node.web.events.handling_versions import TownWord
+from huying.node.web.words import key_of
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
 
 __all__ = ["Change", "Turn", "turns_of"]
@@ -51,7 +53,9 @@ class Change:
 class Turn:
     """One thing that happened, with who did it as far as this node knows."""
 
-    kind: str  # reported, settled, reopened, changed, ended, version, photos or called
+    # reported, settled, reopened, changed, ended, version, photos or called; of the town's words
+    # town-taken, town-settled or town-assigned.
+    kind: str
     time_micros: int
     home: str  # the node that wrote it
     person: str = ""
@@ -60,6 +64,7 @@ class Turn:
     place: tuple[str, int, bool] = ("", 0, False)  # origin, index, whether it is signed
     pictures: tuple[str, ...] = ()  # their names
     call: EventCall | None = field(default=None)
+    text: str = ""  # in the town's words
 
 
 def turns_of(
@@ -67,6 +72,7 @@ def turns_of(
     versions: Sequence[Version],
     pictures: Iterable[EvidenceRow],
     calls: Iterable[tuple[str, EventCall]],
+    words: Iterable[TownWord] = (),
     *,
     is_whole: bool,
     sees: Callable[[str], bool],
@@ -83,7 +89,20 @@ def turns_of(
         before = version
     turns = _with_pictures(turns, pictures)
     turns += [Turn("called", one.time_micros, town, call=one) for town, one in calls]
+    turns += [_said(one) for one in words]
     return sorted(turns, key=lambda one: (one.time_micros, one.place[1]))
+
+
+def _said(word: TownWord) -> Turn:
+    handling = word.handling
+    return Turn(
+        f"town-{key_of('handling', handling.status)}",
+        word.time_micros,
+        word.home,
+        handling.actor,
+        place=(word.origin, word.index, word.is_signed),
+        text=handling.text,
+    )
 
 
 def _turn(

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from google.protobuf.message import DecodeError
 from sqlalchemy import func, select
@@ -21,17 +21,17 @@ from huying.common.errors import Code, HuyingError
 from huying.common.feed.leaf import leaf_slots, unpack_openings
 from huying.common.limits import HISTORY_SCAN_SECONDS_MAX
 from huying.common.state import FeedState, StoredEntry
-from huying.node.store.content import OPENINGS_RECORD_AT, peek_head, slot_states
+from huying.node.store.content import peek_head, slot_states
 from huying.node.store.event_queries import EventRow
 from huying.node.store.reader import Reader
 from huying.node.store.record_queries import entry_row
 from huying.node.store.replay import erased_of
-from huying.node.store.schema import ENTRIES, entry_place
+from huying.node.store.schema import ENTRIES
+from huying.node.web.events.feed_walk import between, chunks_back, entries_about, is_signed
 from huying.wire.v1 import feed_pb2, records_pb2
 
 __all__ = ["Version", "Versions", "versions_of"]
 
-_CHUNK: Final = 2000  # entries looked at by one query
 _SLACK_MICROS: Final = 86_400_000_000  # a village's clock may have been put back by as much
 # Where to go on, and the version that was told last: what it changed shows just beside the older.
 _TOKEN: Final = re.compile(r"([0-9]{1,9})-([0-9]{1,12})(?:-([0-9]{1,9})-([0-9]{1,12}))?")
@@ -69,7 +69,7 @@ def versions_of(reader: Reader, row: EventRow, before: str = "") -> Versions:
     found = [] if last is None else _one(reader, row, *last)
     looked = row.time_micros
     reported = row.event.reported_micros
-    for feed, start, end in _chunks(reader, row.home, epoch, stop):
+    for feed, start, end in chunks_back(reader, row.home, epoch, stop):
         found += _in_chunk(reader, feed, start, end, row.record)
         times = [one.event.reported_micros for one in found if one.event.reported_micros]
         reported = min([*times, *filter(None, [reported])], default=0)
@@ -97,50 +97,20 @@ def _start(row: EventRow, before: str) -> tuple[int, int, tuple[int, int] | None
 
 def _one(reader: Reader, row: EventRow, epoch: int, index: int) -> list[Version]:
     """The version that stands there, if it does."""
-    for feed, _, _ in _chunks(reader, row.home, epoch, index + 1):
+    for feed, _, _ in chunks_back(reader, row.home, epoch, index + 1):
         return _in_chunk(reader, feed, index, index + 1, row.record)
     return []
-
-
-def _chunks(
-    reader: Reader, home: str, epoch: int, stop: int
-) -> Iterator[tuple[FeedState, int, int]]:
-    """Ranges [start, stop) of a node's feeds, backwards from the place given."""
-    feeds = [(parse_origin(feed.origin), feed) for feed in reader.feeds()]
-    own = [(origin.epoch, feed) for origin, feed in feeds if origin.code == home]
-    for number, feed in sorted(own, key=lambda one: -one[0]):
-        if number > epoch:
-            continue
-        end = min(stop, feed.size) if number == epoch else feed.size
-        while end > 0:
-            start = max(0, end - _CHUNK)
-            yield feed, start, end
-            end = start
 
 
 def _in_chunk(
     reader: Reader, feed: FeedState, start: int, stop: int, record: bytes
 ) -> list[Version]:
-    """The versions among these entries, newest first; what is quarantined speaks for nothing."""
-    query = (
-        select(ENTRIES.c.place, ENTRIES.c.leaf, ENTRIES.c.openings)
-        .where(
-            *_between(feed, start, stop),
-            func.substr(ENTRIES.c.openings, OPENINGS_RECORD_AT + 1, len(record)) == record,
-        )
-        .order_by(ENTRIES.c.place.desc())
-    )
-    rows = reader.select(query)
-    if not rows:
-        return []
-    erased = erased_of(reader, feed.origin)
+    """The versions among these entries, newest first."""
+    entries = entries_about(reader, feed, start, stop, record)
+    erased = erased_of(reader, feed.origin) if entries else None
     found: list[Version] = []
-    refused = {index for index, *_ in reader.quarantined(feed.feed_id, start, stop)}
-    for row in rows:
-        index = row.place - entry_place(feed.feed_id, 0)
-        if row.leaf is None or index in refused:
-            continue
-        entry = StoredEntry(row.leaf, None, row.openings)
+    for index, entry in entries:
+        assert erased is not None, "there are entries"
         found += _version(feed, index, entry, erased.at(index))
     return found
 
@@ -155,7 +125,6 @@ def _version(feed: FeedState, index: int, entry: StoredEntry, erased: bytes) -> 
         event = records_pb2.Event.FromString(row.message)
     except DecodeError:
         raise HuyingError(Code.CORRUPT, "a stored event does not parse") from None
-    points = [one.size for one in (feed.head, feed.witnessed, feed.cosigned) if one is not None]
     return [
         Version(
             origin=feed.origin,
@@ -164,7 +133,7 @@ def _version(feed: FeedState, index: int, entry: StoredEntry, erased: bytes) -> 
             is_end=row.kind == feed_pb2.KIND_DELETE,
             event=event,
             slots=slot_states(leaf_slots(entry.leaf), present, erased),
-            is_signed=index < max(points, default=0),
+            is_signed=is_signed(feed, index),
         )
     ]
 
@@ -173,14 +142,9 @@ def _first_time(reader: Reader, feed: FeedState, start: int, stop: int) -> int:
     """When the first of these entries that is readable here was written; 0 where none is."""
     query = (
         select(ENTRIES.c.openings)
-        .where(*_between(feed, start, stop), func.length(ENTRIES.c.openings) > 0)
+        .where(*between(feed, start, stop), func.length(ENTRIES.c.openings) > 0)
         .order_by(ENTRIES.c.place)
         .limit(1)
     )
     rows = reader.select(query)
     return int(peek_head(rows[0][0]).time_micros) if rows else 0
-
-
-def _between(feed: FeedState, start: int, stop: int) -> tuple[Any, Any]:
-    first = entry_place(feed.feed_id, start), entry_place(feed.feed_id, stop)
-    return ENTRIES.c.place >= first[0], ENTRIES.c.place < first[1]
