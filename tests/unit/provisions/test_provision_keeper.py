@@ -19,7 +19,7 @@ from huying.node.provision_rules import ProvisionRule
 from huying.wire.v1 import calls_pb2, feed_pb2, policy_pb2, provision_pb2
 from tests.support.late_network import EVERYBODY, LateNetwork, late_network
 from tests.support.tiny_network import COUNTY, TOWN, VILLAGE, put
-from tests.unit.provisions.test_provisions import DAY, DECISION, KEY, PHONE, Desk
+from tests.unit.provisions.provision_desk import DAY, DECISION, KEY, PHONE, Desk
 
 wire = provision_pb2
 LEAD = "县交通局"
