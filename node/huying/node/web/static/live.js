@@ -96,10 +96,16 @@
 })();
 
 // --- what is being worked on is looked at again ---------------------------------------------
-// An element with data-reload-seconds="2" stands where something is counted or brought in.
+// An element with data-reload-seconds="2" stands where something is counted or brought in. What
+// somebody types meanwhile is not taken from them: the page waits until they are done.
 (() => {
   const element = document.querySelector("[data-reload-seconds]");
-  if (element) setTimeout(() => location.reload(), Number(element.dataset.reloadSeconds) * 1000);
+  const typing = () =>
+    document.querySelector("form[data-typed]") !== null ||
+    /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName);
+  const again = () =>
+    setTimeout(() => (typing() ? again() : location.reload()), Number(element.dataset.reloadSeconds) * 1000);
+  if (element) again();
 })();
 
 // --- drafts ----------------------------------------------------------------------------------
