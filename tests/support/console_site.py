@@ -9,8 +9,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import dataclasses
 import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from typing import Any, Self
 
@@ -26,6 +30,7 @@ from tests.support.console_people import CHEAP
 from tests.support.served_network import ServedNetwork
 
 PASSWORD = "correct-horse-battery-9"
+_BOTH_SECONDS = 0.25  # then the other one is not coming
 
 
 class ConsoleUnderTest:
@@ -110,6 +115,32 @@ class ConsoleUnderTest:
         forms = [form for form in forms_of(page.text) if form.action.endswith(action)]
         assert forms, f"no form for {action}; there are {[f.action for f in forms_of(page.text)]}"
         return self.post(forms[0].action, {**forms[0].fields, **fields})
+
+
+def at_once(site: ConsoleUnderTest, *sends: Callable[[], Any]) -> list[Any]:
+    """Two forms sent at the same time: what is appended waits until both have come that far.
+
+    Where the pages take one after the other, the second never does while the first one waits.
+    """
+    node, real, arrived = site.site.node, site.site.node.ask, 0
+    both = asyncio.Event()
+
+    async def ask(method: str, request: Any) -> Any:
+        nonlocal arrived
+        if method == "Append":
+            arrived += 1
+            if arrived == len(sends):
+                both.set()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(both.wait(), _BOTH_SECONDS)
+        return await real(method, request)
+
+    node.ask = ask  # type: ignore[method-assign]
+    try:
+        with ThreadPoolExecutor(len(sends)) as pool:
+            return [one.result() for one in [pool.submit(send) for send in sends]]
+    finally:
+        node.ask = real  # type: ignore[method-assign]
 
 
 @dataclasses.dataclass(slots=True)

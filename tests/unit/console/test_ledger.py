@@ -6,6 +6,7 @@ edited, and a resident that nobody sees a number by passing by.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from huying.wire.v1 import feed_pb2
-from tests.support.console_site import ConsoleUnderTest, text_of
+from tests.support.console_site import ConsoleUnderTest, at_once, text_of
 from tests.support.served_network import ServedNetwork
 from tests.support.tiny_network import TOWN, VILLAGE
 from tests.unit.console.ledger_desk import (
@@ -179,6 +180,32 @@ def test_key_populations_are_ticked_and_typed_and_secrets_cleared_by_their_box(
     assert found.id_number == ID_NUMBER
 
 
+def test_two_people_who_save_one_record_at_the_same_moment(
+    served: ServedNetwork, site: ConsoleUnderTest, home: tuple[bytes, bytes]
+) -> None:
+    """Both had looked before either wrote; and of a count that two raise, one would be lost."""
+    place, person = home
+    path = f"/ledger/residents/{person.hex()}"
+    one, two = site.get(path), site.get(path)
+    answers = at_once(
+        site,
+        lambda: site.fill(one, person.hex(), name="甲改的名"),
+        lambda: site.fill(two, person.hex(), phone="13900007777"),
+    )
+    assert sorted(each.status_code for each in answers) == [303, 409]
+    after = stored(served, RESIDENT, person)
+    assert (after.name == "甲改的名") + (after.phone == "13900007777") == 1
+
+    count = stored(served, HOUSEHOLD, place).resident_count
+    pages = [site.get(f"/ledger/households/{place.hex()}/add") for _ in range(2)]
+    sends = [
+        functools.partial(site.fill, page, "/add", name=f"新生儿{number}")
+        for number, page in enumerate(pages)
+    ]
+    assert [each.status_code for each in at_once(site, *sends)] == [303, 303]
+    assert stored(served, HOUSEHOLD, place).resident_count == count + 2
+
+
 def test_two_people_at_one_record_the_second_is_told(
     served: ServedNetwork, site: ConsoleUnderTest, home: tuple[bytes, bytes]
 ) -> None:
@@ -281,7 +308,7 @@ def test_a_form_reads_what_people_type_and_says_what_is_wrong(
     page = site.get(f"/ledger/households/{place.hex()}/add")
     wrong = site.fill(page, "/add", name="码一", id_number="110105197106150011")
     assert wrong.status_code == 400
-    assert "请改「身份证号」" in wrong.text
+    assert '<a href="#f-id_number">身份证号</a>' in wrong.text
     assert "末位校验不符" in text_of(wrong.text)
     wrong = site.fill(page, "/add", name="码一", birth_date="去年")
     assert "请写成 1950-01-31" in text_of(wrong.text)

@@ -16,7 +16,7 @@ from PIL import Image
 from huying.common.errors import Code, HuyingError
 from huying.hub.desk import HUB_TOPICS
 from huying.wire.v1 import api_pb2, feed_pb2, hotline_pb2, records_pb2
-from tests.support.console_site import ConsoleUnderTest, forms_of, text_of
+from tests.support.console_site import ConsoleUnderTest, at_once, forms_of, text_of
 from tests.support.tiny_network import COUNTY, TOWN, VILLAGE
 from tests.unit.console.call_console import LEAD, CallConsoles, call_consoles
 
@@ -148,6 +148,28 @@ def test_settling_is_written_once_and_by_one_of_two(
     assert "已经办结" in late.text
     assert consoles.feed_size(VILLAGE) == size + 1
     assert "乙办的" not in stored(consoles, record).description_full
+
+
+def test_of_two_who_settle_at_the_same_moment_one_is_told(
+    consoles: CallConsoles, site: ConsoleUnderTest
+) -> None:
+    """Both had looked before either wrote: the words of the first would be gone from the event."""
+    record = report(consoles, "同时办结")
+    path = f"/tasks/events/{record.hex()}"
+    first, second = (forms_of(site.get(path).text)[-1].fields for _ in range(2))
+    answers = at_once(
+        site,
+        lambda: site.post(path, {**first, "done": "甲办的"}),
+        lambda: site.post(path, {**second, "done": "乙办的"}),
+    )
+    assert sorted(one.status_code for one in answers) == [303, 409]
+    told = stored(consoles, record).description_full
+    assert ("甲办的" in told) + ("乙办的" in told) == 1
+    again = report(consoles, "同一份表单")
+    path = f"/tasks/events/{again.hex()}"
+    fields = {**forms_of(site.get(path).text)[-1].fields, "done": "一次"}
+    answers = at_once(site, *[lambda: site.post(path, fields)] * 2)
+    assert [one.status_code for one in answers] == [303, 303], "one form, pressed twice"
 
 
 def test_what_somebody_changed_meanwhile_is_not_written_over(

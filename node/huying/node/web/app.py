@@ -59,6 +59,7 @@ from huying.node.web.render import TEMPLATES, environment
 from huying.node.web.shelf import Shelf
 from huying.node.web.static_files import StaticFolder
 from huying.node.web.store import ConsoleStore
+from huying.node.web.turns import Turns
 from huying.node.web.upkeep import keep_tidy
 from huying.node.web.uploads import Uploads
 from huying.node.web.views import SavedViews
@@ -152,6 +153,7 @@ class Site:
         self.flows = Flows()
         self.challenges = Challenges()
         self.pace = Pace()
+        self.turns = Turns()
         self.provider = open_provider(
             config.oidc, config.path(config.oidc.client_secret_file), self.origin, clock.now
         )

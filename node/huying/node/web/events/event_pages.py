@@ -35,6 +35,7 @@ from huying.node.web.events.event_wish import event_wish
 from huying.node.web.events.handling_forms import HandlingStep, handling_of
 from huying.node.web.originals import kept_originals
 from huying.node.web.page import Ask, Nav, Page
+from huying.node.web.turns import alone
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
 
 __all__ = [
@@ -202,6 +203,7 @@ def _offers(ask: Ask, loaded: LoadedEvent) -> dict[str, Any]:
 # --- settling ---------------------------------------------------------------------------------
 
 
+@alone(lambda ask: f"event:{ask.path('event')}")
 async def settle_event(ask: Ask) -> Response:
     """The event's next version: settled now, and all else as it stands."""
     form = await ask.form()

@@ -29,8 +29,8 @@ async def settle(ask: Ask, record: bytes) -> None:
     request_id, seen = form.id(), form.text("version", 300)
     done = form.text("done", DONE_CHARACTERS_MAX)
     loaded = await load_event(ask, ask.node.code, record)
-    if await ask.node.read(lambda reader: reader.request(request_id)) is not None:
-        return  # the first press wrote it
+    if await _is_written(ask, request_id):
+        return
     check_settles(loaded, seen)
     photos = await photo_drafts(
         ask,
@@ -39,16 +39,26 @@ async def settle(ask: Ask, record: bytes) -> None:
         stay=form.flag("photos_stay"),
         keep_metadata=form.flag("keep_metadata"),
     )
-    event = settled_event(loaded.event, done, ask.now())
-    drafts = [
-        api_pb2.Draft(
-            kind=feed_pb2.KIND_PUT,
-            type=feed_pb2.RECORD_TYPE_EVENT,
-            record=record,
-            message=event.SerializeToString(),
-            request_id=request_id,
-        ),
-        *photos,
-    ]
-    await ask.node.ask("Append", api_pb2.AppendRequest(drafts=drafts))
+    async with ask.site.turns.of(f"event:{record.hex()}"):
+        loaded = await load_event(ask, ask.node.code, record)  # as it is by now
+        if await _is_written(ask, request_id):
+            return
+        check_settles(loaded, seen)
+        event = settled_event(loaded.event, done, ask.now())
+        drafts = [
+            api_pb2.Draft(
+                kind=feed_pb2.KIND_PUT,
+                type=feed_pb2.RECORD_TYPE_EVENT,
+                record=record,
+                message=event.SerializeToString(),
+                request_id=request_id,
+            ),
+            *photos,
+        ]
+        await ask.node.ask("Append", api_pb2.AppendRequest(drafts=drafts))
     await ask.audit("event-settled", record.hex())
+
+
+async def _is_written(ask: Ask, request_id: bytes) -> bool:
+    """Whether the first press of the same form has written it."""
+    return await ask.node.read(lambda reader: reader.request(request_id)) is not None

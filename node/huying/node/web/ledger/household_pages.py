@@ -30,6 +30,7 @@ from huying.node.web.ledger.ledger_records import (
     draft,
     find_household,
     masked,
+    one_at_a_time,
     refuse_stale,
     residents_of,
     village_only,
@@ -44,6 +45,7 @@ _HOUSEHOLD: Final = feed_pb2.RECORD_TYPE_HOUSEHOLD
 _RESIDENT: Final = feed_pb2.RECORD_TYPE_RESIDENT
 
 
+@one_at_a_time
 async def new_household(ask: Ask) -> Response:
     """The form of a new household, and what it sends."""
     village_only(ask)
@@ -63,6 +65,7 @@ async def new_household(ask: Ask) -> Response:
     return ask.redirect("household", household=record.hex(), notice="sent")
 
 
+@one_at_a_time
 async def edit_household(ask: Ask) -> Response:
     """The form of a household that there is, and what it sends."""
     found = await find_household(ask, ask.path("household"))
@@ -114,6 +117,7 @@ def _grids(ask: Ask, grids: list[str]) -> list[str]:
     return found
 
 
+@one_at_a_time
 async def end_household(ask: Ask) -> Response:
     """Whether the household is to end; and its end. Nobody may live there any more."""
     if ask.request.method == "POST" and await was_taken(ask, (await ask.form()).id()):

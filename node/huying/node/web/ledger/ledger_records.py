@@ -19,6 +19,7 @@ from huying.common.errors import Code, HuyingError
 from huying.common.limits import RECORD_ID_BYTES
 from huying.node.store.record_queries import RecordRow
 from huying.node.web.page import Ask
+from huying.node.web.turns import alone
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "find_household",
     "find_resident",
     "masked",
+    "one_at_a_time",
     "refuse_stale",
     "residents_of",
     "village_only",
@@ -61,6 +63,11 @@ def masked(number: str) -> str:
     if len(number) < front + _SHOWN_END + 3:
         return "*" * len(number)
     return f"{number[:front]}{'*' * (len(number) - front - _SHOWN_END)}{number[-_SHOWN_END:]}"
+
+
+# Of forms that change the ledger: what they look at, such as how many live where, is of several
+# records.
+one_at_a_time: Final = alone(lambda _ask: "ledger")
 
 
 def village_only(ask: Ask) -> str:

@@ -23,6 +23,7 @@ from huying.node.web.ledger.ledger_records import (
     draft,
     find_household,
     find_resident,
+    one_at_a_time,
     refuse_stale,
     residents_of,
     was_taken,
@@ -71,6 +72,7 @@ async def _choose_page(ask: Ask, found: Found, error: HuyingError | None = None)
     )
 
 
+@one_at_a_time
 async def move(ask: Ask) -> Response:
     """Move them. Raises what the node refuses with; sent twice, it moves once."""
     found = await find_resident(ask, ask.path("resident"))

@@ -32,6 +32,7 @@ from huying.node.web.ledger.ledger_records import (
     find_household,
     find_resident,
     masked,
+    one_at_a_time,
     refuse_stale,
     residents_of,
     was_taken,
@@ -45,6 +46,7 @@ _HOUSEHOLD: Final = feed_pb2.RECORD_TYPE_HOUSEHOLD
 _RESIDENT: Final = feed_pb2.RECORD_TYPE_RESIDENT
 
 
+@one_at_a_time
 async def new_resident(ask: Ask) -> Response:
     """The form of a new resident of a household, and what it sends."""
     home = await find_household(ask, ask.path("household"))
@@ -89,6 +91,7 @@ async def _refuse_twin(ask: Ask, one: Any, record: bytes) -> None:
         )
 
 
+@one_at_a_time
 async def edit_resident(ask: Ask) -> Response:
     """The form of a resident that there is, and what it sends."""
     found = await find_resident(ask, ask.path("resident"))
@@ -113,6 +116,7 @@ async def edit_resident(ask: Ask) -> Response:
     return _back(ask, found, "sent")
 
 
+@one_at_a_time
 async def end_resident(ask: Ask) -> Response:
     """Whether a resident is to be ended; and the end."""
     if ask.request.method == "POST" and await was_taken(ask, (await ask.form()).id()):

@@ -39,6 +39,7 @@ from huying.node.web.ledger.ledger_records import append, bound_grids, village_o
 from huying.node.web.ledger.ledger_sheet import Plan, Planner
 from huying.node.web.ledger.sheet_jobs import CHECKED, DONE, JOBS_MAX, WRITING, Job, Jobs
 from huying.node.web.page import Ask, Page
+from huying.node.web.turns import alone
 from huying.wire.v1 import api_pb2
 
 __all__ = ["PAGES", "sheets_page"]
@@ -46,6 +47,8 @@ __all__ = ["PAGES", "sheets_page"]
 _ENDINGS: Final = (".xlsx", ".xls", ".ods", ".csv")
 _NAME_CHARACTERS_MAX: Final = 80
 _PIECE_BYTES: Final = 64 * 1024
+# Two windows on one import would each write by what the other had not written yet.
+_in_turn: Final = alone(lambda ask: f"sheet:{ask.path('job')}")
 _ROWS_NAMED: Final = 12  # of those that have the same fault
 
 
@@ -201,6 +204,7 @@ async def _sheet_page(ask: Ask, job: Job, error: HuyingError | None = None) -> R
     )
 
 
+@_in_turn
 async def write(ask: Ask) -> Response:
     """Begin to write, or go on."""
     job = await _mine(ask)
@@ -249,6 +253,7 @@ def _batch(drafts: list[api_pb2.Draft], start: int) -> list[api_pb2.Draft]:
     return drafts[start:stop]
 
 
+@_in_turn
 async def drop(ask: Ask) -> Response:
     """Give an import up."""
     job = await _mine(ask)
