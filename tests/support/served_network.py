@@ -30,7 +30,7 @@ from huying.common.errors import Code
 from huying.common.status import NodeStatus
 from huying.hub.desk import HUB_TOPICS
 from huying.node import config as node_config
-from huying.node import keys
+from huying.node import keys, renewal
 from huying.node.admin import AdminNode
 from huying.node.api.calls import Calls
 from huying.node.api.client import Client
@@ -175,10 +175,12 @@ class ServedNetwork:
                 clock=self.network.clock,
                 retry_next=lambda: {COUNTY: 1_700_000_100.0},
             )
+            renewal.renew_console_token(config.console_token_file)
             self.servers[code] = ApiServer(
                 host="127.0.0.1",
                 port=0,
                 token=self.token(code),
+                console_token_file=config.console_token_file,
                 runtime=self.runtimes[code],
                 service=service,
                 # Nobody joins here, so nothing asks for the enrolment.

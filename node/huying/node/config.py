@@ -103,6 +103,11 @@ class Config:
         return self.path(self.api.token_file)
 
     @property
+    def console_token_file(self) -> Path:
+        """File of the console's own access token."""
+        return self.console_dir / "api-console.token"
+
+    @property
     def console_dir(self) -> Path:
         """Folder of the console's own database and of the pictures that were handed in."""
         return self.path(self.console.folder)

@@ -5,6 +5,7 @@
     keys/tls.key, keys/tls.crt    proves this node to its neighbours
     keys/hpke.key       opens what is sealed to this node
     keys/api.token      what programs on this machine show to the API
+    console/api-console.token    what the console shows to it, drawn anew at each start
 
 Feed and witness keys are stored as `PRIVATE+KEY+<name>+<id>+<base64(type ‖ seed)>`, the form of
 golang.org/x/mod/sumdb/note; the X25519 key as 32 bytes in base64. The TLS key is EC P-256: gRPC's

@@ -2,7 +2,7 @@
 
     keys/tls-next.key, tls-next.crt   made, announced, and not shown to anybody yet
     keys/hpke-next.key                made, and not announced yet
-    keys/api.token.next               for a moment
+    keys/api.token.next, console/api-console.token.next    for a moment
     keys/hpke-<hex>.key               a former one: what was sealed to it can still be opened
 
 Every step is a rename, so a crash leaves the old key or the new one. `complete_tls` finishes at the
@@ -25,6 +25,7 @@ __all__ = [
     "next_tls",
     "prepare_hpke",
     "prepare_tls",
+    "renew_console_token",
     "renew_token",
     "switch_hpke",
     "switch_tls",
@@ -105,6 +106,16 @@ def renew_token(path: Path) -> None:
     Raises HuyingError(KEY).
     """
     keys.load_token(path)
+    _put_token(path)
+
+
+def renew_console_token(path: Path) -> None:
+    """The same for the console's, in the console's folder; neither need be there yet."""
+    keys.private_folder(path.parent)
+    _put_token(path)
+
+
+def _put_token(path: Path) -> None:
     beside = path.with_name(f"{path.name}.next")
     beside.unlink(missing_ok=True)  # of an attempt that was cut short
     keys.write_private(beside, keys.draw_token())

@@ -6,14 +6,17 @@ Libraries are imported when a service is built: a node without metrics never loa
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from huying.common.codes import Level, level
 from huying.common.ports import Clock
 from huying.node.api.ports import Facts
+from huying.node.background import end_task, keep_up
 from huying.node.config import Config, split_address
 from huying.node.desk import Topic
 from huying.node.membership.late_enrolment import LateEnrolment
@@ -76,13 +79,21 @@ class Node:
 
 
 class _Api:
-    def __init__(self, server: Any) -> None:
+    def __init__(self, server: Any, console_token_file: Path | None) -> None:
         self._server = server
+        self._console_token_file = console_token_file
+        self._drawing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
+        if self._console_token_file is not None:
+            from huying.node.api.console_token import keep_drawing
+
+            work = functools.partial(keep_drawing, self._console_token_file)
+            self._drawing = asyncio.create_task(keep_up("console token", work))
         await self._server.start()
 
     async def stop(self) -> None:
+        await end_task(self._drawing)
         await self._server.stop(GRACE_SECONDS)
 
 
@@ -123,6 +134,7 @@ def api_component(node: Node) -> Component:
         port=port,
         token=token,
         token_file=node.config.token_file,
+        console_token_file=node.config.console_token_file,
         runtime=node.runtime,
         service=service,
         admin=AdminNode(
@@ -135,7 +147,8 @@ def api_component(node: Node) -> Component:
         ),
         topics=node.topics,
     )
-    return _Api(server)
+    has_console = node.config.console.listen is not None
+    return _Api(server, node.config.console_token_file if has_console else None)
 
 
 def metrics_component(node: Node) -> Component | None:

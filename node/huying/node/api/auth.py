@@ -1,7 +1,8 @@
-"""The API's bearer token: one secret in a file, compared in constant time.
+"""The API's bearer tokens: secrets in files, compared in constant time.
 
-Everything needs it but health and reflection, which say nothing of any record. A method added
-later needs it too: the list names what is open, not what is closed.
+Everything needs one but health and reflection, which say nothing of any record. A method added
+later needs it too: the list names what is open, not what is closed. The console's own token opens
+what a page does (`console_token`), and no other method.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Final
 import grpc
 
 from huying.common.errors import Code, HuyingError
+from huying.node.api.console_token import CONSOLE_METHODS
 from huying.node.api.faults import abort
 from huying.node.keys import load_token
 
@@ -33,13 +35,17 @@ def bearer(token: str) -> tuple[str, str]:
 
 
 class TokenInterceptor(grpc.aio.ServerInterceptor):
-    """Ends every call without the token as UNAUTHENTICATED, before its request is read."""
+    """Ends every call without a token that opens it as UNAUTHENTICATED, its request unread."""
 
-    def __init__(self, token: str, file: Path | None = None) -> None:
-        """Where a `file` is named, its token counts as soon as it is there, and no other."""
-        self._wanted = bearer(token)[1].encode("ascii")
-        self._file = file
-        self._seen = _mark(file)
+    def __init__(
+        self, token: str, file: Path | None = None, console_file: Path | None = None
+    ) -> None:
+        """Where a `file` is named, its token counts as soon as it is there, and no other.
+
+        `console_file` holds the console's, which may not be there yet.
+        """
+        self._whole = _Followed(file, token)
+        self._console = _Followed(console_file)
         self._refusal: grpc.RpcMethodHandler[Any, Any] = grpc.unary_unary_rpc_method_handler(
             _refuse
         )
@@ -50,18 +56,35 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
         """The method's own handler, or one that refuses."""
-        if not handler_call_details.method.startswith(_OPEN):
+        method = handler_call_details.method
+        if not method.startswith(_OPEN):
             shown = b""
             for key, value in handler_call_details.invocation_metadata or ():
                 if key == "authorization":
                     shown = value.encode() if isinstance(value, str) else value
-            self._follow()
-            if not hmac.compare_digest(shown, self._wanted):
+            opens = self._whole.is_shown(shown) or (
+                method in CONSOLE_METHODS and self._console.is_shown(shown)
+            )
+            if not opens:
                 return self._refusal
         return await continuation(handler_call_details)
 
+
+class _Followed:
+    """The token of a file, and of the one that is put in its place."""
+
+    def __init__(self, file: Path | None, token: str = "") -> None:
+        """Without a token, nothing is it until the file is there."""
+        self._wanted = bearer(token)[1].encode("ascii") if token else b""
+        self._file = file
+        self._seen = _mark(file) if token else None
+
+    def is_shown(self, shown: bytes) -> bool:
+        """Whether that is the token, as metadata shows it."""
+        self._follow()
+        return bool(self._wanted) and hmac.compare_digest(shown, self._wanted)
+
     def _follow(self) -> None:
-        """Take the token of a file that was put in the place of the one before."""
         mark = _mark(self._file)
         if self._file is None or mark is None or mark == self._seen:
             return
@@ -80,4 +103,5 @@ def _mark(file: Path | None) -> tuple[int, int] | None:
 
 
 async def _refuse(_request: bytes, context: Any) -> bytes:
-    await abort(context, HuyingError(Code.UNAUTHENTICATED, "authorization: Bearer TOKEN is needed"))
+    detail = "authorization: Bearer TOKEN is needed, one that opens this method"
+    await abort(context, HuyingError(Code.UNAUTHENTICATED, detail))

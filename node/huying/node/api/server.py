@@ -51,6 +51,7 @@ class ApiServer:
         port: int,
         token: str,
         token_file: Path | None = None,
+        console_token_file: Path | None = None,
         runtime: Runtime,
         service: NodeService,
         admin: AdminNode | None = None,
@@ -60,6 +61,7 @@ class ApiServer:
         self.port = port
         self._token = token
         self._token_file = token_file
+        self._console_token_file = console_token_file
         self._runtime = runtime
         self._service = service
         self._admin = admin
@@ -71,7 +73,9 @@ class ApiServer:
     async def start(self) -> None:
         """Bind and serve. Raises HuyingError(CONFIG) where the address can't be bound."""
         server = grpc.aio.server(
-            interceptors=(TokenInterceptor(self._token, self._token_file),),
+            interceptors=(
+                TokenInterceptor(self._token, self._token_file, self._console_token_file),
+            ),
             options=_OPTIONS,
             maximum_concurrent_rpcs=RPCS_MAX,
         )

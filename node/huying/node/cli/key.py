@@ -71,14 +71,17 @@ def recovery(
 def token(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
     """更换 API 访问令牌,无需重启 · Replace the API's token; no restart is needed.
 
-    A running node takes the new one at once, and so do the console and the commands. Other programs
-    that read the file when they started must read it again.
+    A running node takes the new one at once, and so do the commands; the console's own token is
+    replaced with it. Other programs that read the file when they started must read it again.
     """
     from huying.node import renewal
     from huying.node.cli.output import print_json, print_note, print_pairs
 
-    path = context.config(ctx).token_file
+    config = context.config(ctx)
+    path = config.token_file
     renewal.renew_token(path)
+    if config.console_token_file.exists():
+        renewal.renew_console_token(config.console_token_file)
     if as_json:
         print_json({"token_file": str(path)})
     else:

@@ -101,6 +101,8 @@ def _secret_files(config: Config) -> Iterator[Path]:
                 yield path
     if config.token_file.is_file() and config.token_file.parent != config.keys_dir:
         yield config.token_file
+    if config.console_token_file.is_file():
+        yield config.console_token_file
 
 
 def _private(config: Config, _reader: Reader, report: FsckReport) -> Iterator[str]:

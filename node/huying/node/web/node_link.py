@@ -1,7 +1,8 @@
 """The console's way to its node: reads from the database, writes and status over the API.
 
 The database is opened read-only, so pages go on while the node is down; every write goes through
-the API, which judges it as it judges the command line's. `state` says how fresh what is shown is.
+the API, which judges it as it judges the command line's, and opens to the console's own token just
+what pages do (`huying.node.api.console_token`). `state` says how fresh what is shown is.
 """
 
 from __future__ import annotations
@@ -212,15 +213,23 @@ class NodeLink:
         request: Any,
         timeout_seconds: float = _CALL_SECONDS,
     ) -> T:
+        shown = self._metadata()
         try:
-            return await method(request, metadata=self._metadata(), timeout=timeout_seconds)
+            return await method(request, metadata=shown, timeout=timeout_seconds)
+        except grpc.aio.AioRpcError as error:
+            refused = error.code() is grpc.StatusCode.UNAUTHENTICATED
+            # A token that was replaced while the call was on its way; nothing was done by it.
+            if not refused or (anew := self._metadata()) == shown:
+                raise from_rpc_error(error) from None
+        try:
+            return await method(request, metadata=anew, timeout=timeout_seconds)
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from None
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
-        # Read each time: an operator may have renewed it meanwhile.
+        # Read each time: the node draws another one at each start, and every day.
         try:
-            return (bearer(load_token(self._config.token_file)),)
+            return (bearer(load_token(self._config.console_token_file)),)
         except HuyingError:
             raise HuyingError(Code.UNREACHABLE, "the API's token can't be read") from None
 
