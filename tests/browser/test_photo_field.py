@@ -100,6 +100,42 @@ def test_photos_are_made_smaller_before_they_are_sent(
         assert b"KANARI" not in row.data
 
 
+def originals(console: ServedConsole) -> list[bytes]:
+    """The files that the console keeps and that say where they were taken."""
+    found = (one.read_bytes() for one in (console.config.console_dir / "files").glob("*.jpg"))
+    return [data for data in found if b"KANARI" in data]
+
+
+def test_a_photo_that_is_to_be_a_proof_goes_as_it_was_taken(
+    console: ServedConsole, page_at: OpenPage
+) -> None:
+    """Made smaller in the browser, it would have lost what the box promises to keep."""
+    page = page_at(360, 740)
+    console.sign_in(page, "worker")
+    of = new_event(console)
+    page.goto(console.url(f"/tasks/events/{of.hex()}"))
+    taken = photo("p.jpg", 130)
+    page.set_input_files("input[data-photo]", [taken])
+    expect(page.locator(".photo-thumbs img")).to_have_count(1)
+    page.get_by_text("照片要作证据?").click()
+    box = page.get_by_label("保留拍摄时间和地点(作证据用)")
+    expect(box).not_to_be_checked()
+    box.check()
+    whole = f"{round(len(taken['buffer']) / 1024)} KB"
+    expect(page.locator(".photo-said")).to_contain_text(whole)
+    box.uncheck()
+    expect(page.locator(".photo-said")).not_to_contain_text(whole)
+    box.check()
+    expect(page.locator(".photo-said")).to_contain_text(whole)
+    settle(page)
+    (row,) = at_county(console, of)
+    assert row.data is not None
+    assert b"KANARI" not in row.data
+    assert originals(console) == [taken["buffer"]]
+    page.goto(console.url(f"/events/{VILLAGE}/{of.hex()}"))
+    expect(page.locator("a.original")).to_be_visible()
+
+
 def test_without_script_the_photo_goes_as_it_is(console: ServedConsole, browser: Browser) -> None:
     """An old browser, or a script that did not come: the server does it all."""
     context = browser.new_context(java_script_enabled=False, locale="zh-CN")

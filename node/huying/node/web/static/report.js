@@ -155,7 +155,11 @@
     for (const photo of photos) {
       // Made smaller it would have lost what is to be kept of it.
       const blob = form.elements.keep_metadata.checked ? photo.file : await photo.ready;
-      if (await unusable(blob)) return null; // it is said which one, and the form stays
+      const refused = await unusable(blob);
+      if (refused) {
+        problem(`${photo.name}: ${refused}`); // the form stays
+        return null;
+      }
       kept.push({ name: photo.name.replace(/\.[^.]*$/, "") + (blob.type === "image/jpeg" ? ".jpg" : ""), blob });
     }
     return {
