@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from huying.hub.demo.morning import leave_work
 from tests.browser.conftest import ARGUMENTS
@@ -52,14 +52,23 @@ def _of_person(browser: Browser, network: DeskNetwork, login: str, folder: Path)
         )
         page = context.new_page()
         page.goto(f"{origin}/sign-in")
-        page.screenshot(path=folder / f"{login}-sign-in-{size}.png", full_page=True)
+        _take(page, folder / f"{login}-sign-in-{size}.png")
         sign_in(page, origin, login, network.password)
         for found in crawl(page, origin, most=_MOST):
-            name = f"{login}-{found.name}-{found.number}-{size}.png"
-            page.screenshot(path=folder / name, full_page=True)
+            _take(page, folder / f"{login}-{found.name}-{found.number}-{size}.png")
             count += 1
         context.close()
     return count
+
+
+def _take(page: Page, path: Path) -> None:
+    """The whole page, in a window as tall as it is: what sticks to the edge hides no row then."""
+    size = page.viewport_size
+    assert size is not None, "the context has a size"
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": size["width"], "height": max(size["height"], height)})
+    page.screenshot(path=path, full_page=True)
+    page.set_viewport_size(size)
 
 
 if __name__ == "__main__":
