@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from huying.common.errors import Code, HuyingError
 from huying.node.web.access.roles import Permission
+from huying.node.web.field_faults import Faults
 from huying.node.web.ledger.ledger_book import open_book
 from huying.node.web.ledger.ledger_columns import COLUMNS
 from huying.node.web.ledger.ledger_export import CONTENT_TYPES, download, export_rows, table_file
@@ -33,14 +34,19 @@ async def export(ask: Ask) -> Response:
     chosen = [key for key in COLUMNS if key in form.many("columns")]
     whole, grid = form.flag("whole"), form.text("grid", 15)
     ending = f".{form.text('format', 8)}"
-    try:
+    purpose, faults = "", Faults()
+    with faults.at("purpose"):
         purpose = form.required("purpose", 200)
         if len(purpose) < _PURPOSE_CHARACTERS_MIN:
             raise HuyingError(Code.INVALID_ARGUMENT, "purpose: say what for, in some words")
+    with faults.at("columns"):
         if not chosen:
             raise HuyingError(Code.INVALID_ARGUMENT, "columns: tick one at least")
+    with faults.at("format"):
         if ending not in CONTENT_TYPES:
             raise HuyingError(Code.INVALID_ARGUMENT, "format: xlsx or csv")
+    try:
+        faults.refuse()
     except HuyingError as error:
         typed = {**form.values(), "columns": chosen}
         return await sheets_page(ask, error, typed)

@@ -13,11 +13,12 @@ from starlette.responses import Response
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import INTEGER_MAX
 from huying.node.web.access.roles import Permission
+from huying.node.web.field_faults import field_faults
 from huying.node.web.forms import Form
 from huying.node.web.ledger.ledger_book import open_book
 from huying.node.web.ledger.ledger_forms import (
+    HOUSEHOLD_LABELS,
     fill_household,
-    refused_field,
     shown_household,
     status_of,
     typed,
@@ -101,12 +102,15 @@ async def _people_along(ask: Ask, home: Found, request_id: bytes) -> list[api_pb
 
 async def _fill_household(ask: Ask, message: Any, form: Form) -> None:
     """Change the household; its grid and number must be good. Raises INVALID_ARGUMENT."""
-    fill_household(message, form)
+    faults = fill_household(message, form)
     book = await open_book(ask.node)
-    if message.grid not in _grids(ask, book.grids()):
-        raise HuyingError(Code.INVALID_ARGUMENT, "grid: choose one of yours")
-    if not message.number and not message.address:
-        raise HuyingError(Code.INVALID_ARGUMENT, "number: give a number or an address")
+    with faults.at("grid"):
+        if message.grid not in _grids(ask, book.grids()):
+            raise HuyingError(Code.INVALID_ARGUMENT, "grid: choose one of yours")
+    with faults.at("number"):
+        if not message.number and not message.address:
+            raise HuyingError(Code.INVALID_ARGUMENT, "number: give a number or an address")
+    faults.refuse()
 
 
 def _grids(ask: Ask, grids: list[str]) -> list[str]:
@@ -148,7 +152,7 @@ async def _household_form(
             "grids": [(code, book.grid_names.get(code, code)) for code in codes],
             "phone": masked(found.message.phone) if found else "",
             "error": error,
-            "error_field": refused_field(ask, error),
+            "faults": field_faults(ask, error, HOUSEHOLD_LABELS),
         },
         status=status_of(error),
     )

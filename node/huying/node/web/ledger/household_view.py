@@ -77,6 +77,7 @@ async def household_page(
             "people": people,
             "grid_name": book.grid_names.get(one.grid, one.grid),
             "error": None,
+            "faults": {},
             "typed": {},
             **await visits_shown(ask, found.record),
             **(more or {}),

@@ -71,8 +71,14 @@ _COMPACT_DATE: Final = re.compile(r"(\d{4})(\d{2})(\d{2})")
 _MARKS: Final = "'`‘’′"
 # 1 and 2 are the codes of GB/T 2261.1.
 _SEXES: Final = {
-    "男": "男", "男性": "男", "m": "男", "1": "男",
-    "女": "女", "女性": "女", "f": "女", "2": "女",
+    "男": "男",
+    "男性": "男",
+    "m": "男",
+    "1": "男",
+    "女": "女",
+    "女性": "女",
+    "f": "女",
+    "2": "女",
 }
 _HAN_APART: Final = re.compile(r"(?<=[\u4e00-\u9fff])\s+(?=[\u4e00-\u9fff])")
 _EXPONENT: Final = re.compile(r"\d(?:\.\d+)?[eE]\+?\d+")

@@ -66,9 +66,7 @@ def read_holdings(reader: Reader, home: str, grids: Collection[str] | None = Non
     for record, fields in live_messages(reader, _HOUSEHOLD, home):
         one = records_pb2.Household.FromString(fields)
         if one.number and (grids is None or one.grid in grids):
-            found.households.setdefault(
-                (one.grid, read_number(one.number)), (record, _bytes(one))
-            )
+            found.households.setdefault((one.grid, read_number(one.number)), (record, _bytes(one)))
     for record, fields in live_messages(reader, _RESIDENT, home):
         person = records_pb2.Resident.FromString(fields)
         if grids is None or person.grid in grids:

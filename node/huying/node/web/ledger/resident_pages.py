@@ -13,11 +13,12 @@ from starlette.responses import Response
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import INTEGER_MAX
 from huying.node.web.access.roles import Permission
+from huying.node.web.field_faults import field_faults
 from huying.node.web.ledger.household_pages import end_page
 from huying.node.web.ledger.ledger_forms import (
     POPULATIONS,
+    RESIDENT_LABELS,
     fill_resident,
-    refused_field,
     shown_resident,
     status_of,
     typed,
@@ -56,8 +57,10 @@ async def new_resident(ask: Ask) -> Response:
     message = records_pb2.Resident(grid=home.message.grid, household=home.record)
     try:
         if not await was_taken(ask, form.id()):
-            fill_resident(message, form)
-            await _refuse_twin(ask, message, b"")
+            faults = fill_resident(message, form)
+            with faults.at("id_number"):
+                await _refuse_twin(ask, message, b"")
+            faults.refuse()
             people = await residents_of(ask, home.record, everybody=True)
             drafts = [draft(_RESIDENT, message, b"", form.id())]
             # The county sees how many live there; the count never falls behind those entered.
@@ -104,9 +107,11 @@ async def edit_resident(ask: Ask) -> Response:
             refuse_stale(found, form.number("version", 0, INTEGER_MAX))
             before = found.message.SerializeToString()
             number = found.message.id_number
-            fill_resident(found.message, form)
-            if found.message.id_number != number:
-                await _refuse_twin(ask, found.message, found.record)
+            faults = fill_resident(found.message, form)
+            with faults.at("id_number"):
+                if found.message.id_number != number:
+                    await _refuse_twin(ask, found.message, found.record)
+            faults.refuse()
             if found.message.SerializeToString() == before:
                 return _back(ask, found, "unchanged")
             await append(ask, [draft(_RESIDENT, found.message, found.record, form.id())])
@@ -171,7 +176,7 @@ async def _resident_form(
             "phone": masked(one.phone),
             "has_health": bool(one.health),
             "error": error,
-            "error_field": refused_field(ask, error),
+            "faults": field_faults(ask, error, RESIDENT_LABELS),
         },
         status=status_of(error),
     )

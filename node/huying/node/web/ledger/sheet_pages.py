@@ -25,6 +25,7 @@ from huying.common.limits import (
 )
 from huying.node.sheets import Import, OnError, SheetError
 from huying.node.web.access.roles import Permission
+from huying.node.web.field_faults import FieldFault, field_faults
 from huying.node.web.ledger.ledger_book import open_book
 from huying.node.web.ledger.ledger_columns import COLUMNS
 from huying.node.web.ledger.ledger_export import (
@@ -39,12 +40,19 @@ from huying.node.web.ledger.ledger_records import append, bound_grids, village_o
 from huying.node.web.ledger.ledger_sheet import Plan, Planner
 from huying.node.web.ledger.sheet_jobs import CHECKED, DONE, JOBS_MAX, WRITING, Job, Jobs
 from huying.node.web.page import Ask, Page
+from huying.node.web.refusals import plain
 from huying.node.web.turns import alone
 from huying.wire.v1 import api_pb2
 
 __all__ = ["PAGES", "sheets_page"]
 
 _ENDINGS: Final = (".xlsx", ".xls", ".ods", ".csv")
+_LABELS: Final = {
+    "table": ("表格文件", "The file"),
+    "purpose": ("用途", "What for"),
+    "columns": ("列", "Columns"),
+    "format": ("格式", "Format"),
+}
 _NAME_CHARACTERS_MAX: Final = 80
 _PIECE_BYTES: Final = 64 * 1024
 # Two windows on one import would each write by what the other had not written yet.
@@ -70,6 +78,9 @@ async def sheets_page(
     await ask.site.on_thread(lambda: jobs.forget_old(ask.now()))
     mine = await ask.site.on_thread(lambda: jobs.of(ask.person.id))
     book = await open_book(ask.node)
+    faults = field_faults(ask, error, _LABELS)
+    if isinstance(error, SheetError):
+        faults = {"table": FieldFault(ask.t(*_LABELS["table"]), plain(error, ask.language))}
     return await ask.render(
         "sheets.html",
         {
@@ -81,6 +92,7 @@ async def sheets_page(
             "typed": typed or {"columns": USUAL},
             "size_max": LEDGER_SHEET_BYTES_MAX // MIB,
             "error": error,
+            "faults": faults,
             "row_errors": list(error.errors) if isinstance(error, SheetError) else [],
         },
         status=400 if error else 200,

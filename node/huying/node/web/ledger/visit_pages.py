@@ -13,9 +13,11 @@ from starlette.responses import Response
 
 from huying.common.errors import Code, HuyingError
 from huying.node.web.access.roles import Permission
+from huying.node.web.field_faults import Faults, field_faults
 from huying.node.web.forms import Form
 from huying.node.web.ledger.household_view import household_page
 from huying.node.web.ledger.ledger_book import open_book
+from huying.node.web.ledger.ledger_forms import VISIT_LABELS
 from huying.node.web.ledger.ledger_records import (
     append,
     draft,
@@ -72,6 +74,7 @@ async def _visits_page(
             "next_url": ask.url("visits", grid=grid, page=following) if following else "",
             "visit_now": local_time(int(ask.now() * 1e6), offset).strftime(LOCAL_TIME),
             "error": error,
+            "faults": field_faults(ask, error, VISIT_LABELS),
             "typed": typed or {},
         },
         status=400 if error else 200,
@@ -83,12 +86,10 @@ async def save_visit(ask: Ask) -> Response:
     found = await find_household(ask, ask.path("household"))
     form = await ask.form()
     try:
-        kind = {key: number for number, key, _ in KINDS[:2]}.get(form.text("kind", 20))
-        if kind is None:
-            raise HuyingError(Code.INVALID_ARGUMENT, "kind: choose how")
-        await _write(ask, form, found.message.grid, kind, found.record)
+        await _write(ask, form, found.message.grid, found.record)
     except HuyingError as error:
-        more = {"error": error, "typed": form.values()}
+        faults = field_faults(ask, error, VISIT_LABELS)
+        more = {"error": error, "faults": faults, "typed": form.values()}
         return await household_page(ask, found, more=more, status=400)
     return ask.redirect("household", household=found.record.hex(), notice="sent")
 
@@ -100,7 +101,7 @@ async def save_meeting(ask: Ask) -> Response:
     try:
         grid = form.required("grid", 15)
         ask.scope.record(home, grid)
-        await _write(ask, form, grid, records_pb2.VISIT_KIND_MEETING, b"")
+        await _write(ask, form, grid, b"")
     except HuyingError as error:
         if error.code is Code.NOT_FOUND:
             raise
@@ -108,23 +109,30 @@ async def save_meeting(ask: Ask) -> Response:
     return ask.redirect("visits", notice="sent")
 
 
-async def _write(
-    ask: Ask, form: Form, grid: str, kind: records_pb2.VisitKind.ValueType, household: bytes
-) -> None:
+async def _write(ask: Ask, form: Form, grid: str, household: bytes) -> None:
+    """A visit to a household; without one, a meeting. Raises HuyingError."""
     request_id = form.id()
     if await was_taken(ask, request_id):
         return
-    message = records_pb2.Visit(
-        grid=grid,
-        visited_micros=_micros(
-            form.required("visited", 20), await ask.node.offset_minutes(), ask.now()
-        ),
-        kind=kind,
-        household=household,
-        actor=ask.person.actor,
-        text=form.required("text"),
-    )
+    offset, now = await ask.node.offset_minutes(), ask.now()
+    faults = Faults()
+    message = records_pb2.Visit(grid=grid, household=household, actor=ask.person.actor)
+    with faults.at("kind"):
+        message.kind = _kind(form.text("kind", 20)) if household else records_pb2.VISIT_KIND_MEETING
+    with faults.at("visited"):
+        message.visited_micros = _micros(form.required("visited", 20), offset, now)
+    with faults.at("text"):
+        message.text = form.required("text")
+    faults.refuse()
     await append(ask, [draft(_VISIT, message, b"", request_id)])
+
+
+def _kind(key: str) -> records_pb2.VisitKind.ValueType:
+    """How somebody visited. Raises HuyingError(INVALID_ARGUMENT)."""
+    found = {key: number for number, key, _ in KINDS[:2]}.get(key)
+    if found is None:
+        raise HuyingError(Code.INVALID_ARGUMENT, "kind: choose how")
+    return found
 
 
 def _micros(text: str, offset_minutes: int, now: float) -> int:
