@@ -45,7 +45,7 @@
     try {
       list = JSON.parse(sessionStorage.getItem("huying.list"));
     } catch { /* none */ }
-    const at = list?.calls?.indexOf(document.body.dataset.call) ?? -1;
+    let at = list?.calls?.indexOf(document.body.dataset.call) ?? -1;
     if (!bar || at < 0 || !/^\/(?!\/)/.test(list.at)) return;
     const back = bar.querySelector("[data-back]");
     if (back) {
@@ -53,19 +53,36 @@
       back.textContent = `← ${list.name}`;
     }
     if (list.calls.length < 2) return;
-    bar.querySelector("[data-walk=place]").textContent = `${at + 1} / ${list.calls.length}`;
-    for (const [link, key] of [[bar.querySelector("[data-walk='-1']"), "k"], [bar.querySelector("[data-walk='1']"), "j"]]) {
-      const other = list.calls[at + Number(link.dataset.walk)];
-      if (!/^[0-9a-f]{32}$/.test(other || "")) {
-        link.classList.add("hidden");
-        continue;
+    const links = [[bar.querySelector("[data-walk='-1']"), "k"], [bar.querySelector("[data-walk='1']"), "j"]];
+    const point = () => {
+      for (const [link, key] of links) {
+        const other = list.calls[at + Number(link.dataset.walk)];
+        const known = /^[0-9a-f]{32}$/.test(other || "");
+        link.classList.toggle("hidden", !known);
+        if (known) link.href = `/calls/${other}`;
+        if (known) link.dataset.key = key;
+        else delete link.dataset.key;
       }
-      link.href = `/calls/${other}`;
-      link.dataset.key = key;
-    }
+    };
+    point();
+    bar.querySelector("[data-walk=place]").textContent = `${at + 1} / ${list.calls.length}`;
     bar.querySelector(".walk").classList.remove("hidden");
+    // Pressed again before the next page has come, a key leads one further.
+    bar.addEventListener("click", (event) => {
+      const link = event.target.closest("a[data-walk]");
+      if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+      event.preventDefault();
+      location.assign(link.href);
+      at += Number(link.dataset.walk);
+      point();
+    });
+    const early = window.huyingEarly || [];
+    const to = at + early.filter((key) => key === "j").length - early.filter((key) => key === "k").length;
+    const other = list.calls[Math.min(Math.max(to, 0), list.calls.length - 1)];
+    if (to !== at && other !== document.body.dataset.call && /^[0-9a-f]{32}$/.test(other)) location.assign(`/calls/${other}`);
   };
   walk();
+  window.huyingEarly = null;
   ready();
   document.getElementById("refusal")?.focus();
 })();
