@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from huying.common.effects import AppendReceipt, DraftEntry, Operation
+from huying.common.orders import order_record
 from huying.hub.desk import hotline as desk
 from huying.node import keys, logs, renewal
 from huying.node.desk import hotline as node_desk
@@ -25,6 +26,8 @@ from tests.support.trusted_network import OTHER, Network
 
 CREATED = 1_699_000_000_000_000  # unix microseconds, before the network's clock
 PHONE = "16012345678"
+FIRST = order_record("12345", "000001")
+NEW, CHANGED, SAME, ERASED, REFUSED = 1, 2, 3, 4, 5  # what became of a row
 
 
 class _Runtime:
@@ -136,3 +139,8 @@ def order(number: int = 1, *, handler: str = VILLAGE, **fields: Any) -> hotline_
             **fields,
         }
     )
+
+
+def outcomes(response: Any) -> list[int]:
+    """What became of each row of an import."""
+    return [row.outcome for row in response.rows]
