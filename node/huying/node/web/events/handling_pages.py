@@ -45,13 +45,15 @@ async def take_step(ask: Ask) -> Response:
             request_id=form.id(),
             seen_number=form.number("seen_number", 0, _NUMBER_MAX),
         )
+        known = await ask.node.read(lambda reader: reader.request(request.request_id))
         answer = await ask.node.desk(_DESK, "HandleEvent", request)
     except HuyingError as error:
         await ask.audit(step.action, row.record.hex(), outcome="refused", detail=error.code.name)
         status = error_status(error.code)
         return await event_page(ask, error, status, refused=step, typed=typed)
     await drop_draft(ask, row, step)
-    if not answer.unchanged:
+    # A second press finds the first one's word, and is nothing that anybody did.
+    if known is None and not answer.unchanged:
         await ask.audit(step.action, row.record.hex())
     notice = "unchanged" if answer.unchanged else "masked" if answer.masked else "sent"
     return ask.redirect("event", home=row.home, event=row.record.hex(), notice=notice)
