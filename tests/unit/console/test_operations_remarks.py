@@ -162,6 +162,15 @@ def test_bands_that_touch_are_one_and_the_scale_holds_the_worst() -> None:
     assert len(one.runs[0].split()) == 2, "a single point can be seen"
 
 
+@pytest.mark.parametrize("minutes", [3, 20, 90, 600, 1440])
+def test_a_chart_of_any_length_says_when_it_was(minutes: int) -> None:
+    """Three minutes under "the last day", without a time on them, look like a day."""
+    ends = [86_430.0 + 60.0 * at for at in range(minutes)]
+    ticks = chart(ends, [1.0] * minutes, [0] * minutes, 60.0).ticks
+    assert 2 <= len(ticks) <= 9
+    assert all(ends[0] - 60 <= tick <= ends[-1] and tick % 60 == 0 for _, tick in ticks)
+
+
 def test_a_small_line_shows_gaps_too() -> None:
     """In a row of a table there is no room for a ground."""
     assert len(spark([1.0, 2.0, NAN, 3.0])) == 2

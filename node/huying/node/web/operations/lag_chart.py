@@ -29,7 +29,10 @@ _LEVELS: Final = (
     (86_400.0, "1 天", "1 d"),
     (864_000.0, "10 天", "10 d"),
 )
-_HOUR: Final = 3600.0
+# Between two ticks; the first that gives few enough of them is taken.
+_STEPS_SECONDS: Final = tuple(
+    60.0 * minutes for minutes in (1, 5, 15, 60, 120, 180, 360, 720, 1440)
+)
 _TICKS_MAX: Final = 8
 SPARK_WIDTH: Final = 120
 SPARK_HEIGHT: Final = 28
@@ -131,12 +134,9 @@ def _wide(run: list[str]) -> list[str]:
 
 
 def _ticks(first: float, last: float) -> list[float]:
-    """Full hours, few enough to be read."""
-    step = _HOUR
-    for hours in (1, 2, 3, 6, 12, 24):
-        step = hours * _HOUR
-        if (last - first) / step <= _TICKS_MAX:
-            break
+    """Full minutes or hours, few enough to be read."""
+    fitting = (step for step in _STEPS_SECONDS if (last - first) / step <= _TICKS_MAX)
+    step = next(fitting, _STEPS_SECONDS[-1])
     tick = math.ceil(first / step) * step
     ticks = []
     while tick <= last:
