@@ -109,11 +109,11 @@ class Settler:
             except HuyingError as error:
                 if error.code not in _OF_ONE:
                     raise
-                logs.say("event_not_settled", event=record.hex(), code=error.code.name)
+                logs.say("event_not_settled", record=record.hex(), code=error.code.name)
                 return False
             if receipt is not None:
                 if not receipt.repeated:
-                    logs.say("event_settled_by_town", event=record.hex(), town=word.home)
+                    logs.say("event_settled_by_town", record=record.hex(), town=word.home)
                 return not receipt.repeated
         raise HuyingError(Code.BUSY, "the feed is being written to; the event is settled later")
 
@@ -126,7 +126,7 @@ class Settler:
                 return None
             if api_pb2.SLOT_STATE_WITHHELD in row.slots[1::2]:
                 # Written back, what is missing here would turn into what was never there.
-                logs.say("event_not_settled", event=handling.event.hex(), code=Code.CORRUPT.name)
+                logs.say("event_not_settled", record=handling.event.hex(), code=Code.CORRUPT.name)
                 return None
             feed = _newest_feed(view, self.own)
         draft = DraftEntry(

@@ -73,6 +73,21 @@ MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
     "question_answered": ("info", "已就地计数作答", "a question was answered by counting"),
     "question_not_answered": ("warning", "提问无法作答", "a question can't be answered"),
     "questions_wait": ("warning", "提问暂不能作答,稍后再试", "questions wait; will retry"),
+    "event_settled_by_town": (
+        "info",
+        "镇已办结的事件已写入办结",
+        "an event that the town settled was ended",
+    ),
+    "event_not_settled": (
+        "warning",
+        "镇已办结的一件事件未能写入办结,请人工办理",
+        "an event that the town settled could not be ended; end it by hand",
+    ),
+    "events_wait": (
+        "warning",
+        "镇的办结暂不能写入,稍后再试",
+        "ends of events wait; will retry",
+    ),
     "retention_erased": ("info", "到期记录已删除", "records past their retention were erased"),
     "provision_failed": (
         "warning",
@@ -117,6 +132,11 @@ MESSAGES: Final[dict[str, tuple[Level, str, str]]] = {
         "warning",
         "拒绝了不该来的请求",
         "requests were refused before any page",
+    ),
+    "console_crowded": (
+        "warning",
+        "同一地址的连接超过份额,已关闭",
+        "an address had more connections than its share",
     ),
     "console_audit": ("info", "审计记录", "a row of the audit trail"),
     "console_defect": ("error", "网页出错", "a page met a defect"),

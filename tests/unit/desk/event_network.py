@@ -46,6 +46,12 @@ class _Runtime:
             self.between.pop()()
         return self._network.step(self._code, Operate(object(), operation)).result
 
+    async def wait_change(self, seen: int) -> int:
+        engine = self._network.engines[self._code]
+        while engine.change_count == seen:  # noqa: ASYNC110  # the test's loop alone moves it
+            await asyncio.sleep(0)
+        return engine.change_count
+
 
 class EventNetwork(TinyNetwork):
     """The tiny network, with the desk of each node, and the settler of each village."""
@@ -56,7 +62,7 @@ class EventNetwork(TinyNetwork):
 
         patch.setattr(asyncio, "to_thread", here)  # the stores belong to this thread
         self.said: list[str] = []
-        patch.setattr(logs, "say", lambda name, **_values: self.said.append(name))
+        patch.setattr(logs, "say", lambda event, **_values: self.said.append(event))
         super().__init__(also=(OTHER, SECOND_TOWN, FAR))
         self.runtimes = {code: _Runtime(self, code) for code in EVERYBODY}
         self.desks: dict[str, Any] = {
@@ -108,7 +114,14 @@ class EventNetwork(TinyNetwork):
         self, record: bytes, status: int, text: str = "", **fields: Any
     ) -> events_pb2.HandleEventResponse:
         """The town's word, by a person who saw its last one; `at` is the node that is asked."""
-        at, home = fields.pop("at", TOWN), fields.pop("home", VILLAGE)
+        at = fields.pop("at", TOWN)
+        return asyncio.run(self.saying(record, status, text, at=at, **fields))
+
+    async def saying(
+        self, record: bytes, status: int, text: str = "", *, at: str = TOWN, **fields: Any
+    ) -> events_pb2.HandleEventResponse:
+        """The same, within a running loop."""
+        home = fields.pop("home", VILLAGE)
         last = self.word(record, at=at, home=home)
         values = {
             "home": home, "record": record, "status": status, "text": text, "actor": "镇-办-01",
@@ -116,7 +129,7 @@ class EventNetwork(TinyNetwork):
             "seen_number": last.number if last is not None else 0,
         } | fields  # fmt: skip
         request = events_pb2.HandleEventRequest(**values)
-        return asyncio.run(desk.handle_event(self.desks[at], request))
+        return await desk.handle_event(self.desks[at], request)
 
     def word(
         self, record: bytes, *, at: str = VILLAGE, home: str = VILLAGE

@@ -6,7 +6,9 @@ see nor undo what the village wrote after it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,8 +16,11 @@ import pytest
 from huying.common.effects import Append
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import TEXT_CHARACTERS_MAX
+from huying.node import event_keeper
+from huying.node.app import SERVICES
 from huying.node.event_ends import settled_by_town, settled_event
 from huying.node.integrity.fsck import check
+from huying.node.services import event_component
 from huying.node.store.projection_rebuild import rebuild
 from huying.wire.v1 import events_pb2, records_pb2
 from tests.support.handmade import HandmadeFeed, Host
@@ -355,6 +360,52 @@ def test_a_node_that_may_not_write_yet_settles_later(network: EventNetwork) -> N
     assert refusal(network.settle).code is Code.BUSY
     assert network.settle() == 1
     assert network.event(record).status == ENDED
+
+
+def test_the_component_acts_when_a_word_arrives_and_survives_a_refusal(
+    network: EventNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is woken by what comes in, looks once at its start, and goes on after a fault."""
+    monkeypatch.setattr(event_keeper, "GATHER_SECONDS", 0.0)
+    monkeypatch.setattr(event_keeper, "RETRY_SECONDS", 0.0)
+    first, second, third = network.report(), network.report(), network.report()
+    network.say(first, SETTLED, "已修")
+
+    def fail(error: Exception) -> None:
+        raise error
+
+    async def until_settled(record: bytes) -> None:
+        async with asyncio.timeout(20):
+            while network.event(record).status != ENDED:  # noqa: ASYNC110  # a row in a store
+                await asyncio.sleep(0)
+
+    async def serve() -> None:
+        node: Any = SimpleNamespace(
+            **vars(network.desks[VILLAGE]), clock=network.engines[VILLAGE].clock
+        )
+        keeper = event_keeper.EventKeeper(node)
+        await keeper.start()
+        await until_settled(first)
+        await network.saying(second, SETTLED, "已修")
+        await until_settled(second)
+        for error in (HuyingError(Code.RECOVERING, VILLAGE), ValueError("a defect")):
+            network.runtimes[VILLAGE].between.append(lambda e=error: fail(e))
+        await network.saying(third, SETTLED, "已修")
+        await until_settled(third)
+        await keeper.stop()
+
+    asyncio.run(serve())
+    assert network.said.count("event_settled_by_town") == 3
+    assert network.said.count("events_wait") == 2
+
+
+def test_just_a_village_runs_the_component() -> None:
+    """A town's or a county's node has no event that a town above it settles."""
+    for code, runs in ((COUNTY, False), (TOWN, False), (VILLAGE, True)):
+        config = SimpleNamespace(node=SimpleNamespace(code=code))
+        node: Any = SimpleNamespace(config=config, reader=None, runtime=None)
+        assert (event_component(node) is not None) is runs
+    assert event_component in SERVICES
 
 
 # --- others' entries --------------------------------------------------------------------------

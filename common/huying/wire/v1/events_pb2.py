@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from huying.wire.v1 import audience_pb2 as huying_dot_wire_dot_v1_dot_audience__pb2
+from huying.wire.v1 import records_pb2 as huying_dot_wire_dot_v1_dot_records__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bhuying/wire/v1/events.proto\x12\x0ehuying.wire.v1\x1a\x1dhuying/wire/v1/audience.proto\"\x93\x02\n\rEventHandling\x12\x17\n\x05\x65vent\x18\x01 \x01(\x0c\x42\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x1c\n\nevent_home\x18\x02 \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12=\n\x06status\x18\x03 \x01(\x0e\x32#.huying.wire.v1.EventHandlingStatusB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x16\n\x04text\x18\x04 \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x17\n\x05\x61\x63tor\x18\x05 \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x18\n\x06number\x18\x06 \x01(\rB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12 \n\x0eversion_origin\x18\x07 \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x1f\n\rversion_index\x18\x08 \x01(\x04\x42\x08\x92\xcc\x18\x04\x08\x03\x10\x01\"\x89\x01\n\x11\x45ventHandlingView\x12/\n\x08handling\x18\x01 \x01(\x0b\x32\x1d.huying.wire.v1.EventHandling\x12\x0c\n\x04home\x18\x02 \x01(\t\x12\x0e\n\x06origin\x18\x03 \x01(\t\x12\r\n\x05index\x18\x04 \x01(\x04\x12\x16\n\x0ewritten_micros\x18\x05 \x01(\x04\"\xad\x01\n\x12HandleEventRequest\x12\x0c\n\x04home\x18\x01 \x01(\t\x12\x0e\n\x06record\x18\x02 \x01(\x0c\x12\x33\n\x06status\x18\x03 \x01(\x0e\x32#.huying.wire.v1.EventHandlingStatus\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\x0c\x12\x13\n\x0bseen_number\x18\x07 \x01(\r\"m\n\x13HandleEventResponse\x12\x33\n\x08handling\x18\x01 \x01(\x0b\x32!.huying.wire.v1.EventHandlingView\x12\x11\n\tunchanged\x18\x02 \x01(\x08\x12\x0e\n\x06masked\x18\x03 \x01(\x08*\xa4\x01\n\x13\x45ventHandlingStatus\x12%\n!EVENT_HANDLING_STATUS_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x45VENT_HANDLING_STATUS_TAKEN\x10\x01\x12!\n\x1d\x45VENT_HANDLING_STATUS_SETTLED\x10\x02\x12\"\n\x1e\x45VENT_HANDLING_STATUS_ASSIGNED\x10\x03\x32\x63\n\tEventDesk\x12V\n\x0bHandleEvent\x12\".huying.wire.v1.HandleEventRequest\x1a#.huying.wire.v1.HandleEventResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bhuying/wire/v1/events.proto\x12\x0ehuying.wire.v1\x1a\x1dhuying/wire/v1/audience.proto\x1a\x1chuying/wire/v1/records.proto\"\x93\x02\n\rEventHandling\x12\x17\n\x05\x65vent\x18\x01 \x01(\x0c\x42\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x1c\n\nevent_home\x18\x02 \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12=\n\x06status\x18\x03 \x01(\x0e\x32#.huying.wire.v1.EventHandlingStatusB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x16\n\x04text\x18\x04 \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x17\n\x05\x61\x63tor\x18\x05 \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x18\n\x06number\x18\x06 \x01(\rB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12 \n\x0eversion_origin\x18\x07 \x01(\tB\x08\x92\xcc\x18\x04\x08\x03\x10\x01\x12\x1f\n\rversion_index\x18\x08 \x01(\x04\x42\x08\x92\xcc\x18\x04\x08\x03\x10\x01\"\x89\x01\n\x11\x45ventHandlingView\x12/\n\x08handling\x18\x01 \x01(\x0b\x32\x1d.huying.wire.v1.EventHandling\x12\x0c\n\x04home\x18\x02 \x01(\t\x12\x0e\n\x06origin\x18\x03 \x01(\t\x12\r\n\x05index\x18\x04 \x01(\x04\x12\x16\n\x0ewritten_micros\x18\x05 \x01(\x04\"\xad\x01\n\x12HandleEventRequest\x12\x0c\n\x04home\x18\x01 \x01(\t\x12\x0e\n\x06record\x18\x02 \x01(\x0c\x12\x33\n\x06status\x18\x03 \x01(\x0e\x32#.huying.wire.v1.EventHandlingStatus\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\x0c\x12\x13\n\x0bseen_number\x18\x07 \x01(\r\"m\n\x13HandleEventResponse\x12\x33\n\x08handling\x18\x01 \x01(\x0b\x32!.huying.wire.v1.EventHandlingView\x12\x11\n\tunchanged\x18\x02 \x01(\x08\x12\x0e\n\x06masked\x18\x03 \x01(\x08\"\xbb\x01\n\tEventView\x12$\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x15.huying.wire.v1.Event\x12\x0c\n\x04home\x18\x02 \x01(\t\x12\x0e\n\x06record\x18\x03 \x01(\x0c\x12\x0e\n\x06origin\x18\x04 \x01(\t\x12\r\n\x05index\x18\x05 \x01(\x04\x12\x16\n\x0ewritten_micros\x18\x06 \x01(\x04\x12\x33\n\x08handling\x18\x07 \x01(\x0b\x32!.huying.wire.v1.EventHandlingView\"\x83\x01\n\x11ListEventsRequest\x12\x0c\n\x04\x61rea\x18\x01 \x01(\t\x12+\n\x06status\x18\x02 \x01(\x0e\x32\x1b.huying.wire.v1.EventStatus\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\r\x12\x12\n\npage_token\x18\x05 \x01(\x0c\"X\n\x12ListEventsResponse\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.huying.wire.v1.EventView\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\x0c\"0\n\x10ShowEventRequest\x12\x0c\n\x04home\x18\x01 \x01(\t\x12\x0e\n\x06record\x18\x02 \x01(\x0c\"=\n\x11ShowEventResponse\x12(\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x19.huying.wire.v1.EventView*\xa4\x01\n\x13\x45ventHandlingStatus\x12%\n!EVENT_HANDLING_STATUS_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x45VENT_HANDLING_STATUS_TAKEN\x10\x01\x12!\n\x1d\x45VENT_HANDLING_STATUS_SETTLED\x10\x02\x12\"\n\x1e\x45VENT_HANDLING_STATUS_ASSIGNED\x10\x03\x32\x8a\x02\n\tEventDesk\x12S\n\nListEvents\x12!.huying.wire.v1.ListEventsRequest\x1a\".huying.wire.v1.ListEventsResponse\x12P\n\tShowEvent\x12 .huying.wire.v1.ShowEventRequest\x1a!.huying.wire.v1.ShowEventResponse\x12V\n\x0bHandleEvent\x12\".huying.wire.v1.HandleEventRequest\x1a#.huying.wire.v1.HandleEventResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,16 +49,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVENTHANDLING'].fields_by_name['version_origin']._serialized_options = b'\222\314\030\004\010\003\020\001'
   _globals['_EVENTHANDLING'].fields_by_name['version_index']._loaded_options = None
   _globals['_EVENTHANDLING'].fields_by_name['version_index']._serialized_options = b'\222\314\030\004\010\003\020\001'
-  _globals['_EVENTHANDLINGSTATUS']._serialized_start=784
-  _globals['_EVENTHANDLINGSTATUS']._serialized_end=948
-  _globals['_EVENTHANDLING']._serialized_start=79
-  _globals['_EVENTHANDLING']._serialized_end=354
-  _globals['_EVENTHANDLINGVIEW']._serialized_start=357
-  _globals['_EVENTHANDLINGVIEW']._serialized_end=494
-  _globals['_HANDLEEVENTREQUEST']._serialized_start=497
-  _globals['_HANDLEEVENTREQUEST']._serialized_end=670
-  _globals['_HANDLEEVENTRESPONSE']._serialized_start=672
-  _globals['_HANDLEEVENTRESPONSE']._serialized_end=781
-  _globals['_EVENTDESK']._serialized_start=950
-  _globals['_EVENTDESK']._serialized_end=1049
+  _globals['_EVENTHANDLINGSTATUS']._serialized_start=1341
+  _globals['_EVENTHANDLINGSTATUS']._serialized_end=1505
+  _globals['_EVENTHANDLING']._serialized_start=109
+  _globals['_EVENTHANDLING']._serialized_end=384
+  _globals['_EVENTHANDLINGVIEW']._serialized_start=387
+  _globals['_EVENTHANDLINGVIEW']._serialized_end=524
+  _globals['_HANDLEEVENTREQUEST']._serialized_start=527
+  _globals['_HANDLEEVENTREQUEST']._serialized_end=700
+  _globals['_HANDLEEVENTRESPONSE']._serialized_start=702
+  _globals['_HANDLEEVENTRESPONSE']._serialized_end=811
+  _globals['_EVENTVIEW']._serialized_start=814
+  _globals['_EVENTVIEW']._serialized_end=1001
+  _globals['_LISTEVENTSREQUEST']._serialized_start=1004
+  _globals['_LISTEVENTSREQUEST']._serialized_end=1135
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=1137
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=1225
+  _globals['_SHOWEVENTREQUEST']._serialized_start=1227
+  _globals['_SHOWEVENTREQUEST']._serialized_end=1275
+  _globals['_SHOWEVENTRESPONSE']._serialized_start=1277
+  _globals['_SHOWEVENTRESPONSE']._serialized_end=1338
+  _globals['_EVENTDESK']._serialized_start=1508
+  _globals['_EVENTDESK']._serialized_end=1774
 # @@protoc_insertion_point(module_scope)

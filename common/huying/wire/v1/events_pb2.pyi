@@ -6,9 +6,12 @@ village's record, which no other node writes; the town's word is a record of the
 the village's node writes what follows from it into the event (docs/EVENTS.md).
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from huying.wire.v1 import records_pb2 as _records_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -195,3 +198,146 @@ class HandleEventResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HandleEventResponse: _TypeAlias = HandleEventResponse  # noqa: Y015
+
+@_typing.final
+class EventView(_message.Message):
+    """An event as far as it is visible at this node, with the town's last word about it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    HOME_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    WRITTEN_MICROS_FIELD_NUMBER: _builtins.int
+    HANDLING_FIELD_NUMBER: _builtins.int
+    home: _builtins.str
+    record: _builtins.bytes
+    origin: _builtins.str
+    index: _builtins.int
+    written_micros: _builtins.int
+    @_builtins.property
+    def event(self) -> _records_pb2.Event: ...
+    @_builtins.property
+    def handling(self) -> Global___EventHandlingView:
+        """unset where no town said anything"""
+
+    def __init__(
+        self,
+        *,
+        event: _records_pb2.Event | None = ...,
+        home: _builtins.str = ...,
+        record: _builtins.bytes = ...,
+        origin: _builtins.str = ...,
+        index: _builtins.int = ...,
+        written_micros: _builtins.int = ...,
+        handling: Global___EventHandlingView | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "handling", b"handling"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "handling", b"handling", "home", b"home", "index", b"index", "origin", b"origin", "record", b"record", "written_micros", b"written_micros"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventView: _TypeAlias = EventView  # noqa: Y015
+
+@_typing.final
+class ListEventsRequest(_message.Message):
+    """The newest first, by when they were reported; what is empty or 0 does not narrow."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AREA_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    area: _builtins.str
+    """a division: of the nodes that reported them"""
+    status: _records_pb2.EventStatus.ValueType
+    category: _builtins.str
+    limit: _builtins.int
+    page_token: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        area: _builtins.str = ...,
+        status: _records_pb2.EventStatus.ValueType = ...,
+        category: _builtins.str = ...,
+        limit: _builtins.int = ...,
+        page_token: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "category", b"category", "limit", b"limit", "page_token", b"page_token", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListEventsRequest: _TypeAlias = ListEventsRequest  # noqa: Y015
+
+@_typing.final
+class ListEventsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.bytes
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventView]: ...
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___EventView] | None = ...,
+        next_page_token: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListEventsResponse: _TypeAlias = ListEventsResponse  # noqa: Y015
+
+@_typing.final
+class ShowEventRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOME_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    home: _builtins.str
+    """empty: whoever reported the event of that id"""
+    record: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        home: _builtins.str = ...,
+        record: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["home", b"home", "record", b"record"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShowEventRequest: _TypeAlias = ShowEventRequest  # noqa: Y015
+
+@_typing.final
+class ShowEventResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def event(self) -> Global___EventView: ...
+    def __init__(
+        self,
+        *,
+        event: Global___EventView | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShowEventResponse: _TypeAlias = ShowEventResponse  # noqa: Y015

@@ -34,6 +34,16 @@ class EventDeskStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.ListEvents = channel.unary_unary(
+                '/huying.wire.v1.EventDesk/ListEvents',
+                request_serializer=huying_dot_wire_dot_v1_dot_events__pb2.ListEventsRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_events__pb2.ListEventsResponse.FromString,
+                _registered_method=True)
+        self.ShowEvent = channel.unary_unary(
+                '/huying.wire.v1.EventDesk/ShowEvent',
+                request_serializer=huying_dot_wire_dot_v1_dot_events__pb2.ShowEventRequest.SerializeToString,
+                response_deserializer=huying_dot_wire_dot_v1_dot_events__pb2.ShowEventResponse.FromString,
+                _registered_method=True)
         self.HandleEvent = channel.unary_unary(
                 '/huying.wire.v1.EventDesk/HandleEvent',
                 request_serializer=huying_dot_wire_dot_v1_dot_events__pb2.HandleEventRequest.SerializeToString,
@@ -43,6 +53,18 @@ class EventDeskStub:
 
 class EventDeskServicer:
     """Missing associated documentation comment in .proto file."""
+
+    def ListEvents(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ShowEvent(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def HandleEvent(self, request, context):
         """Write the town's word about an event of a village below it, once per request id.
@@ -54,6 +76,16 @@ class EventDeskServicer:
 
 def add_EventDeskServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'ListEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEvents,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_events__pb2.ListEventsRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_events__pb2.ListEventsResponse.SerializeToString,
+            ),
+            'ShowEvent': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShowEvent,
+                    request_deserializer=huying_dot_wire_dot_v1_dot_events__pb2.ShowEventRequest.FromString,
+                    response_serializer=huying_dot_wire_dot_v1_dot_events__pb2.ShowEventResponse.SerializeToString,
+            ),
             'HandleEvent': grpc.unary_unary_rpc_method_handler(
                     servicer.HandleEvent,
                     request_deserializer=huying_dot_wire_dot_v1_dot_events__pb2.HandleEventRequest.FromString,
@@ -69,6 +101,60 @@ def add_EventDeskServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class EventDesk:
     """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def ListEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.EventDesk/ListEvents',
+            huying_dot_wire_dot_v1_dot_events__pb2.ListEventsRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_events__pb2.ListEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ShowEvent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huying.wire.v1.EventDesk/ShowEvent',
+            huying_dot_wire_dot_v1_dot_events__pb2.ShowEventRequest.SerializeToString,
+            huying_dot_wire_dot_v1_dot_events__pb2.ShowEventResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def HandleEvent(request,

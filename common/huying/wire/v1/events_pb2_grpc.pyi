@@ -34,16 +34,34 @@ class EventDeskStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EventDeskAsyncStub: ...
+    ListEvents: _grpc.UnaryUnaryMultiCallable[_events_pb2.ListEventsRequest, _events_pb2.ListEventsResponse]
+    ShowEvent: _grpc.UnaryUnaryMultiCallable[_events_pb2.ShowEventRequest, _events_pb2.ShowEventResponse]
     HandleEvent: _grpc.UnaryUnaryMultiCallable[_events_pb2.HandleEventRequest, _events_pb2.HandleEventResponse]
     """Write the town's word about an event of a village below it, once per request id."""
 
 @_typing.type_check_only
 class EventDeskAsyncStub(EventDeskStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
+    ListEvents: _aio.UnaryUnaryMultiCallable[_events_pb2.ListEventsRequest, _events_pb2.ListEventsResponse]  # type: ignore[assignment]
+    ShowEvent: _aio.UnaryUnaryMultiCallable[_events_pb2.ShowEventRequest, _events_pb2.ShowEventResponse]  # type: ignore[assignment]
     HandleEvent: _aio.UnaryUnaryMultiCallable[_events_pb2.HandleEventRequest, _events_pb2.HandleEventResponse]  # type: ignore[assignment]
     """Write the town's word about an event of a village below it, once per request id."""
 
 class EventDeskServicer(metaclass=_abc_1.ABCMeta):
+    @_abc_1.abstractmethod
+    def ListEvents(
+        self,
+        request: _events_pb2.ListEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_events_pb2.ListEventsResponse, _abc.Awaitable[_events_pb2.ListEventsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ShowEvent(
+        self,
+        request: _events_pb2.ShowEventRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_events_pb2.ShowEventResponse, _abc.Awaitable[_events_pb2.ShowEventResponse]]: ...
+
     @_abc_1.abstractmethod
     def HandleEvent(
         self,

@@ -40,7 +40,7 @@ _COMMANDS: Final = (
 )
 _GROUPS: Final = (
     *("record", "call", "feed", "bundle", "roster", "key", "subject", "disclosure"),
-    *("department", "quarantine", "user", "config"),
+    *("department", "quarantine", "user", "config", "event"),
 )
 # The base of what is wrong with how a command is used. Typer takes it from Click, or from a copy
 # of Click that it brings along, and names it under neither name of its own.

@@ -1,4 +1,4 @@
-"""交办与处置 · What a town does about an event that one of its villages reported.
+"""交办与处置 · Events at every tier, and what a town does about one that its village reported.
 
 The event stays the village's. The town writes a word of its own beside it: taken over, assigned
 back to the village, or settled; the village's node makes the last one true in the event
@@ -25,12 +25,59 @@ from huying.node.store.event_queries import EventHandlingRow, EventRow
 from huying.node.store.reader import Reader
 from huying.wire.v1 import events_pb2, feed_pb2, records_pb2
 
-__all__ = ["handle_event", "handling_view"]
+__all__ = ["handle_event", "list_events", "show_event"]
 
 _SETTLED: Final = events_pb2.EVENT_HANDLING_STATUS_SETTLED
 _HANDLING: Final = feed_pb2.RECORD_TYPE_EVENT_HANDLING
 # Whoever reads the last word and writes the next one goes alone. By node, as tests run several.
 _ALONE: WeakKeyDictionary[object, asyncio.Lock] = WeakKeyDictionary()
+
+
+async def list_events(
+    node: AdminNode, request: events_pb2.ListEventsRequest
+) -> events_pb2.ListEventsResponse:
+    """One page of the events that are visible here. Raises HuyingError(INVALID_ARGUMENT)."""
+
+    def read() -> events_pb2.ListEventsResponse:
+        with node.reader.snapshot() as view:
+            page = view.list_events(
+                area=request.area,
+                status=request.status,
+                category=request.category,
+                limit=request.limit,
+                page_token=request.page_token,
+            )
+            words = view.event_handlings([(row.home, row.record) for row in page.rows])
+        return events_pb2.ListEventsResponse(
+            events=[_event_view(row, words.get((row.home, row.record))) for row in page.rows],
+            next_page_token=page.next_token,
+        )
+
+    return await asyncio.to_thread(read)
+
+
+async def show_event(
+    node: AdminNode, request: events_pb2.ShowEventRequest
+) -> events_pb2.ShowEventResponse:
+    """One event. Raises HuyingError(INVALID_ARGUMENT or NOT_FOUND)."""
+    record = request.record
+    if len(record) != RECORD_ID_BYTES:
+        raise HuyingError(Code.INVALID_ARGUMENT, f"record: {RECORD_ID_BYTES} bytes")
+
+    def read() -> events_pb2.ShowEventResponse:
+        with node.reader.snapshot() as view:
+            homes = [request.home] if request.home else view.event_homes(record)
+            if len(homes) > 1:
+                raise HuyingError(
+                    Code.INVALID_ARGUMENT, f"home: name one, {' or '.join(homes)} has that id"
+                )
+            row = view.get_event(homes[0], record) if homes else None
+            if row is None:
+                raise HuyingError(Code.NOT_FOUND, f"no event {record.hex()} here")
+            word = view.event_handling(row.home, record)
+        return events_pb2.ShowEventResponse(event=_event_view(row, word))
+
+    return await asyncio.to_thread(read)
 
 
 async def handle_event(
@@ -53,7 +100,7 @@ async def handle_event(
     async with _ALONE.setdefault(node.runtime, asyncio.Lock()):
         standing = await asyncio.to_thread(_standing, node.reader, own, request)
         if standing.is_repeated and standing.last is not None:
-            view = handling_view(standing.last)
+            view = _handling_view(standing.last)
             return events_pb2.HandleEventResponse(handling=view, masked=bool(masked.hits))
         handling = _next(request, standing, masked.text)
         unchanged = _is_same(handling, standing)
@@ -71,12 +118,23 @@ async def handle_event(
         row = await asyncio.to_thread(node.reader.event_handling, request.home, request.record)
     assert row is not None, "it was there before, or was written just now"
     return events_pb2.HandleEventResponse(
-        handling=handling_view(row), unchanged=unchanged, masked=bool(masked.hits)
+        handling=_handling_view(row), unchanged=unchanged, masked=bool(masked.hits)
     )
 
 
-def handling_view(row: EventHandlingRow) -> events_pb2.EventHandlingView:
-    """A town's word as the API gives it."""
+def _event_view(row: EventRow, word: EventHandlingRow | None) -> events_pb2.EventView:
+    return events_pb2.EventView(
+        event=row.event,
+        home=row.home,
+        record=row.record,
+        origin=row.origin,
+        index=row.index,
+        written_micros=row.time_micros,
+        handling=None if word is None else _handling_view(word),
+    )
+
+
+def _handling_view(row: EventHandlingRow) -> events_pb2.EventHandlingView:
     return events_pb2.EventHandlingView(
         handling=row.handling,
         home=row.home,

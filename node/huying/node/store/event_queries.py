@@ -141,6 +141,12 @@ class EventQueries(Queries):
         with self._reading() as connection:
             return [_event_row(row) for row in connection.execute(query.limit(_NAMED_MAX))]
 
+    def event_homes(self, record: bytes) -> list[str]:
+        """Who reported an event of that id, which stands; a few at most. A slow search."""
+        query = select(EVENTS.c.home).where(EVENTS.c.record == record, _STANDS)
+        with self._reading() as connection:
+            return sorted(connection.execute(query.limit(_NAMED_MAX)).scalars())
+
     def event_handling(self, home: str, record: bytes) -> EventHandlingRow | None:
         """The town's newest word about the event that the village `home` reported."""
         return self.event_handlings([(home, record)]).get((home, record))
