@@ -23,7 +23,8 @@ FILLED: Final = "7"
 _FROM: Final = (
     *("node/huying/node/web", "hub/huying/hub/web", "node/huying/node/store"),
     *("node/huying/node/api", "node/huying/node/media", "common/huying/common/calls"),
-    *(f"node/huying/node/desk/{name}.py" for name in ("__init__", "hotline", "provisions")),
+    *(f"node/huying/node/desk/{name}.py" for name in ("__init__", "events", "hotline")),
+    *("node/huying/node/desk/provisions.py", "node/huying/node/event_ends.py"),
     *(f"hub/huying/hub/desk/{name}.py" for name in ("duty", "hotline", "measures", "order_plan")),
     *(f"node/huying/node/admin/{name}.py" for name in ("__init__", "figures")),
     *("hub/huying/hub/sequencer.py", "hub/huying/hub/hotline_mapping.py"),
@@ -33,7 +34,8 @@ _FROM: Final = (
         for name in (
             *("appends", "codes", "integrity/quarantine", "membership/trust", "months", "orders"),
             *("own_feed", "provisions/asker", "provisions/home", "provisions/places"),
-            *("provisions/terms", "records/evidence_field_rules", "records/evidence_parts"),
+            *("provisions/terms", "records/desk_field_rules", "records/evidence_field_rules"),
+            *("records/evidence_parts",),
             *("records/field_checks", "records/record_rules", "records/registry", "writer"),
         )
     ),

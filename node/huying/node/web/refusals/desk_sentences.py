@@ -1,4 +1,4 @@
-"""Refusals of the desks: disclosure on request, hotline orders, duty lists and figures."""
+"""Refusals of the desks: events, disclosure on request, hotline orders, duty lists, figures."""
 
 from __future__ import annotations
 
@@ -7,6 +7,36 @@ from typing import Final
 __all__ = ["DESK"]
 
 DESK: Final[tuple[tuple[str, str], ...]] = (
+    # Events that a town handles.
+    (
+        "home: just the town above {code} handles its events, and this is {code2}",
+        "{code} 的事件由它所属的乡镇办理,这里是 {code2}",
+    ),
+    ("no event {id} of {code} here", "这里没有 {code} 的这件事件"),
+    ("no event {id} here", "这里没有这件事件"),
+    ("home: name one, {text} has that id", "不止一个村有这个编号的事件,请指明是哪个村"),
+    (
+        "record: two villages have an event of this id, and the other one's is handled",
+        "另一个村有同一编号的事件正在办理,这一件不能办理",
+    ),
+    ("request_id: it wrote something else before", "这次提交的编号已用于别的内容,请重新打开页面"),
+    (
+        "seen_number: the town wrote another word in between; look at the event again",
+        "镇里刚有人处置过这件事件,请看过再办",
+    ),
+    (
+        (
+            "status: the town has settled this event; just the words of that may be corrected,"
+            " until the village opens it again"
+        ),
+        "镇已办结这件事件,只能更正办结的话;村里重新打开后才能再办",
+    ),
+    (
+        "status: the village has settled this event itself; it may open it again",
+        "村里已办结这件事件,不用再办",
+    ),
+    ("text: say what was done, or what the village is to do", "请写明办理情况,或要村里做什么"),
+    ("event is not the record that it is written under", "写的事件与记录的编号不符,已拒绝"),
     # Disclosure on request.
     ("no request {id} is known here", "这里没有这件申请"),
     ("no call {id} is known here", "这里没有这件呼叫"),
