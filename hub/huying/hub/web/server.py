@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -23,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from huying.common.errors import EXIT_OK
 from huying.common.ports import Clock
 from huying.hub.web.connections import PromptConnection, take_over_log
+from huying.hub.web.listener import CONNECTIONS_MAX, SharedListener
 from huying.hub.web.site import PAGES, STATIC, TEMPLATES
 from huying.node import logs
 from huying.node.background import end_task
@@ -39,7 +41,7 @@ __all__ = ["TLS_CIPHERS", "make_app", "make_site", "restrict", "serve"]
 _LOOK_SECONDS: Final = 5.0
 _GRACE_SECONDS: Final = 2
 _KEEP_ALIVE_SECONDS: Final = 15
-_CONNECTIONS_MAX: Final = 1024
+_OTHER_FILES_MAX: Final = 512  # that are open beside the connections
 _HEADER_BYTES_MAX: Final = 32 * 1024
 # Of TLS 1.2, which old handsets still speak: forward secrecy and authenticated encryption alone.
 TLS_CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -72,6 +74,9 @@ def serve(config: Config, listener: socket.socket, *, with_parent: bool) -> int:
     """
     logs.configure(config.log.level, config.log.format)
     os.umask(0o077)  # whatever it writes, a file of errors as well, is its owner's alone
+    _make_room()
+    if not config.console.proxied:  # behind a proxy all come from one address: it divides them
+        listener = SharedListener(listener)
     store = ConsoleStore.open(config.console_dir)
     try:
         return asyncio.run(_serve(config, store, listener, with_parent=with_parent))
@@ -94,7 +99,7 @@ async def _serve(
         http=PromptConnection,
         loop="asyncio",
         lifespan="on",
-        limit_concurrency=_CONNECTIONS_MAX,
+        limit_concurrency=CONNECTIONS_MAX,
         h11_max_incomplete_event_size=_HEADER_BYTES_MAX,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
@@ -123,6 +128,15 @@ async def _serve(
         await end_task(preparing)
         await end_task(watching)
     return EXIT_OK
+
+
+def _make_room() -> None:
+    """Let this process have as many descriptors as its connections need, if the machine does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS_MAX + _OTHER_FILES_MAX
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def restrict(context: ssl.SSLContext) -> None:
