@@ -113,7 +113,9 @@ def test_an_export_is_masked_neutral_and_written_down(
     (place,) = append(network, household("90"))
     append(network, resident(place, "=1+1", id_number="370830195001011237"))
     masked = export(site)
-    assert masked.headers["Content-Disposition"] == 'attachment; filename="ledger.csv"'
+    assert masked.headers["Content-Disposition"] == (
+        "attachment; filename=\"ledger.csv\"; filename*=UTF-8''%E5%8F%B0%E8%B4%A6.csv"
+    )
     text = masked.content.decode("utf-8-sig")
     assert ID_NUMBER not in text
     assert PHONE not in text

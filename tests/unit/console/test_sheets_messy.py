@@ -217,3 +217,30 @@ def test_a_title_of_two_cells_is_not_taken_for_the_header(site: ConsoleUnderTest
     nothing = upload(site, "缺列.csv", "单位:义桥村,时间:11 月\r\n姓名,电话\r\n甲,1\r\n".encode())
     assert nothing.status_code == 400
     assert "第 2 行「户号」:缺少这一列" in nothing.text
+
+
+def test_a_dash_is_nothing_and_a_grid_goes_by_its_number(
+    network: ServedNetwork, site: ConsoleUnderTest
+) -> None:
+    """无, 不详 and / are how a form says that there is nothing: no number, and no fault."""
+    none = {"身份证号": "无", "电话": "/", "出生日期": "不详", "性别": "—", "重点人群": "无"}
+    page = upload(
+        site,
+        "无.csv",
+        csv_of(
+            row("130", "什么都没有", 网格="1网格", **none),
+            row("131", "二格的", 网格="第 二 网格"),
+            row("132", "三格的", 网格="三网格"),
+            row("133", "缺日", 出生日期="1970.1"),
+        ),
+    )
+    text = text_of(page.text)
+    assert "2 行可以导入" in text, text
+    assert "第 4 行 网格 没有这个网格" in text
+    assert "第 5 行 出生日期 只有年月,没有日" in text
+    confirm(site, page, on_error="skip")
+    found = people(network)
+    person = found["什么都没有"]
+    assert (person.grid, person.id_number, person.phone) == (FIRST, "", "")
+    assert (person.birth_date, person.sex, person.key_population) == ("", "", "")
+    assert found["二格的"].grid == SECOND

@@ -43,6 +43,7 @@ from huying.node.web.ledger import (
     ledger_pages,
     move_pages,
     resident_pages,
+    sheet_files,
     sheet_pages,
     visit_pages,
 )
@@ -87,6 +88,7 @@ NODE_PAGES: Final[tuple[Page, ...]] = (
     *move_pages.PAGES,
     *visit_pages.PAGES,
     *export_pages.PAGES,
+    *sheet_files.PAGES,
     *sheet_pages.PAGES,
     # Before the pages that take an id where this has a word.
     *provision_ask_pages.PAGES,

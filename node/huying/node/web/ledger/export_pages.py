@@ -63,7 +63,7 @@ async def export(ask: Ask) -> Response:
     data = await ask.site.on_thread(
         lambda: table_file(ending, chosen, export_rows(holdings, book, grids, chosen, whole=whole))
     )
-    return download(data, ending, "ledger")
+    return download(data, ending, "ledger", "台账")
 
 
 # Before the pages of one import, whose address it would be else.

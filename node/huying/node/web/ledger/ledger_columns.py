@@ -18,6 +18,7 @@ from huying.common.limits import HOUSEHOLD_RESIDENTS_MAX
 __all__ = [
     "COLUMNS",
     "HOUSEHOLD_COLUMNS",
+    "MAY_BE_NOTHING",
     "NUMBER_COLUMNS",
     "REQUIRED",
     "RESIDENT_COLUMNS",
@@ -26,6 +27,7 @@ __all__ = [
     "born",
     "canonical_id",
     "is_month_of",
+    "is_nothing",
     "read_count",
     "read_date",
     "read_grid",
@@ -63,6 +65,9 @@ RESIDENT_COLUMNS: Final = (
 )
 NUMBER_COLUMNS: Final = ("household_phone", "id_number", "phone")
 REQUIRED: Final = ("number",)
+MAY_BE_NOTHING: Final = frozenset(
+    ("household_phone", "resident_count", "sex", "birth_date", "id_number", "phone")
+) | {"key_population", "health"}
 SAMPLE: Final = "样例"  # a household number that begins so is the template's own row
 
 _DATE: Final = re.compile(r"(\d{4})[-./年](\d{1,2})[-./月](\d{1,2})[日号]?(?: 0?0:00(?::00)?)?")
@@ -80,6 +85,30 @@ _SEXES: Final = {
     "f": "女",
     "2": "女",
 }
+# What people write where there is nothing to write.
+_NOTHING: Final = frozenset(
+    (
+        "无",
+        "暂无",
+        "没有",
+        "不详",
+        "未知",
+        "未填",
+        "空",
+        "-",
+        "--",
+        "—",
+        "——",
+        "/",
+        "\\",
+        "*",
+        "#n/a",
+    )
+)
+_NUMERALS: Final = {numeral: digit for digit, numeral in enumerate("零一二三四五六七八九")}
+_ORDINAL: Final = re.compile(
+    r"第?(\d{1,3}|[一二三四五六七八九]?十?[一二三四五六七八九]?)(?:号?网?格)?"
+)
 _HAN_APART: Final = re.compile(r"(?<=[\u4e00-\u9fff])\s+(?=[\u4e00-\u9fff])")
 _EXPONENT: Final = re.compile(r"\d(?:\.\d+)?[eE]\+?\d+")
 _ID_18: Final = re.compile(r"\d{17}[\dX]")
@@ -102,6 +131,11 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", text).strip()
 
 
+def is_nothing(text: str) -> bool:
+    """Whether a cell says that there is nothing: 无, 不详, a dash."""
+    return _folded(text).lower() in _NOTHING
+
+
 def read_number(text: str) -> str:
     """A household's number: full-width characters are the same household as plain ones."""
     return _folded(text)
@@ -116,6 +150,11 @@ def read_date(text: str) -> str:
     """ISO 8601 of a date as people write it. Raises CellError."""
     plain = _folded(text)
     found = _DATE.fullmatch(plain) or _COMPACT_DATE.fullmatch(plain)
+    if not found and _MONTH.fullmatch(plain):
+        raise CellError(
+            "只有年月,没有日;请写成 1950-01-31,或填上身份证号"
+            " · a month without its day: write it as 1950-01-31, or give the ID number"
+        )
     try:
         return date(*(int(part) for part in found.groups())).isoformat() if found else _no_date()
     except ValueError:
@@ -236,6 +275,10 @@ def read_grid(text: str, grids: Mapping[str, str]) -> str:
         code
         for code, name in grids.items()
         if plain and plain in (code, _folded(name), code[-3:], code[-3:].lstrip("0"))
+    ] or [
+        code
+        for code, name in grids.items()
+        if _ordinal(plain) and _ordinal(plain) == _ordinal(name)
     ]
     if len(found) != 1:
         raise CellError(
@@ -243,3 +286,14 @@ def read_grid(text: str, grids: Mapping[str, str]) -> str:
             " · no such grid of yours: give its name or its 15 digits"
         )
     return found[0]
+
+
+def _ordinal(name: str) -> int:
+    """Which grid of its village a name says it is: 1 of 第一网格, 1网格 and 一格; 0 for another."""
+    found = _ORDINAL.fullmatch("".join(_folded(name).split()))
+    if not found or not found[1]:
+        return 0
+    if found[1].isdigit():
+        return int(found[1])
+    tens, ten, ones = found[1].rpartition("十")
+    return (_NUMERALS.get(tens, 1) * 10 if ten else 0) + _NUMERALS.get(ones, 0)

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -146,10 +147,9 @@ def template_file() -> bytes:
     return data.getvalue()
 
 
-def download(data: bytes, ending: str, name: str) -> Response:
-    """A file, as a browser keeps it."""
-    return Response(
-        data,
-        media_type=CONTENT_TYPES[ending],
-        headers={"Content-Disposition": f'attachment; filename="{name}{ending}"'},
-    )
+def download(data: bytes, ending: str, name: str, shown: str = "") -> Response:
+    """A file, as a browser keeps it: under `shown`, or where it has no Chinese under `name`."""
+    named = f'attachment; filename="{name}{ending}"'
+    if shown:
+        named += f"; filename*=UTF-8''{quote(shown + ending, safe='')}"  # RFC 6266
+    return Response(data, media_type=CONTENT_TYPES[ending], headers={"Content-Disposition": named})

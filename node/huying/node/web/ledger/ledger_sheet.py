@@ -27,10 +27,11 @@ from huying.node.sheets import (
     read_sheet,
 )
 from huying.node.web.ledger import ledger_columns as columns
-from huying.node.web.ledger.ledger_columns import COLUMNS, CellError
+from huying.node.web.ledger.ledger_columns import COLUMNS
 from huying.node.web.ledger.ledger_holdings import Holdings
 from huying.node.web.ledger.ledger_records import draft
 from huying.node.web.ledger.sheet_rows import LedgerRows
+from huying.node.web.ledger.sheet_values import read_values
 from huying.node.web.refusals import of_one_field
 from huying.wire.v1 import api_pb2, feed_pb2, records_pb2
 
@@ -143,7 +144,7 @@ class Planner:
             return [("number", _NO_NUMBER)]
         if not any(text for key, text in cells.items() if key not in ("grid", "number")):
             return [("number", _BARE)]
-        values = self._values(cells, errors)
+        values = read_values(cells, self._grids, errors)
         if errors:
             return errors
         house = self._house(number, values, errors)
@@ -158,32 +159,6 @@ class Planner:
             return errors
         self._houses.setdefault((house.message.grid, house.message.number), house)
         return errors
-
-    def _values(self, cells: dict[str, str], errors: list[tuple[str, str]]) -> dict[str, Any]:
-        readers: dict[str, Any] = {
-            "grid": lambda text: columns.read_grid(text, self._grids),
-            "number": columns.read_number,
-            "head_name": columns.read_name,
-            "name": columns.read_name,
-            "birth_date": columns.read_date,
-            "sex": columns.read_sex,
-            "id_number": columns.read_id_number,
-            "phone": columns.read_phone,
-            "household_phone": columns.read_phone,
-            "resident_count": columns.read_count,
-        }
-        values: dict[str, Any] = {}
-        for key, text in {"grid": "", **cells}.items():
-            reader = readers.get(key)
-            try:
-                values[key] = reader(text) if reader and (text or key == "grid") else text
-            except CellError as error:
-                errors.append((key, error.what))
-        born = columns.born(values.get("id_number", ""))
-        if columns.is_month_of(cells.get("birth_date", ""), born):
-            values["birth_date"] = born
-            errors[:] = [one for one in errors if one[0] != "birth_date"]
-        return values
 
     def _house(
         self, number: int, values: dict[str, Any], errors: list[tuple[str, str]]

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final
 
 from starlette.responses import Response
 
-from huying.common.errors import Code, HuyingError
+from huying.common.errors import HuyingError
 from huying.common.limits import (
     LEDGER_IMPORT_BYTES_MAX,
     LEDGER_IMPORT_ENTRIES_MAX,
@@ -30,9 +30,6 @@ from huying.node.web.ledger.ledger_book import open_book
 from huying.node.web.ledger.ledger_columns import COLUMNS
 from huying.node.web.ledger.ledger_export import (
     USUAL,
-    download,
-    errors_file,
-    template_file,
 )
 from huying.node.web.ledger.ledger_holdings import read_holdings
 from huying.node.web.ledger.ledger_pages import seen_grids
@@ -44,7 +41,7 @@ from huying.node.web.refusals import plain
 from huying.node.web.turns import alone
 from huying.wire.v1 import api_pb2
 
-__all__ = ["PAGES", "sheets_page"]
+__all__ = ["PAGES", "jobs_of", "my_job", "sheets_page"]
 
 _ENDINGS: Final = (".xlsx", ".xls", ".ods", ".csv")
 _LABELS: Final = {
@@ -60,7 +57,8 @@ _in_turn: Final = alone(lambda ask: f"sheet:{ask.path('job')}")
 _ROWS_NAMED: Final = 12  # of those that have the same fault
 
 
-def _jobs(ask: Ask) -> Jobs:
+def jobs_of(ask: Ask) -> Jobs:
+    """The imports of this console."""
     return Jobs(ask.console.folder)
 
 
@@ -74,7 +72,7 @@ async def sheets_page(
 ) -> Response:
     """The page of both; `typed`: what an export that was refused asked for."""
     village_only(ask)
-    jobs = _jobs(ask)
+    jobs = jobs_of(ask)
     await ask.site.on_thread(lambda: jobs.forget_old(ask.now()))
     mine = await ask.site.on_thread(lambda: jobs.of(ask.person.id))
     book = await open_book(ask.node)
@@ -99,13 +97,6 @@ async def sheets_page(
     )
 
 
-async def template(ask: Ask) -> Response:
-    """The workbook to fill in."""
-    village_only(ask)
-    data = await ask.site.on_thread(template_file)
-    return download(data, ".xlsx", "ledger-template")
-
-
 # --- bringing --------------------------------------------------------------------------------
 
 
@@ -114,7 +105,7 @@ async def upload(ask: Ask) -> Response:
     village_only(ask)
     form = await ask.form()
     files = form.files("table")
-    jobs, job = _jobs(ask), None
+    jobs, job = jobs_of(ask), None
     try:
         form.id()
         if len(files) != 1:
@@ -192,13 +183,14 @@ def _note(job: Job, plan: Plan, work: Import) -> None:
 
 async def sheet(ask: Ask) -> Response:
     """One import: what was found, or how far it is."""
-    return await _sheet_page(ask, await _mine(ask))
+    return await _sheet_page(ask, await my_job(ask))
 
 
-async def _mine(ask: Ask) -> Job:
+async def my_job(ask: Ask) -> Job:
+    """The person's own import that the address names. Raises HuyingError(NOT_FOUND)."""
     village_only(ask)
     job_id = ask.path("job")
-    return await ask.site.on_thread(lambda: _jobs(ask).find(job_id, ask.person.id))
+    return await ask.site.on_thread(lambda: jobs_of(ask).find(job_id, ask.person.id))
 
 
 async def _sheet_page(ask: Ask, job: Job, error: HuyingError | None = None) -> Response:
@@ -208,7 +200,7 @@ async def _sheet_page(ask: Ask, job: Job, error: HuyingError | None = None) -> R
             "job": job,
             "errors": job.grouped_errors()[:ROW_ERRORS_MAX],
             "rows_named": _ROWS_NAMED,
-            "has_faulty": await ask.site.on_thread(_jobs(ask).faulty(job).exists),
+            "has_faulty": await ask.site.on_thread(jobs_of(ask).faulty(job).exists),
             "stages": {"checked": CHECKED, "writing": WRITING, "done": DONE},
             "error": error,
         },
@@ -219,8 +211,8 @@ async def _sheet_page(ask: Ask, job: Job, error: HuyingError | None = None) -> R
 @_in_turn
 async def write(ask: Ask) -> Response:
     """Begin to write, or go on."""
-    job = await _mine(ask)
-    jobs = _jobs(ask)
+    job = await my_job(ask)
+    jobs = jobs_of(ask)
     form = await ask.form()
     try:
         form.id()
@@ -268,15 +260,15 @@ def _batch(drafts: list[api_pb2.Draft], start: int) -> list[api_pb2.Draft]:
 @_in_turn
 async def drop(ask: Ask) -> Response:
     """Give an import up."""
-    job = await _mine(ask)
-    await ask.site.on_thread(lambda: _jobs(ask).drop(job))
+    job = await my_job(ask)
+    await ask.site.on_thread(lambda: jobs_of(ask).drop(job))
     return ask.redirect("sheets")
 
 
 async def drop_waiting(ask: Ask) -> Response:
     """Give up all of one's own that nobody confirmed; what is being written goes on."""
     village_only(ask)
-    jobs = _jobs(ask)
+    jobs = jobs_of(ask)
 
     def work() -> None:
         for job in jobs.of(ask.person.id):
@@ -287,32 +279,10 @@ async def drop_waiting(ask: Ask) -> Response:
     return ask.redirect("sheets")
 
 
-async def errors_csv(ask: Ask) -> Response:
-    """What is wrong, to mend it with the sheet beside it."""
-    job = await _mine(ask)
-    data = await ask.site.on_thread(lambda: errors_file(job.row_errors()))
-    return download(data, ".csv", "ledger-errors")
-
-
-async def faulty_rows(ask: Ask) -> Response:
-    """The refused rows as they stood, with what is wrong beside them: mended, they are brought.
-
-    They hold whole ID numbers, which are nobody's but whose file it was; each time is written down.
-    """
-    job = await _mine(ask)
-    path = _jobs(ask).faulty(job)
-    if not await ask.site.on_thread(path.exists):
-        raise HuyingError(Code.NOT_FOUND, "there is no such import, or it was a day ago")
-    await ask.audit("ledger-faulty", job.id, detail=f"rows {job.faulty}")
-    data = await ask.site.on_thread(path.read_bytes)
-    return download(data, ".xlsx", "ledger-faulty-rows")
-
-
 _L: Final = Permission.LEDGER
 _POST: Final = ("POST",)
 PAGES: Final = (
     Page("/ledger/sheets", "sheets", sheets, _L),
-    Page("/ledger/sheets/template.xlsx", "sheet-template", template, _L),
     Page(
         "/ledger/sheets/upload",
         "sheet-upload",
@@ -326,6 +296,4 @@ PAGES: Final = (
     Page("/ledger/sheets/{job}", "sheet", sheet, _L),
     Page("/ledger/sheets/{job}/write", "sheet-write", write, _L, _POST),
     Page("/ledger/sheets/{job}/drop", "sheet-drop", drop, _L, _POST),
-    Page("/ledger/sheets/{job}/errors.csv", "sheet-errors", errors_csv, _L),
-    Page("/ledger/sheets/{job}/faulty.xlsx", "sheet-faulty", faulty_rows, _L),
 )
