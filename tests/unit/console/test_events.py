@@ -236,11 +236,11 @@ def test_a_history_goes_on_where_its_bound_cut_it(
     row = reader.get_event(VILLAGE, event)
     assert row is not None
     first = event_versions.versions_of(reader, row)
-    assert [one.event.category for one in first.found] == ["乙"]
+    assert [one.message.category for one in first.found] == ["乙"]
     assert "再往前看" in history(town, TOWN, event)
     rest = event_versions.versions_of(reader, row, first.before)
     # The last one comes again, since what it changed shows just beside the one before it.
-    assert [one.event.category for one in rest.found] == ["乙", "甲", "道路"]
+    assert [one.message.category for one in rest.found] == ["乙", "甲", "道路"]
     older = history(town, TOWN, event, f"?before={first.before}")
     assert "道路 → 甲" in older
     assert "甲 → 乙" in older
