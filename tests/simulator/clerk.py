@@ -14,8 +14,10 @@ from huying.common.effects import DraftEntry, Operate, Operated, Operation
 from huying.common.errors import Code
 from huying.common.late.requests import DiscloseRecord, EraseRecord
 from huying.wire.v1 import feed_pb2, records_pb2
+from tests.simulator.machine import Request, SimNode
+from tests.simulator.tree import COUNTY, PARENT, TOWNS, VILLAGES
 from tests.simulator.workload import VILLAGE_CANARY, Workload
-from tests.simulator.world import COUNTY, PARENT, TOWNS, VILLAGES, Request, SimNode, World
+from tests.simulator.world import World
 
 NUMBER = "6464646464"
 _PATIENCE_SECONDS = 6.0

@@ -19,7 +19,9 @@ from huying.common.calls.call_parties import summary
 from huying.common.calls.call_state import ClockKind
 from huying.common.effects import DraftEntry
 from huying.wire.v1 import calls_pb2
-from tests.simulator.world import COUNTY, PARENT, TOWNS, Request, SimNode, World
+from tests.simulator.machine import Request, SimNode
+from tests.simulator.tree import COUNTY, PARENT, TOWNS
+from tests.simulator.world import World
 
 COUNTY_CANARY = "KANARI-XIAN"
 _LOOK_SECONDS = 2.0

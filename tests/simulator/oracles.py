@@ -17,6 +17,8 @@ from huying.common.status import FeedHealth
 from huying.wire.v1 import feed_pb2, trust_pb2
 from tests.simulator import rule
 from tests.simulator.desks import COUNTY_CANARY, call_state
+from tests.simulator.machine import SimNode
+from tests.simulator.tree import COUNTY, LEVEL, PARENT, TOWNS, VILLAGES
 from tests.simulator.workload import (
     TOWN_CANARY,
     TOWN_PHONE,
@@ -24,7 +26,7 @@ from tests.simulator.workload import (
     VILLAGE_PHONE,
     Workload,
 )
-from tests.simulator.world import COUNTY, LEVEL, PARENT, TOWNS, VILLAGES, SimNode, World
+from tests.simulator.world import World
 
 _COUNTY_ONLY = (COUNTY_CANARY.encode(),)
 _TOWN_ONLY = (TOWN_CANARY.encode(), TOWN_PHONE.encode())

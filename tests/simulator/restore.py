@@ -12,8 +12,10 @@ from huying.common.errors import Code
 from huying.node.store.store import SqlStore
 from tests.simulator import oracles, rule
 from tests.simulator.hardware import FragileStore
+from tests.simulator.machine import SimNode
+from tests.simulator.tree import LEVEL, PARENT
 from tests.simulator.workload import Workload
-from tests.simulator.world import LEVEL, PARENT, SimNode, World
+from tests.simulator.world import World
 
 Mark = tuple[str, int, bytes] | None
 

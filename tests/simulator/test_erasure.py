@@ -8,8 +8,8 @@ from tests.simulator import oracles
 from tests.simulator.clerk import Clerk
 from tests.simulator.restore import backup, restore
 from tests.simulator.test_simulator import BUSY_SECONDS, SETTLE_SECONDS, a_world
+from tests.simulator.tree import COUNTY, TOWNS, VILLAGES
 from tests.simulator.workload import Workload
-from tests.simulator.world import COUNTY, TOWNS, VILLAGES
 
 _LIVENESS_SECONDS_MAX = 240.0
 

@@ -14,8 +14,9 @@ import pytest
 from huying.common.errors import Code
 from tests.simulator import oracles, restore
 from tests.simulator.test_simulator import a_world, run_until_level
+from tests.simulator.tree import COUNTY, PARENT, TOWNS, VILLAGES
 from tests.simulator.workload import Workload
-from tests.simulator.world import COUNTY, PARENT, TOWNS, VILLAGES, World
+from tests.simulator.world import World
 
 BUSY_SECONDS = 35.0
 SETTLE_SECONDS = 55.0  # a pulse shows what is lost, and it is asked for in vain for 15 s more

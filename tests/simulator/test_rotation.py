@@ -17,15 +17,17 @@ from huying.common.membership.succession import choose_epoch, held_epochs
 from huying.common.membership.trust import RotateFeed
 from huying.wire.v1 import feed_pb2
 from tests.simulator import oracles
+from tests.simulator.machine import SimNode
 from tests.simulator.test_simulator import (
     BUSY_SECONDS,
     LIVENESS_SECONDS_MAX,
     SETTLE_SECONDS,
     a_world,
 )
+from tests.simulator.tree import NETWORK, PARENT
 from tests.simulator.weather import Weather, brew
 from tests.simulator.workload import Workload
-from tests.simulator.world import NETWORK, PARENT, SimNode, World
+from tests.simulator.world import World
 
 ROTATIONS_MAX = 3
 _ASK_SECONDS = 4.0

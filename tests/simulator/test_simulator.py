@@ -19,9 +19,10 @@ from huying.common.status import FeedHealth
 from tests.simulator import oracles
 from tests.simulator.clerk import Clerk
 from tests.simulator.faults import Cheat, cheats
+from tests.simulator.tree import COUNTY, PARENT, TOWNS, VILLAGES
 from tests.simulator.weather import Weather, brew
 from tests.simulator.workload import Workload
-from tests.simulator.world import COUNTY, PARENT, TOWNS, VILLAGES, World
+from tests.simulator.world import World
 from tests.support.places import ROOT
 
 BUSY_SECONDS = 35.0

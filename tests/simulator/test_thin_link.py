@@ -13,7 +13,9 @@ from huying.common.effects import Append
 from huying.common.engine import Settings
 from huying.common.status import FeedHealth
 from tests.simulator import oracles
-from tests.simulator.world import TOWNS, VILLAGES, Request, SimNode, World
+from tests.simulator.machine import Request, SimNode
+from tests.simulator.tree import TOWNS, VILLAGES
+from tests.simulator.world import World
 from tests.support.handmade import event_draft
 
 DAY = 86400.0

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from huying.common.errors import Code
 from huying.common.status import FeedHealth
-from tests.simulator.world import Line, Quality, SimNode, World
+from tests.simulator.lines import Line, Quality
+from tests.simulator.machine import SimNode
+from tests.simulator.world import World
 
 # Lines that lose, repeat or reorder frames do what no TCP connection does. A Hello may then be
 # lost or overtaken, and an old segment come after a newer one; both are refused by name. And pulses

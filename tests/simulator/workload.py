@@ -17,7 +17,9 @@ from huying.common.calls.call_drafts import raise_draft
 from huying.common.effects import Append, DraftEntry
 from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2
 from tests.simulator.desks import Desks
-from tests.simulator.world import COUNTY, PARENT, TOWNS, VILLAGES, Request, SimNode, World
+from tests.simulator.machine import Request, SimNode
+from tests.simulator.tree import COUNTY, PARENT, TOWNS, VILLAGES
+from tests.simulator.world import World
 
 VILLAGE_CANARY = "KANARI-CUN"
 TOWN_CANARY = "KANARI-ZHEN"
