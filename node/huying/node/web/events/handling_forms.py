@@ -186,7 +186,7 @@ def words_of_form(form: Form, step: HandlingStep, ask: Ask, offset_minutes: int)
     if not due:
         return text
     if not _DATE.fullmatch(due) or not _is_day(due):
-        raise HuyingError(Code.INVALID_ARGUMENT, "due: a day, as 2026-03-01")
+        raise HuyingError(Code.INVALID_ARGUMENT, "due: a day such as 2026-10-08")
     if due < _today(ask, offset_minutes):
         raise HuyingError(Code.INVALID_ARGUMENT, "due: that day is over; name today or a later one")
     return f"{text}\n时限:{due}"

@@ -35,7 +35,11 @@ async def take_step(ask: Ask) -> Response:
     typed = {name: form.values().get(name, "") for name in step.fields}
     try:
         if not may_handle(ask, row):
-            raise HuyingError(Code.NOT_A_PARTY, f"the event is that of {row.home}; its town does")
+            raise HuyingError(
+                Code.NOT_A_PARTY,
+                f"home: just the town above {row.home} handles its events,"
+                f" and this is {ask.node.code}",
+            )
         request = events_pb2.HandleEventRequest(
             home=row.home,
             record=row.record,

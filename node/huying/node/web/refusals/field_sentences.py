@@ -18,6 +18,7 @@ OF_FIELDS: Final[tuple[tuple[str, str], ...]] = (
     ("{n} to {n2} characters", "须有 {n} 至 {n2} 个字"),
     ("printable characters, one line", "须为一行,没有不可见字符"),
     ("choose one", "请选一项"),
+    ("that day is over; name today or a later one", "已经过去,请填今天或以后的日期"),
     ("one of {list}", "须为下列之一:{list}"),
     # Of records.
     ("missing; it is required", "必须填写"),
