@@ -251,3 +251,31 @@ def test_ctrl_and_enter_send_the_step_that_is_being_written(
     page.keyboard.type("第二行")
     page.keyboard.press("Control+Enter")
     expect(page.locator("#conversation .said")).to_contain_text("第一行")
+
+
+# A line so slow that no draft is answered; and no form leaves the page.
+HOLD_DRAFTS = """() => {
+  const real = window.fetch;
+  window.fetch = (path, options) => {
+    if (path !== "/drafts") return real(path, options);
+    document.body.dataset.draft = "under way";
+    options.signal?.addEventListener("abort", () => (document.body.dataset.draft = "stopped"));
+    return new Promise(() => {});
+  };
+  document.addEventListener("submit", (event) => event.preventDefault());
+}"""
+
+
+def test_a_draft_that_is_on_its_way_when_the_form_is_sent_comes_no_more(
+    desk: LiveDesk, page_at: OpenPage
+) -> None:
+    """On a slow line it came after the form, and stood there as a draft of what had been sent."""
+    page = page_at(1366, 900)
+    call = desk.raise_call("慢线路")
+    desk.open(page, f"/calls/{call}")
+    page.evaluate(HOLD_DRAFTS)
+    page.keyboard.press("n")
+    page.keyboard.type("写了一半")
+    expect(page.locator("body")).to_have_attribute("data-draft", "under way")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("body")).to_have_attribute("data-draft", "stopped")

@@ -5,11 +5,11 @@
   if (!window.PublicKeyCredential || !navigator.credentials) return;
 
   const bytes = (text) =>
-    Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (one) => one.charCodeAt(0));
+    Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (one) => one.charCodeAt(0));
 
   const text = (buffer) =>
     btoa(String.fromCharCode(...new Uint8Array(buffer)))
-      .replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+      .replace(/\+/g, "-").replace(/\//g, "_").replace(/=/g, "");
 
   const listed = (list) => (list || []).map((one) => ({ ...one, id: bytes(one.id) }));
 

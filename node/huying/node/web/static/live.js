@@ -122,10 +122,13 @@
       const data = new FormData(form);
       for (const [name, value] of [...data]) if (typeof value !== "string") data.delete(name);
       let text = said?.dataset.lost || "";
+      const stop = form.draftStop = form.draftStop || new AbortController();
       try {
-        const answer = await fetch("/drafts", { method: "POST", body: data, credentials: "same-origin" });
+        const answer = await fetch("/drafts", { method: "POST", body: data, credentials: "same-origin", signal: stop.signal });
         if (answer.ok) text = said?.dataset.kept || "";
-      } catch { /* told below */ }
+      } catch {
+        if (stop.signal.aborted) return;
+      }
       if (said) said.textContent = text;
     }, WAIT_MS);
   });
@@ -133,6 +136,9 @@
   document.addEventListener("submit", (event) => {
     const form = event.target;
     clearTimeout(form.draftTimer);
+    // On a slow line it would come after the form, as a draft of what was sent.
+    form.draftStop?.abort();
+    delete form.draftStop;
     if (form.method !== "post" || form.dataset.sent) {
       if (form.dataset.sent) event.preventDefault();
       return;
@@ -201,7 +207,7 @@
       const form = event.target.closest?.("form.step-form");
       if (!form) return;
       event.preventDefault();
-      form.requestSubmit(form.querySelector("button:not([name]):not([formaction])"));
+      form.querySelector("button:not([name]):not([formaction])")?.click();
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;

@@ -43,7 +43,8 @@
 
   const show = (list, files) => {
     for (const old of list.querySelectorAll("img")) URL.revokeObjectURL(old.src);
-    list.replaceChildren(
+    list.textContent = "";
+    list.append(
       ...files.map((file) => {
         const item = document.createElement("li");
         if (file.type.startsWith("image/")) {
