@@ -190,7 +190,10 @@ class Site:
         freshness = await self.node.state()
         menu = [page for page in self._menu if ask.may_have(page)]
         zh, en = _TIERS[self.node.level]
-        notice = NOTICES.get(ask.query("notice"))
+        told = ask.query("notice")
+        if told == "proposed" and freshness.is_cut_off:
+            told = "proposed-waits"
+        notice = NOTICES.get(told)
         # Whoever has given half of what proves them is nobody yet.
         known = ask.signed_in is not None and not ask.signed_in.pending_factor
         person = ask.person if known else None

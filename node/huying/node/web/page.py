@@ -67,8 +67,12 @@ NOTICES: Final[dict[str, tuple[str, str]]] = {
     "saved": ("已保存", "Saved"),
     "sent": ("已写入本级数据流", "Written to this node's feed"),
     "proposed": (
-        "已发出;应答方收到才算数,收到后此处会显示",
-        "Sent; it counts once the answering node has received it, which shows here",
+        "已写入,正在送出;应答方收到才算数,收到后此处会显示",
+        "Written, and on its way; it counts once the answering node has it, which shows here",
+    ),
+    "proposed-waits": (
+        "已存本级,还没有送出;与上级接通后送出,应答方收到才算数",
+        "Kept here, not sent yet: it goes up when the link is back, and counts once it is received",
     ),
     "drafted": (
         "已送主要负责人审签,审签后才向县里发出",
@@ -84,8 +88,8 @@ NOTICES: Final[dict[str, tuple[str, str]]] = {
         "The step is written, its files are not sent yet: press “send again”, nothing is to choose",
     ),
     "files-late": (
-        "呼叫已发出,但附件没有跟上;请在下面补送",
-        "The call is sent, but its files did not follow: send them again below",
+        "呼叫已写入,但附件没有跟上;请在下面补送",
+        "The call is written, but its files did not follow: send them again below",
     ),
     "refused": ("已退回,起草人看得到理由", "Refused; whoever drafted it sees why"),
     "unchanged": ("没有变化", "Nothing changed"),
