@@ -144,6 +144,25 @@ def test_a_token_that_is_replaced_refuses_no_page(
     assert asyncio.run(work()).ByteSize()
 
 
+def test_beside_a_node_from_before_an_update_the_console_goes_on(served: ServedNetwork) -> None:
+    """The node starts the new program's console by itself, and may run for weeks before it ends."""
+    config = served.configs[TOWN]
+    own = config.console_token_file.read_text("ascii")
+    config.console_token_file.unlink()
+
+    async def work() -> bool:
+        link = NodeLink(config, served.network.clock, api_address=served.address(TOWN))
+        try:
+            return (await link.state()).is_up
+        finally:
+            await link.close()
+
+    try:
+        assert asyncio.run(work())
+    finally:
+        keys.write_private(config.console_token_file, own)
+
+
 def passes(interceptor: TokenInterceptor, token: str, method: str) -> bool:
     """Whether a call that shows it reaches its method."""
     details: Any = SimpleNamespace(method=method, invocation_metadata=(bearer(token),))

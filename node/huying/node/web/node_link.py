@@ -228,8 +228,11 @@ class NodeLink:
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         # Read each time: the node draws another one at each start, and every day.
+        own = self._config.console_token_file
+        # A node that has been running since before the program was updated draws none.
+        file = own if own.exists() else self._config.token_file
         try:
-            return (bearer(load_token(self._config.console_token_file)),)
+            return (bearer(load_token(file)),)
         except HuyingError:
             raise HuyingError(Code.UNREACHABLE, "the API's token can't be read") from None
 
