@@ -19,7 +19,6 @@ from huying.common.errors import Code
 from huying.hub.cli import app
 from huying.hub.desk import HUB_TOPICS
 from huying.node import keys, renewal
-from huying.node.api import console_token
 from huying.node.api.auth import TokenInterceptor, bearer
 from huying.node.api.console_token import CONSOLE_METHODS, keep_drawing
 from huying.node.api.faults import from_rpc_error
@@ -194,9 +193,7 @@ def test_a_node_of_before_has_no_such_token_and_refuses_an_empty_one(tmp_path: P
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
 
-def test_another_is_drawn_at_each_start_and_every_day(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_is_drawn_at_each_start_and_every_day(tmp_path: Path) -> None:
     """What somebody copied out of a backup, or once saw, opens nothing the day after."""
     file, drawn, slept = tmp_path / "api-console.token", list[str](), list[float]()
 
@@ -204,11 +201,10 @@ def test_another_is_drawn_at_each_start_and_every_day(
         drawn.append(keys.load_token(file))
         slept.append(seconds)
         if len(slept) == 3:
-            raise KeyboardInterrupt
+            raise EOFError
 
-    monkeypatch.setattr(console_token.asyncio, "sleep", sleep)
-    with pytest.raises(KeyboardInterrupt):
-        asyncio.run(keep_drawing(file))
+    with pytest.raises(EOFError):
+        asyncio.run(keep_drawing(file, sleep))
     assert slept == [86_400.0] * 3
     assert len(set(drawn)) == 3
 

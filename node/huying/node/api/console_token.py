@@ -10,6 +10,7 @@ code in the console's process.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -49,8 +50,10 @@ CONSOLE_METHODS: Final = frozenset(
 )
 
 
-async def keep_drawing(file: Path) -> None:
+async def keep_drawing(
+    file: Path, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+) -> None:
     """Put another token into `file` now, and once a day. Raises HuyingError(KEY)."""
     while True:
         await asyncio.to_thread(renewal.renew_console_token, file)
-        await asyncio.sleep(_EVERY_SECONDS)
+        await sleep(_EVERY_SECONDS)
