@@ -13,7 +13,7 @@ import ctypes
 import gc
 from typing import Final
 
-__all__ = ["collect_seldom", "limit_heaps", "trim"]
+__all__ = ["collect_seldom", "limit_heaps", "set_start_aside", "trim"]
 
 _M_ARENA_MAX: Final = -8  # malloc.h
 _HEAPS_MAX: Final = 2
@@ -29,6 +29,15 @@ def limit_heaps() -> None:
 def collect_seldom() -> None:
     """Look for cycles after 20,000 new objects, and never among those of the start."""
     gc.collect()
+    set_start_aside()
+
+
+def set_start_aside() -> None:
+    """The same without a look for what is left of the start: that takes a tenth of a second.
+
+    Else each such look, which no thread escapes, goes through all that was imported; a file of some
+    thousand rows brings one about, and everybody's page waits for it.
+    """
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
 

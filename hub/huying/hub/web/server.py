@@ -25,8 +25,9 @@ from huying.common.errors import EXIT_OK
 from huying.common.ports import Clock
 from huying.hub.web.connections import PromptConnection, take_over_log
 from huying.hub.web.listener import CONNECTIONS_MAX, SharedListener
+from huying.hub.web.order_runs import runs_of
 from huying.hub.web.site import PAGES, STATIC, TEMPLATES
-from huying.node import logs
+from huying.node import logs, memory
 from huying.node.background import end_task
 from huying.node.clock import SystemClock
 from huying.node.config import Config
@@ -36,7 +37,7 @@ from huying.node.web.node_link import NodeLink
 from huying.node.web.ready import get_ready, prepare_templates
 from huying.node.web.store import ConsoleStore
 
-__all__ = ["TLS_CIPHERS", "make_app", "make_site", "restrict", "serve"]
+__all__ = ["TLS_CIPHERS", "is_idle", "make_app", "make_site", "restrict", "serve"]
 
 _LOOK_SECONDS: Final = 5.0
 _GRACE_SECONDS: Final = 2
@@ -116,6 +117,7 @@ async def _serve(
         restrict(settings.ssl)
     server = _Server(settings)
     await get_ready(site)
+    memory.set_start_aside()
     watching = asyncio.create_task(_until_over(config, server, activity, site, with_parent))
     preparing = asyncio.create_task(
         # An open stream is a request that never ends, and no work.
@@ -179,6 +181,11 @@ class _Activity:
             self.last = asyncio.get_running_loop().time()
 
 
+def is_idle(running: int, site: Site) -> bool:
+    """Whether nobody would miss the process: no request, no open page, no table being imported."""
+    return not running and not site.live.viewer_count and not runs_of(site).jobs.busy
+
+
 async def _until_over(
     config: Config, server: uvicorn.Server, activity: _Activity, site: Site, with_parent: bool
 ) -> None:
@@ -190,8 +197,7 @@ async def _until_over(
     while not parent_gone.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(parent_gone.wait(), _LOOK_SECONDS)
-        idle = not activity.running and not site.live.viewer_count
-        if with_parent and idle and loop.time() - activity.last > config.console.stay_minutes * 60:
+        if with_parent and is_idle(activity.running, site) and loop.time() - activity.last > config.console.stay_minutes * 60:
             break
     server.should_exit = True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -41,9 +41,13 @@ def local_minute(micros: int, offset_minutes: int) -> str:
 
 
 async def table_answer(
-    ask: Ask, name: str, header: Sequence[str], rows: Sequence[Sequence[Cell]]
+    ask: Ask, name: str, header: Sequence[str], rows: Iterable[Sequence[Cell]]
 ) -> Response:
-    """The file, to be downloaded as `name` and the day. Raises as `table_format`."""
+    """The file, to be downloaded as `name` and the day. Raises as `table_format`.
+
+    `rows` may be a generator: it is taken on the thread that writes, so that some thousand rows
+    keep nobody else's page waiting.
+    """
     form = table_format(ask)
     day = local_minute(int(ask.now() * 1e6), await ask.node.offset_minutes())[:10]
 

@@ -46,7 +46,7 @@ async def export_orders(ask: Ask) -> Response:
         raise HuyingError(Code.NOT_FOUND, "there is no such thing here, or it is not yours to see")
     _, wish = order_wish(ask)
 
-    def read(reader: Reader) -> list[OrderRow]:
+    def read(reader: Reader) -> list[hotline_pb2.OrderView]:
         rows: list[OrderRow] = []
         token = b""
         while len(rows) < LIST_EXPORT_ROWS_MAX:
@@ -56,14 +56,13 @@ async def export_orders(ask: Ask) -> Response:
             token = page.next_token
             if not token:
                 break
-        return rows
+        return [order_view(row, wish.now_micros) for row in rows]
 
-    rows = await ask.node.read(read)
-    views = [order_view(row, wish.now_micros) for row in rows]
+    views = await ask.node.read(read)
     seen = [view for view in views if ask.scope.sees_record(view.order.handler)]
     names, offset = await ask.node.names(), await ask.node.offset_minutes()
     await ask.audit("orders-export", wish.handler or wish.area, detail=f"{len(seen)} rows")
-    cells = [_cells(ask, view, names, offset) for view in seen]
+    cells = (_cells(ask, view, names, offset) for view in seen)
     return await table_answer(ask, "orders", [ask.t(*one) for one in _HEADER], cells)
 
 

@@ -52,7 +52,7 @@ async def export_events(ask: Ask) -> Response:
     names, offset = await ask.node.names(), await ask.node.offset_minutes()
     seen = [row for row in rows if ask.scope.sees_record(row.home, row.event.grid)]
     await ask.audit("events-export", wish.area, detail=f"{len(seen)} rows")
-    cells = [
+    cells = (
         _cells(
             ask,
             row,
@@ -62,7 +62,7 @@ async def export_events(ask: Ask) -> Response:
             offset,
         )
         for row in seen
-    ]
+    )
     return await table_answer(ask, "events", [ask.t(*one) for one in _HEADER], cells)
 
 
