@@ -15,8 +15,7 @@ from huying.wire.v1 import api_pb2, duty_pb2, policy_pb2
 from tests.support.console_site import ConsoleUnderTest, forms_of, text_of
 from tests.support.tiny_network import COUNTY
 from tests.unit.console.call_console import HELPER, LEAD, SECOND, CallConsoles
-from tests.unit.console.call_deeds import handling, reviewing
-from tests.unit.console.test_call_colleagues import _form
+from tests.unit.console.call_deeds import form_of, handling, reviewing
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
 
@@ -178,7 +177,7 @@ def test_markup_in_every_text_is_text(consoles: CallConsoles) -> None:
     for who, step, fields in moves:
         consoles.step(who(), call, step, **fields)
     site = consoles.as_clerk()
-    form = _form(site, consoles.page(site, call), "confirm")
+    form = form_of(consoles.page(site, call), "confirm")
     site.post("/drafts", {**form.fields, "comment": HOSTILE})
     refused = site.post(form.action, {**form.fields, "comment": HOSTILE})
     assert refused.status_code == 400

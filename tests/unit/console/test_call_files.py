@@ -19,13 +19,7 @@ from huying.node.web.node_link import NodeLink
 from huying.wire.v1 import feed_pb2
 from tests.support.console_site import ConsoleUnderTest, forms_of, text_of
 from tests.support.tiny_network import COUNTY, put
-from tests.unit.console.call_console import HELPER, LEAD, CallConsoles, call_consoles
-
-
-@pytest.fixture(scope="module")
-def consoles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CallConsoles]:
-    with call_consoles(tmp_path_factory.mktemp("network")) as found:
-        yield found
+from tests.unit.console.call_console import HELPER, LEAD, CallConsoles
 
 
 @pytest.fixture
