@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["EventKeeper", "Settler", "acted_request"]
 
 GATHER_SECONDS: Final = 0.2  # entries come many at a time
-RETRY_SECONDS: Final = 5.0
+RETRY_SECONDS: Final = 1.0  # a start waits about as long for the parent's word
 TRIES_MAX: Final = 5  # of one event, while others write it
 # What concerns one event alone, and does not keep the others waiting.
 _OF_ONE: Final = frozenset({Code.INVALID_ARGUMENT, Code.ENTRY_TOO_LARGE})
@@ -167,20 +167,23 @@ class EventKeeper:
 
     async def _go_round(self) -> None:
         reader, runtime = self._node.reader, self._node.runtime
-        seen, done = -1, None
+        seen, done, said = -1, None, ""
         while True:
             try:
                 mark = await asyncio.to_thread(reader.handlings_mark)
                 if mark != done:
                     await self._settler.round(self._node.clock.now())
-                    done = mark
+                    done, said = mark, ""
                 seen = await runtime.wait_change(seen)
                 await asyncio.sleep(GATHER_SECONDS)
                 continue
             except HuyingError as error:
                 # A node that recovers, or has just started, does it in one of the next rounds.
-                logs.say("events_wait", code=error.code.name, detail=error.detail)
+                code, detail = error.code.name, error.detail
             except Exception as error:  # noqa: BLE001  # a defect must not end all of it
                 # Its words stay out of the log, since they may quote a record.
-                logs.say("events_wait", code="UNKNOWN", detail=type(error).__name__)
+                code, detail = "UNKNOWN", type(error).__name__
+            if code != said:  # once, however long it lasts
+                logs.say("events_wait", code=code, detail=detail)
+            said = code
             await asyncio.sleep(RETRY_SECONDS)

@@ -22,6 +22,7 @@ from huying.node.event_ends import settled_by_town, settled_event
 from huying.node.integrity.fsck import check
 from huying.node.services import event_component
 from huying.node.store.projection_rebuild import rebuild
+from huying.node.store.store import SqlStore
 from huying.wire.v1 import events_pb2, records_pb2
 from tests.support.handmade import HandmadeFeed, Host
 from tests.support.late_network import refusal
@@ -443,7 +444,8 @@ RECORD = b"\x01" * 16
 )
 def test_a_hostile_word_is_quarantined(writer: str, fields: dict[str, Any], code: Code) -> None:
     """At the village, whoever above it wrote it: no row, no end of an event."""
-    host, feed = Host(VILLAGE), HandmadeFeed(writer)
+    store = SqlStore.open()
+    host, feed = Host(VILLAGE, store=store), HandmadeFeed(writer)
     message = _handling(RECORD, **fields)
     # As at any tier that may write it, where the writer may not.
     bodies = [(0x83, message.SerializeToString())]
@@ -453,7 +455,7 @@ def test_a_hostile_word_is_quarantined(writer: str, fields: dict[str, Any], code
     assert host.size(feed) == 1
     held = host.engine.replica.feeds[feed.origin]
     assert [row[1] for row in host.store.quarantined(held.feed_id, 0, 1)] == [code]
-    assert host.store.event_handling(VILLAGE, RECORD) is None
+    assert store.event_handling(VILLAGE, RECORD) is None
 
 
 def test_a_word_that_names_no_version_of_the_event_settles_nothing(network: EventNetwork) -> None:

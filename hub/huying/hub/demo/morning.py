@@ -22,6 +22,7 @@ from huying.node.desk import topic
 from huying.wire.v1 import (
     api_pb2,
     calls_pb2,
+    events_pb2,
     feed_pb2,
     hotline_pb2,
     policy_pb2,
@@ -107,6 +108,12 @@ _EVENTS: Final = (
     ("安全隐患", "废弃机井无盖板", "井口直径约半米,靠近小路"),
     ("民生服务", "独居老人家中断电", "线路老化,家中无人会修"),
 )
+# What the town says about the village's events: which, how, in words.
+_HANDLED: Final = (
+    (1, events_pb2.EVENT_HANDLING_STATUS_ASSIGNED, "请村里先围挡,镇里明天派车清运"),
+    (2, events_pb2.EVENT_HANDLING_STATUS_TAKEN, ""),
+    (4, events_pb2.EVENT_HANDLING_STATUS_SETTLED, "已请电工更换老化线路,恢复供电"),
+)
 # What became of each call, by its number.
 _UNTIL: Final = (
     *("received", "received", "dispatched", "handling", "handling", "dispatched", "admitted"),
@@ -136,6 +143,7 @@ def leave_work(fleet: Fleet) -> None:
         for number in range(_DRAFTS):
             _draft(clerk, village, len(_MATTERS) - 1 - number)
         _ask_for_number(county, events[0])
+        _handle(clerk, village, events)
         _import_orders(county, village)
 
 
@@ -237,8 +245,21 @@ def _answer(county: Client, clerk: Client, call: bytes, department: str, until: 
         _step(clerk, call, "镇-经办-01", confirm=said)
 
 
+def _handle(clerk: Client, village: str, events: list[bytes]) -> None:
+    """The town's word about some of the village's events; the village's node settles the last."""
+    for number, status, text in _HANDLED:
+        request = events_pb2.HandleEventRequest(
+            home=village,
+            record=events[number],
+            status=status,
+            text=text,
+            actor="镇-经办-01",
+            request_id=_id(),
+        )
+        _ask_once_there(clerk, "EventDesk", "HandleEvent", request)
+
+
 def _ask_for_number(county: Client, event: bytes) -> None:
-    deadline = time.monotonic() + _SECONDS_MAX
     request = provision_pb2.RequestProvisionRequest(
         record=event,
         fields=["reporter_phone"],
@@ -247,11 +268,16 @@ def _ask_for_number(county: Client, event: bytes) -> None:
         actor="县-部门-11",
         lasts_micros=2 * _DAY_MICROS,
     )
+    _ask_once_there(county, "Provisions", "RequestProvision", request)
+
+
+def _ask_once_there(client: Client, desk: str, method: str, request: Any) -> None:
+    """Ask about an event that may still be on its way."""
+    deadline = time.monotonic() + _SECONDS_MAX
     while True:
         try:
-            county.ask_desk(topic("Provisions"), "RequestProvision", request, _DESK_SECONDS)
+            client.ask_desk(topic(desk), method, request, _DESK_SECONDS)
         except HuyingError as error:
-            # The event is still on its way.
             if error.code is not Code.NOT_FOUND or time.monotonic() > deadline:
                 raise
             time.sleep(_POLL_SECONDS)

@@ -174,8 +174,8 @@ class EventQueries(Queries):
         columns = EVENT_HANDLINGS.c
         sums = (func.coalesce(func.sum(one), 0) for one in (columns.epoch, columns.idx))
         with self._reading() as connection:
-            count, epochs, places = connection.execute(select(func.count(), *sums)).one()
-        return int(count), int(epochs), int(places)
+            found = connection.execute(select(func.count(), *sums)).one()
+        return int(found[0]), int(found[1]), int(found[2])
 
     def settled_for(self, home: str) -> list[EventHandlingRow]:
         """The towns' words that settle events of `home` which are not settled and have not ended.
