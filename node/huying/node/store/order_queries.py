@@ -6,7 +6,7 @@ those who had it before are passed over.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -106,6 +106,19 @@ class OrderQueries(Queries):
         query = _orders().where(ORDERS.c.record == record).order_by(ORDERS.c.home)
         with self._reading() as connection:
             return [_order_row(row) for row in connection.execute(query)]
+
+    def newest_results(
+        self, record: bytes, handlers: Collection[str]
+    ) -> list[tuple[str, str, int, int]]:
+        """(home, origin, index, unix µs) of the newest word of each of these about an order."""
+        query = (
+            select(_RESULTS.c.home, FEEDS.c.origin, _RESULTS.c.idx, _RESULTS.c.time_micros)
+            .join(FEEDS, FEEDS.c.feed_id == _RESULTS.c.feed_id)
+            .where(_RESULTS.c.record == record, _RESULTS.c.home.in_(sorted(handlers)))
+            .order_by(_RESULTS.c.time_micros.desc(), _RESULTS.c.home)
+        )
+        with self._reading() as connection:
+            return [tuple(row) for row in connection.execute(query)]
 
     def orders_of(self, home: str, records: Sequence[bytes]) -> dict[bytes, OrderRow]:
         """Those of these orders that `home` wrote before, by record id."""

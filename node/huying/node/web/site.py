@@ -19,6 +19,7 @@ from huying.node.web.calling import (
     draft_matter,
     draft_pages,
     order_export_pages,
+    order_history_pages,
     order_pages,
 )
 from huying.node.web.calls import (
@@ -80,6 +81,7 @@ NODE_PAGES: Final[tuple[Page, ...]] = (
     *event_history_pages.PAGES,
     *handling_pages.PAGES,
     *order_export_pages.PAGES,
+    *order_history_pages.PAGES,
     *order_pages.PAGES,
     *ledger_pages.PAGES,
     *household_view.PAGES,
