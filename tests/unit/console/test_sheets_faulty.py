@@ -180,7 +180,7 @@ def test_there_are_not_more_of_them_than_fit(
     site: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was imported takes no place among those that wait; its refused rows do."""
-    monkeypatch.setattr(sheet_jobs, "LEDGER_FAULTY_KEPT_MAX", 2)
+    monkeypatch.setattr(sheet_jobs, "LEDGER_FAULTY_FILES_MAX", 2)
     pages = [
         upload(site, f"{number}.csv", csv_of(row("24", f"人{number}", 性别="?")))
         for number in range(3)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from huying.common.errors import Code, HuyingError
-from huying.common.limits import LEDGER_FAULTY_KEPT_MAX, LEDGER_IMPORT_KEPT_SECONDS
+from huying.common.limits import LEDGER_FAULTY_FILES_MAX, LEDGER_IMPORT_KEPT_SECONDS
 from huying.node.folders import sync_folder
 from huying.node.sheets import FaultyRows, RowError, write_faulty
 from huying.wire.v1 import api_pb2
@@ -151,7 +151,7 @@ class Jobs:
         return self._folder / job.id / "faulty.xlsx"
 
     def keep_faulty(self, job: Job, faulty: FaultyRows) -> None:
-        """Keep the refused rows as a workbook, and no more than LEDGER_FAULTY_KEPT_MAX of these."""
+        """Keep the refused rows as a workbook, and no more than LEDGER_FAULTY_FILES_MAX of these."""
         path = self.faulty(job)
         if not faulty.rows:
             path.unlink(missing_ok=True)
@@ -159,7 +159,7 @@ class Jobs:
             return
         job.faulty = write_faulty(path, faulty, job.row_errors())
         kept = sorted(self._folder.glob("*/faulty.xlsx"), key=_written)
-        for old in kept[:-LEDGER_FAULTY_KEPT_MAX]:
+        for old in kept[:-LEDGER_FAULTY_FILES_MAX]:
             old.unlink(missing_ok=True)
 
     def keep_plan(self, job: Job, drafts: list[api_pb2.Draft]) -> None:
