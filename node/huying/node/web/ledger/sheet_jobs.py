@@ -151,7 +151,7 @@ class Jobs:
         return self._folder / job.id / "faulty.xlsx"
 
     def keep_faulty(self, job: Job, faulty: FaultyRows) -> None:
-        """Keep the refused rows as a workbook, and no more than LEDGER_FAULTY_FILES_MAX of these."""
+        """Keep the refused rows as a workbook, LEDGER_FAULTY_FILES_MAX of these at most."""
         path = self.faulty(job)
         if not faulty.rows:
             path.unlink(missing_ok=True)
