@@ -190,6 +190,9 @@ def test_a_call_is_admitted_from_the_list_once(desk: QueueDesk) -> None:
     assert other.status_code == 409
     assert "refusal" in other.text
     assert desk.consoles.feed_size(COUNTY) == size
+    # As the same step from the call's own page, so that one search finds all that was done there.
+    trail = site.site.audit.page(action="call-admit", object_=call)
+    assert [row.outcome for row in trail] == ["refused", "done", "done"]
     assert site.post("/centre/admit", {"call": "zz", "request_id": request}).status_code == 404
     site.sign_in("centre", login="of-other", area="370830101000")
     beyond = desk.raise_call("beyond")

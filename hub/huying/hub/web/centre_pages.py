@@ -69,8 +69,9 @@ async def admit(ask: Ask) -> Response:
     try:
         await ask.node.ask("TakeCallStep", request)
     except HuyingError as error:
+        await ask.audit("call-admit", call, outcome="refused", detail=error.code.name.lower())
         return await _show(ask, error)
-    await ask.audit("admit", call)
+    await ask.audit("call-admit", call)
     return ask.redirect("centre", notice="sent")
 
 

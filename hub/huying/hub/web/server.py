@@ -197,7 +197,9 @@ async def _until_over(
     while not parent_gone.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(parent_gone.wait(), _LOOK_SECONDS)
-        if with_parent and is_idle(activity.running, site) and loop.time() - activity.last > config.console.stay_minutes * 60:
+        quiet_seconds = loop.time() - activity.last
+        is_over = quiet_seconds > config.console.stay_minutes * 60
+        if with_parent and is_over and is_idle(activity.running, site):
             break
     server.should_exit = True
 

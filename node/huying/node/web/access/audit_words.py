@@ -85,7 +85,7 @@ ACTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "draft-refused": ("审签退回", "refused a draft"),
     "draft-contact-shown": ("查看草稿中的联系方式", "looked at a draft's contact"),
     "report-event": ("上报事件", "reported an event"),
-    "admit": ("受理", "admitted a call"),
+    "admit": ("受理", "admitted a call"),  # of an older program; call-admit since then
     "urge": ("批量催办", "urged calls"),
     "media-picture": ("查看照片", "looked at a picture"),
     "media-original": ("查看照片原件", "looked at an original"),
