@@ -14,7 +14,15 @@ from huying.node.desk import events as desk
 from huying.node.event_keeper import Settler
 from huying.node.store.event_queries import EventHandlingRow
 from huying.wire.v1 import events_pb2, feed_pb2, records_pb2
-from tests.support.tiny_network import COUNTY, GRID, TOWN, VILLAGE, TinyNetwork, put
+from tests.support.tiny_network import (
+    COUNTY,
+    GRID,
+    TOWN,
+    VILLAGE,
+    TinyNetwork,
+    identity,
+    put,
+)
 
 OTHER = "370830108202"  # a sibling of VILLAGE
 SECOND_TOWN = "370830109000"
@@ -154,3 +162,20 @@ class EventNetwork(TinyNetwork):
         feed = self.stores[code].feed(self.engines[code].identity.origin)
         assert feed is not None
         return feed.size
+
+
+def handling(record: bytes, **fields: Any) -> events_pb2.EventHandling:
+    """A word that settles the first event of the village, as its town might write it."""
+    values = {
+        "event": record, "event_home": VILLAGE, "status": SETTLED, "text": "已修", "number": 1,
+        "version_origin": identity(VILLAGE).origin,
+    } | fields  # fmt: skip
+    return events_pb2.EventHandling(**values)
+
+
+def version(network: EventNetwork, record: bytes, status: int) -> records_pb2.Event:
+    """The village's event as it stands, in another status."""
+    event = records_pb2.Event()
+    event.CopyFrom(network.event(record))
+    event.status = status  # type: ignore[assignment]
+    return event

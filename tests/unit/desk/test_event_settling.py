@@ -1,0 +1,260 @@
+"""A village's node settles what its town settled: once, whole, and never over a later reopening.
+
+The village may be away, be restarted, lose its tables or write the event itself at that moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from huying.common.effects import Append
+from huying.common.errors import Code, HuyingError
+from huying.common.limits import TEXT_CHARACTERS_MAX
+from huying.node import event_keeper
+from huying.node.app import SERVICES
+from huying.node.event_ends import settled_by_town, settled_event
+from huying.node.services import event_component
+from huying.wire.v1 import records_pb2
+from tests.support.late_network import refusal
+from tests.support.tiny_network import COUNTY, TOWN, VILLAGE, put
+from tests.unit.desk.event_network import (
+    ENDED,
+    EVENT,
+    OTHER,
+    PHONE,
+    REPORTED,
+    SETTLED,
+    EventNetwork,
+    version,
+)
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> Iterator[EventNetwork]:
+    made = EventNetwork(monkeypatch)
+    yield made
+    made.close()
+
+
+def test_a_restart_and_a_word_that_comes_again_settle_nothing_twice(network: EventNetwork) -> None:
+    """And a settled event that the village opened again stays open until the town's next word."""
+    record = network.report()
+    network.say(record, SETTLED, "已修")
+    assert network.settle() == 1
+    size = network.size()
+    network.settlers[VILLAGE] = network.settler(VILLAGE)
+    assert network.settle() == 0
+    network.report(record=record, description_full="又坏了")
+    for _ in range(2):
+        network.settlers[VILLAGE] = network.settler(VILLAGE)
+        assert network.settle() == 0
+    assert network.size() == size + 1
+    assert network.event(record).status == REPORTED
+    network.say(record, SETTLED, "又修好了")
+    assert network.settle() == 1
+    assert network.event(record).description_full == "又坏了\n镇办结:又修好了"
+
+
+def test_the_feed_alone_tells_what_was_acted_on(network: EventNetwork) -> None:
+    """A store made anew from the neighbours' copies has no request ids, and undoes nothing."""
+    record = network.report()
+    network.say(record, SETTLED, "已修")
+    network.settle()
+    network.report(record=record)
+    with network.stores[VILLAGE].reading() as connection:
+        connection.exec_driver_sql("DELETE FROM requests")
+    network.settlers[VILLAGE] = network.settler(VILLAGE)
+    assert network.settle() == 0
+    assert network.event(record).status == REPORTED
+
+
+def test_a_village_that_was_away_keeps_what_it_settled_and_opened_again(
+    network: EventNetwork,
+) -> None:
+    """The town's word knew of neither: whenever it arrives, the village's reopening stands."""
+    record = network.report()
+    network.away.add(VILLAGE)
+    network.say(record, SETTLED, "已修")
+    drafts = [put(EVENT, version(network, record, status), record) for status in (ENDED, REPORTED)]
+    network.engines[VILLAGE].step([Append(object(), tuple(drafts))])
+    network.away.clear()
+    network.run()
+    network.report(OTHER)  # what the village wrote aside travels with what comes next
+    assert network.word(record) is not None
+    assert network.settle() == 0
+    assert network.event(record).status == REPORTED
+
+
+def test_words_that_are_corrected_do_not_undo_a_reopening_that_they_did_not_see(
+    network: EventNetwork,
+) -> None:
+    """The town corrects what it said of an end; the village, unheard, opened the event again."""
+    record = network.report()
+    network.say(record, SETTLED, "已修")
+    network.settle()
+    network.away.add(TOWN)
+    network.engines[VILLAGE].step(
+        [Append(object(), (put(EVENT, version(network, record, REPORTED), record),))]
+    )
+    network.away.clear()
+    assert network.event(record, at=TOWN).status == ENDED
+    network.say(record, SETTLED, "已修好")
+    network.run()
+    assert network.settle() == 0
+    assert network.event(record).status == REPORTED
+
+
+def test_a_reopened_event_may_be_settled_with_the_same_words(network: EventNetwork) -> None:
+    """The same sentence about another repair is another word."""
+    record = network.report()
+    network.say(record, SETTLED, "已修")
+    network.settle()
+    network.report(record=record)
+    assert not network.say(record, SETTLED, "已修").unchanged
+    assert network.settle() == 1
+
+
+def test_a_deleted_event_is_not_brought_back(network: EventNetwork) -> None:
+    """Nor one that was deleted and reported again under its id."""
+    record = network.report()
+    network.say(record, SETTLED, "已修")
+    network.drop(record)
+    assert network.settle() == 0
+    network.report(record=record)
+    network.settlers[VILLAGE] = network.settler(VILLAGE)
+    assert network.settle() == 0
+
+
+def test_a_villager_who_writes_in_between_loses_nothing(network: EventNetwork) -> None:
+    """The version is made again from what stands then; whoever settled first stays first."""
+    first, second = network.report(), network.report()
+    network.say(first, SETTLED, "已修")
+    network.runtimes[VILLAGE].between.append(
+        lambda: network.report(record=first, description_full="改过的话")
+    )
+    assert network.settle() == 1
+    assert network.event(first).description_full == "改过的话\n镇办结:已修"
+    network.say(second, SETTLED, "已修")
+    network.runtimes[VILLAGE].between.append(
+        lambda: network.report(record=second, status=ENDED, description_full="村里办的")
+    )
+    assert network.settle() == 0
+    assert network.event(second).description_full == "村里办的"
+
+
+def test_one_event_that_cannot_be_written_does_not_hold_up_the_others(
+    network: EventNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said in the log, without a word of the event."""
+    first, second = network.report(), network.report()
+    for record in (first, second):
+        network.say(record, SETTLED, "已修")
+    wrong = min(first, second)
+    monkeypatch.setattr(
+        "huying.node.event_keeper.settled_by_town",
+        lambda event, done, now: (
+            records_pb2.Event() if not network.said else settled_by_town(event, done, now)
+        ),
+    )
+    assert network.settle() == 1
+    assert network.said == ["event_not_settled", "event_settled_by_town"]
+    assert network.event(wrong).status == REPORTED
+
+
+def test_a_node_that_may_not_write_yet_settles_later(network: EventNetwork) -> None:
+    """Nothing is marked as done that was not."""
+    record = network.report()
+    network.say(record, SETTLED, "已修")
+
+    def away() -> None:
+        raise HuyingError(Code.BUSY, "the parent has not confirmed")
+
+    network.runtimes[VILLAGE].between.append(away)
+    assert refusal(network.settle).code is Code.BUSY
+    assert network.settle() == 1
+    assert network.event(record).status == ENDED
+
+
+def test_the_component_acts_when_a_word_arrives_and_survives_a_refusal(
+    network: EventNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is woken by what comes in, looks once at its start, and goes on after a fault."""
+    monkeypatch.setattr(event_keeper, "GATHER_SECONDS", 0.0)
+    monkeypatch.setattr(event_keeper, "RETRY_SECONDS", 0.0)
+    first, second, third = network.report(), network.report(), network.report()
+    network.say(first, SETTLED, "已修")
+
+    def fail(error: Exception) -> None:
+        raise error
+
+    async def until_settled(record: bytes) -> None:
+        async with asyncio.timeout(20):
+            while network.event(record).status != ENDED:  # noqa: ASYNC110  # a row in a store
+                await asyncio.sleep(0)
+
+    async def serve() -> None:
+        node: Any = SimpleNamespace(
+            **vars(network.desks[VILLAGE]), clock=network.engines[VILLAGE].clock
+        )
+        keeper = event_keeper.EventKeeper(node)
+        await keeper.start()
+        await until_settled(first)
+        await network.saying(second, SETTLED, "已修")
+        await until_settled(second)
+        for error in (HuyingError(Code.RECOVERING, VILLAGE), ValueError("a defect")):
+            network.runtimes[VILLAGE].between.append(lambda e=error: fail(e))
+        await network.saying(third, SETTLED, "已修")
+        await until_settled(third)
+        await keeper.stop()
+
+    asyncio.run(serve())
+    assert network.said.count("event_settled_by_town") == 3
+    assert network.said.count("events_wait") == 2
+
+
+def test_just_a_village_runs_the_component() -> None:
+    """A town's or a county's node has no event that a town above it settles."""
+    for code, runs in ((COUNTY, False), (TOWN, False), (VILLAGE, True)):
+        config = SimpleNamespace(node=SimpleNamespace(code=code))
+        node: Any = SimpleNamespace(config=config, reader=None, runtime=None)
+        assert (event_component(node) is not None) is runs
+    assert event_component in SERVICES
+
+
+@pytest.mark.parametrize(
+    ("taken", "added"),
+    [
+        (0, "镇办结:已修已修"),
+        (3991, "\n镇办结:已修已修"),
+        (3992, "\n镇办结:已修…"),
+        (3995, "\n镇办结…"),
+        (3998, "\n…"),
+        (3999, ""),
+        (4000, ""),
+    ],
+)
+def test_words_that_do_not_fit_in_are_cut_and_the_event_is_settled(taken: int, added: str) -> None:
+    """Whoever reported at length is not left with an event that nobody can end."""
+    said = "报" * taken
+    event = records_pb2.Event(description_full=said, description_public=said[1:])
+    after = settled_by_town(event, "已修已修", 5.0)
+    assert (after.status, after.settled_micros) == (ENDED, 5_000_000)
+    assert after.description_full == said + added
+    assert len(after.description_full) <= TEXT_CHARACTERS_MAX
+    assert after.description_public == (said[1:] + added).strip()
+
+
+def test_a_person_of_the_village_is_asked_to_say_less() -> None:
+    """They can; and a number in their words stays in the village."""
+    event = records_pb2.Event(description_full="报", description_public="报")
+    after = settled_event(event, f"打 {PHONE}", 1.0)
+    assert after.description_full == f"报\n办结:打 {PHONE}"
+    assert after.description_public == "报\n办结:打 〔手机号〕"
+    with pytest.raises(HuyingError) as caught:
+        settled_event(event, "长" * TEXT_CHARACTERS_MAX, 1.0)
+    assert caught.value.code is Code.INVALID_ARGUMENT
