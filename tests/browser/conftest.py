@@ -37,7 +37,7 @@ ARGUMENTS: Final = (
 _OURS: Final = ("127.0.0.1", "localhost")
 _HANDSET_PIXELS_MAX: Final = 600
 # How long a page may take to do what a test waits for, on a machine with other work to do.
-_TIMEOUT_MS: Final = 15_000.0
+_TIMEOUT_MS: Final = 30_000.0
 expect.set_options(timeout=_TIMEOUT_MS)
 
 

@@ -20,6 +20,7 @@ from tests.browser.conftest import leaving
 
 __all__ = ["LINKED_PAGES", "Found", "crawl", "name_of", "sign_in"]
 
+_START_MS: Final = 90_000.0  # a console begins with its first visitor, beside other programs
 # No page of HTML: files, streams, and what a browser asks for by itself.
 NOT_HTML: Final = frozenset(
     {
@@ -56,7 +57,7 @@ def name_of(url: str) -> str:
 
 def sign_in(page: BrowserPage, origin: str, login: str, password: str) -> None:
     """By the form, as people do."""
-    page.goto(f"{origin}/sign-in")
+    page.goto(f"{origin}/sign-in", timeout=_START_MS)
     page.fill("input[name=login]", login)
     page.fill("input[name=password]", password)
     with leaving(page):

@@ -34,7 +34,7 @@ def console(browser: object, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture
 def finish(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Nothing is counted before this is called."""
-    count = measure_pages._counted  # noqa: SLF001  # what a page waits for
+    count = measure_pages._counted  # what a page waits for
     is_done: list[bool] = []
 
     async def slowly(*arguments: Any) -> Any:
