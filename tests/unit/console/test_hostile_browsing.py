@@ -57,7 +57,11 @@ def test_who_is_bound_to_another_village_finds_nothing_by_any_address(town: Town
         assert answer.status_code == 404, address
         assert "路灯" not in answer.text
         assert "村口" not in answer.text
-    for address, step in ((addresses[1], "steps/confirm"), (provision, "open")):
+    for address, step in (
+        (addresses[0], "handle/close"),
+        (addresses[1], "steps/confirm"),
+        (provision, "open"),
+    ):
         answer = town.town.post(f"{address}/{step}", {"request_id": "ab" * 16, "text": "x"})
         assert answer.status_code == 404, (address, step)
 
