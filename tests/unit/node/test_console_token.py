@@ -106,7 +106,8 @@ def _method(call: ast.Call) -> set[str]:
     if place is None or len(call.args) <= place:
         return set()
     named = call.args[place]
-    return {named.value} if isinstance(named, ast.Constant) and named.value else set()
+    value = named.value if isinstance(named, ast.Constant) else None
+    return {value} if isinstance(value, str) and value else set()
 
 
 def test_every_method_is_one_that_there_is() -> None:
