@@ -102,8 +102,8 @@ def test_what_the_town_settles_is_settled_in_the_village_and_each_page_says_how_
         assert "灯泡换好了" in told
         assert "镇-经办-01" in told  # a pseudonym elsewhere: nobody there has that account
         assert steps_of(page(town, code, event)) == []
-    told = town.audited(TOWN, "event-take"), town.audited(TOWN, "event-close")
-    assert [(event.hex(), "done")] == told[0][-1:] == told[1][-1:]
+    for action in ("event-take", "event-close"):
+        assert town.audited(TOWN, action)[-1] == (event.hex(), "done")
 
 
 def test_what_is_handed_to_the_village_stands_first_among_its_tasks(town: Town) -> None:

@@ -18,13 +18,13 @@ from huying.node.store.desk_filter import CallFilter
 from huying.node.store.order_queries import OrderWish
 from huying.node.store.store import SqlStore
 from huying.node.web.calling.calling_reads import calls_of_events
-from huying.wire.v1 import hotline_pb2, records_pb2
+from huying.wire.v1 import events_pb2, hotline_pb2, records_pb2
 from tests.support.tiny_network import TOWN, VILLAGE
 from tests.unit.store.test_store_reader import plans
 
 DAY: Final = 86_400 * 10**6
 # A step of a plan that looks at a table without an index, or sorts more than the page's own rows.
-_TABLES: Final = "calls|events|orders|call_turns|call_steps|visits"
+_TABLES: Final = "calls|events|event_handlings|orders|call_turns|call_steps|visits"
 _WHOLE: Final = re.compile(rf"SCAN ({_TABLES})(?! USING)")
 
 
@@ -130,6 +130,8 @@ def test_a_list_of_orders_reads_entries_of_its_own_rows_alone(
         {"area": TOWN},
         {"grid": f"{VILLAGE}001"},
         {"since_micros": DAY},
+        {"word": 0, "status": int(records_pb2.EVENT_STATUS_REPORTED), "area": TOWN},
+        {"word": int(events_pb2.EVENT_HANDLING_STATUS_TAKEN)},
     ],
 )
 def test_a_list_of_events_goes_by_one_index(store: SqlStore, fields: dict[str, Any]) -> None:
