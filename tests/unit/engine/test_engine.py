@@ -5,7 +5,7 @@ Each refusal has its own name, reaches the peer that earned it, and leaves every
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -13,32 +13,11 @@ from huying.common.effects import LinkDown, Received
 from huying.common.errors import Code
 from huying.common.status import FeedHealth
 from huying.wire.v1 import feed_pb2, records_pb2, sync_pb2
-from tests.support.handmade import (
-    HandmadeFeed,
-    Host,
-    flip,
-    hello,
-    of_kind,
-    refusals,
-)
+from tests.support.handmade import HandmadeFeed, Host, flip, hello, of_kind, refusals
 from tests.support.tiny_network import TOWN, VILLAGE
 from tests.unit.engine.engine_cases import TOWN_SLOTS, event_town, events, offer, status_of
 
 INTEGER = 2**64 - 1
-
-
-@pytest.fixture
-def host() -> Iterator[Host]:
-    """A town, whose village is the test."""
-    host = Host(TOWN)
-    yield host
-    assert host.engine.next_wake() > host.clock.seconds, "a timer that stays due"
-    host.store.close()  # type: ignore[attr-defined]
-
-
-@pytest.fixture
-def feed() -> HandmadeFeed:
-    return HandmadeFeed(VILLAGE).put_many(8)
 
 
 # Hostile segments.

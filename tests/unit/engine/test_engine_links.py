@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from huying.common.effects import LinkDown
@@ -12,32 +10,9 @@ from huying.common.state import ClassMark
 from huying.common.status import FeedHealth
 from huying.common.sync.pulse import make_pulse
 from huying.wire.v1 import feed_pb2, sync_pb2, trust_pb2
-from tests.support.handmade import (
-    HandmadeFeed,
-    Host,
-    event_draft,
-    flip,
-    hello,
-    of_kind,
-    refusals,
-)
+from tests.support.handmade import HandmadeFeed, Host, event_draft, flip, hello, of_kind, refusals
 from tests.support.tiny_network import COUNTY, TOWN, VILLAGE
 from tests.unit.engine.engine_cases import TOWN_SLOTS, offer, status_of
-
-
-@pytest.fixture
-def host() -> Iterator[Host]:
-    """A town, whose village is the test."""
-    host = Host(TOWN)
-    yield host
-    assert host.engine.next_wake() > host.clock.seconds, "a timer that stays due"
-    host.store.close()  # type: ignore[attr-defined]
-
-
-@pytest.fixture
-def feed() -> HandmadeFeed:
-    return HandmadeFeed(VILLAGE).put_many(8)
-
 
 # What does not belong on a link.
 

@@ -12,29 +12,9 @@ from huying.common.errors import Code, HuyingError
 from huying.common.limits import ENTRY_BYTES_MAX
 from huying.node.store.store import SqlStore
 from huying.wire.v1 import calls_pb2, feed_pb2, records_pb2, sync_pb2
-from tests.support.handmade import (
-    HandmadeFeed,
-    Host,
-    an_event,
-    of_kind,
-)
+from tests.support.handmade import HandmadeFeed, Host, an_event, of_kind
 from tests.support.tiny_network import COUNTY, TOWN, VILLAGE, MemoryMark
 from tests.unit.engine.engine_cases import event_town, events, offer
-
-
-@pytest.fixture
-def host() -> Iterator[Host]:
-    """A town, whose village is the test."""
-    host = Host(TOWN)
-    yield host
-    assert host.engine.next_wake() > host.clock.seconds, "a timer that stays due"
-    host.store.close()  # type: ignore[attr-defined]
-
-
-@pytest.fixture
-def feed() -> HandmadeFeed:
-    return HandmadeFeed(VILLAGE).put_many(8)
-
 
 # Writing.
 
