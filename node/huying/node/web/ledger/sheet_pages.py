@@ -43,7 +43,7 @@ from huying.wire.v1 import api_pb2
 
 __all__ = ["PAGES", "jobs_of", "my_job", "sheets_page"]
 
-_ENDINGS: Final = (".xlsx", ".xls", ".ods", ".csv")
+_ENDINGS: Final = (".xlsx", ".xls", ".et", ".ods", ".csv")
 _LABELS: Final = {
     "table": ("表格文件", "The file"),
     "purpose": ("用途", "What for"),
@@ -114,7 +114,7 @@ async def upload(ask: Ask) -> Response:
         ending = Path(name).suffix.lower()
         if ending not in _ENDINGS:
             raise SheetError(
-                "只能导入 .xlsx、.xls、.ods、.csv 文件 · only .xlsx, .xls, .ods and .csv"
+                "只能导入 .xlsx、.xls、.et、.ods、.csv 文件 · only .xlsx, .xls, .et, .ods and .csv"
             )
         job = await ask.site.on_thread(lambda: jobs.begin(ask.person.id, name, ending, ask.now()))
         source, path = files[0].file, jobs.table(job)
