@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
 from collections.abc import Iterator
 
 import pytest
 
 from huying.common.errors import Code, HuyingError
+from huying.node.store.reader import FileReader
 from huying.node.web import node_link
 from huying.node.web.node_link import NodeLink
+from huying.wire.v1 import api_pb2
 from tests.support.served_network import ServedNetwork
 from tests.support.tiny_network import TOWN
 
@@ -34,7 +37,7 @@ def test_two_first_queries_at_once_open_the_database_once(
     """The other reader would hold its connections until the process ends."""
     opened: list[object] = []
     both = threading.Barrier(2, timeout=0.2)
-    real = node_link.FileReader
+    real = FileReader
 
     def slowly(url: str) -> object:
         with contextlib.suppress(threading.BrokenBarrierError):
@@ -71,6 +74,55 @@ def test_names_and_the_calendar_are_read_again_soon_after_the_database_was_away(
         clock.seconds += 3
         assert await node.offset_minutes() == 480
         assert TOWN in await node.names()
+        await node.close()
+
+    asyncio.run(play())
+
+
+def test_no_page_waits_long_for_a_node_that_hangs(
+    served: ServedNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes connections, and each page would take seconds, a form most of a minute."""
+    # What must not be waited for is far beyond the time that the test gives.
+    clock = served.network.clock
+
+    async def play(address: str) -> None:
+        node = NodeLink(served.configs[TOWN], clock, api_address=address)
+        monkeypatch.setattr(node_link, "_STATUS_SECONDS", 0.2)
+        assert not (await node.state()).is_up
+        monkeypatch.setattr(node_link, "_STATUS_SECONDS", 120.0)
+        monkeypatch.setattr(node_link, "_CALL_SECONDS", 120.0)
+        monkeypatch.setattr(node_link, "_SILENT_CALL_SECONDS", 0.2)
+        clock.seconds += 2
+        assert not (await asyncio.wait_for(node.state(), 30)).is_up
+        with pytest.raises(HuyingError) as refused:
+            await asyncio.wait_for(node.ask("Status", api_pb2.StatusRequest()), 30)
+        assert refused.value.code is Code.UNREACHABLE
+        await node.close()
+
+    with socket.socket() as hangs:
+        hangs.bind(("127.0.0.1", 0))
+        hangs.listen()
+        host, port = hangs.getsockname()
+        asyncio.run(play(f"{host}:{port}"))
+
+
+def test_a_node_that_answers_again_is_found_by_the_next_page(served: ServedNetwork) -> None:
+    """What a page says of it is never older than the last answer."""
+    clock = served.network.clock
+
+    async def play() -> None:
+        node = link(served)
+        right, node._address = node._address, "127.0.0.1:1"
+        assert not (await node.state()).is_up
+        assert node._channel is not None
+        await node._channel.close()
+        node._channel, node._address = None, right
+        clock.seconds += 2
+        await node.state()
+        if node._asking is not None:
+            await node._asking  # however long it takes on a busy machine
+        assert (await node.state()).is_up
         await node.close()
 
     asyncio.run(play())

@@ -6,9 +6,7 @@ longer than a page may, so results stand on the shelf and say when they were cou
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -20,12 +18,12 @@ from huying.hub.desk.measures import measured
 from huying.hub.measure_table import By, Column, columns_of, file_table, value_of
 from huying.hub.web.charts import bars, lines
 from huying.hub.web.measure_order import asked_column, is_good, ranked
-from huying.node.sheets import write_table
 from huying.node.store.measure_queries import TURN_MEASURES, MeasuredTurn
 from huying.node.store.reader import Reader
 from huying.node.web.access.roles import Permission
 from huying.node.web.page import Ask, Nav, Page
 from huying.node.web.render import local_time
+from huying.node.web.table_file import table_answer, table_format
 from huying.wire.v1 import calls_pb2, measures_pb2
 
 __all__ = ["PAGES"]
@@ -34,10 +32,6 @@ _TURNS_MAX: Final = 200  # shown of one figure
 _BARS_MAX: Final = 20
 _ONLY: Final = {"": None, "met": True, "unmet": False}
 _RATES: Final = ("response", "on_time", "resolved", "satisfied")
-_MEDIA_TYPES: Final = {
-    "csv": "text/csv; charset=utf-8",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-}
 _DIMENSIONS: Final = {
     By.DEPARTMENT: ("按部门", "by department"),
     By.TOWN: ("按乡镇", "by town"),
@@ -135,31 +129,17 @@ async def turns(ask: Ask) -> Response:
 async def export(ask: Ask) -> Response:
     """The table as a file for a spreadsheet: each rate beside the numbers that it comes from."""
     month, by = await _month(ask), _by(ask)
-    form = ask.query("format", "xlsx")
-    if form not in _MEDIA_TYPES:
-        raise HuyingError(Code.INVALID_ARGUMENT, "format: xlsx or csv")
+    table_format(ask)
     wanted = measures_pb2.MeasureBy.Value(f"MEASURE_BY_{by.name}")
     request = measures_pb2.MeasureRequest(month=month, by=wanted)
     found = await ask.node.read(lambda reader: measured(reader, ask.node.county, request))
     kept = [row for row in found.rows if _sees(ask, by, row.key)]
     del found.rows[:]
     found.rows.extend(kept)
-
-    def write() -> bytes:
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / f"measures.{form}"
-            header, rows = file_table(found, by)
-            write_table(file, header, rows, sheet=month)
-            return file.read_bytes()
-
-    content = await ask.site.on_thread(write)
+    header, rows = file_table(found, by)
+    # Written down before a byte of it is out.
     await ask.audit("measures-export", f"{month} {by.value}")
-    name = f"measures-{month}-{by.value}.{form}"
-    return Response(
-        content,
-        media_type=_MEDIA_TYPES[form],
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    return await table_answer(ask, f"measures-{month}-{by.value}", header, rows)
 
 
 async def _counted(ask: Ask, month: str, by: By) -> Any:

@@ -26,11 +26,6 @@ class Kind(enum.Enum):
     WEBP = "image/webp"
     PDF = "application/pdf"
 
-    @property
-    def is_picture(self) -> bool:
-        """Whether it is decoded and made anew."""
-        return self is not Kind.PDF
-
 
 @dataclass(frozen=True, slots=True)
 class Examined:

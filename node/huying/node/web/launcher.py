@@ -73,7 +73,6 @@ class Launcher:
         self._child: subprocess.Popen[bytes] | None = None
         self._link: subprocess.Popen[bytes] | None = None
         self._task: asyncio.Task[None] | None = None
-        self.process_id: int | None = None
 
     async def start(self) -> None:
         """Wait for the first connection."""
@@ -140,14 +139,12 @@ class Launcher:
             pass_fds=(number,),
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
-        self.process_id = self._child.pid
         logs.say("console_started", process=self._child.pid)
         try:
             return await asyncio.to_thread(self._child.wait)
         finally:
             if self._child.stdin is not None and self._child.poll() is not None:
                 self._child.stdin.close()
-            self.process_id = None
 
 
 def console_component(node: Node, program: str) -> Component | None:
