@@ -169,13 +169,12 @@ class EventQueries(Queries):
             }
         return {key: row for key, row in found.items() if key in wanted}
 
-    def handlings_mark(self) -> tuple[int, int, int]:
+    def handlings_mark(self) -> tuple[int, ...]:
         """Differs once another word of a town is here, or a newer one in the place of an older."""
         columns = EVENT_HANDLINGS.c
         sums = (func.coalesce(func.sum(one), 0) for one in (columns.epoch, columns.idx))
         with self._reading() as connection:
-            found = connection.execute(select(func.count(), *sums)).one()
-        return int(found[0]), int(found[1]), int(found[2])
+            return tuple(connection.execute(select(func.count(), *sums)).one())
 
     def settled_for(self, home: str) -> list[EventHandlingRow]:
         """The towns' words that settle events of `home` which are not settled and have not ended.
