@@ -28,7 +28,9 @@ NOT_HTML: Final = frozenset(
         *("measures-export", "oidc-start", "oidc-callback", "oidc-bind"),
     }
 )
-_DOWNLOAD: Final = re.compile(r"export|download|template|csv|xlsx|evidence-file|\.svg|errors")
+_DOWNLOAD: Final = re.compile(
+    r"export|download|template|csv|xlsx|evidence-file|\.svg|errors|faulty"
+)
 LINKED_PAGES: Final = frozenset(
     page.name
     for page in PAGES

@@ -125,7 +125,7 @@ def test_the_refused_rows_come_back_are_mended_and_are_taken(town: Town) -> None
     book = CalamineWorkbook.from_filelike(io.BytesIO(sent.content))
     cells = book.get_sheet_by_index(0).to_python()
     assert cells[0] == ["错误 / 怎么改", "原来的行号", *HEADER.strip().split(",")]
-    assert "不是12位区划代码" in cells[1][0]
+    assert "不是12位区划代码" in str(cells[1][0])
     assert [line[1:3] for line in cells[1:]] == [[3, "i72"]]
     job = location.rpartition("/")[2]
     assert town.audited(COUNTY, "orders-faulty") == [(job, "done")]

@@ -62,7 +62,7 @@ class Versions(Generic[M]):
 class Kept(Generic[M]):
     """What kind of record it is."""
 
-    type: int  # feed_pb2.RecordType
+    record_type: int  # feed_pb2.RecordType
     message: type[M]
     # Before when no version can have been written, as one of them tells: unix µs, 0: unknown.
     begun_micros: Callable[[M], int]
@@ -148,7 +148,7 @@ def _version(
     feed: FeedState, index: int, entry: StoredEntry, erased: bytes, kept: Kept[M]
 ) -> Version[M] | None:
     row = entry_row(feed.origin, parse_origin(feed.origin).code, index, entry)
-    if row is None or row.type != kept.type:
+    if row is None or row.type != kept.record_type:
         return None
     assert entry.leaf is not None, "a row without its leaf is passed over"
     present = bytes(opening[0] for opening in unpack_openings(entry.openings))
