@@ -50,7 +50,7 @@ def member(made: Member) -> Member:
 def ask(member: Member, path: str = "/healthz") -> tuple[int, str]:
     origin = origin_of(load(member.config_file))
     try:
-        with _OPENER.open(origin + path, timeout=20) as answer:
+        with _OPENER.open(origin + path, timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -65,7 +65,7 @@ def consoles(member: Member) -> list[psutil.Process]:
     return found
 
 
-def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "did not come about"

@@ -88,7 +88,7 @@ def test_no_page_waits_long_for_a_node_that_hangs(
 
     async def play(address: str) -> None:
         node = NodeLink(served.configs[TOWN], clock, api_address=address)
-        monkeypatch.setattr(node_link, "_STATUS_SECONDS", 0.2)
+        monkeypatch.setattr(node_link, "_FIRST_STATUS_SECONDS", 0.2)
         assert not (await node.state()).is_up
         monkeypatch.setattr(node_link, "_STATUS_SECONDS", 120.0)
         monkeypatch.setattr(node_link, "_CALL_SECONDS", 120.0)

@@ -25,6 +25,7 @@ from huying.common.limits import BUNDLE_BYTES_MAX, MIB
 from huying.common.ports import Clock
 from huying.node.api.auth import bearer
 from huying.node.api.faults import from_rpc_error
+from huying.node.background import end_task
 from huying.node.config import Config
 from huying.node.keys import load_token
 from huying.node.store.database import READER_CONNECTIONS_MAX, sqlite_url
@@ -39,7 +40,12 @@ __all__ = ["Freshness", "NodeLink"]
 T = TypeVar("T")
 _CALL_SECONDS: Final = 20.0
 _STATUS_SECONDS: Final = 3.0
+_FIRST_STATUS_SECONDS: Final = 10.0  # of a process that starts while its machine is busy
 _STATUS_AGE_SECONDS_MAX: Final = 1.0  # a status this young is shown again
+# Of a node that was silent when it was last asked: how long a page waits to hear otherwise, and how
+# long a write does. A machine that hangs takes connections and says nothing.
+_SILENT_STATUS_SECONDS: Final = 0.3
+_SILENT_CALL_SECONDS: Final = 5.0
 _NAMES_AGE_SECONDS_MAX: Final = 60.0
 _FACTS_AGAIN_SECONDS: Final = 2.0  # after the database could not be read
 _NAMES_MAX: Final = 10_000  # divisions of the largest county, several times over
@@ -82,7 +88,8 @@ class NodeLink:
         self._threads = anyio.CapacityLimiter(READER_CONNECTIONS_MAX)
         self._freshness = Freshness(None, 0.0, is_up=False, parent=None)
         self._asked = -_STATUS_AGE_SECONDS_MAX
-        self._asking = asyncio.Lock()
+        self._asking: asyncio.Task[None] | None = None
+        self._is_silent = False
         self._names: Mapping[str, str] = {}
         self._offset_minutes = 0
         self._names_read = -_NAMES_AGE_SECONDS_MAX
@@ -96,6 +103,7 @@ class NodeLink:
 
     async def close(self) -> None:
         """Close the channel and the database."""
+        await end_task(self._asking)
         if self._channel is not None:
             await self._channel.close()
         if self._reader is not None:
@@ -155,36 +163,53 @@ class NodeLink:
     async def ask(self, method: str, request: Any) -> Any:
         """One method of huying.wire.v1.Node. Raises what the node refuses with; UNREACHABLE."""
         stub: Any = api_pb2_grpc.NodeStub(self._open())
-        return await self._call(getattr(stub, method), request)
+        return await self._asked_of(getattr(stub, method), request)
 
     async def desk(self, topic: Topic, method: str, request: Any) -> Any:
         """One method of a topic's service. Raises as `ask`."""
         stub = getattr(topic.generated("_grpc"), f"{topic.name}Stub")(self._open())
-        return await self._call(getattr(stub, method), request)
+        return await self._asked_of(getattr(stub, method), request)
 
     async def administer(self, method: str, request: Any) -> Any:
         """One method of huying.wire.v1.Admin. Raises as `ask`."""
         stub: Any = admin_pb2_grpc.AdminStub(self._open())
-        return await self._call(getattr(stub, method), request)
+        return await self._asked_of(getattr(stub, method), request)
+
+    async def _asked_of(self, method: Callable[..., Awaitable[T]], request: Any) -> T:
+        """A call, after a look at how things stand: nobody sits before a machine that hangs."""
+        await self.state()
+        seconds = _SILENT_CALL_SECONDS if self._is_silent else _CALL_SECONDS
+        return await self._call(method, request, seconds)
 
     async def state(self) -> Freshness:
-        """How things stand; asked of the node at most once a second. Raises nothing."""
-        async with self._asking:
+        """How things stand; asked of the node at most once a second. Raises nothing.
+
+        While the node is silent the asking goes on beside the pages, which hardly wait for it.
+        """
+        if self._asking is None or self._asking.done():
             now = self._clock.monotonic()
-            if now - self._asked >= _STATUS_AGE_SECONDS_MAX:
-                self._asked = now
-                self._freshness = await self._ask_status()
+            if now - self._asked < _STATUS_AGE_SECONDS_MAX:
+                return self._freshness
+            self._asked = now
+            self._asking = asyncio.create_task(self._ask_status())
+        patience = _SILENT_STATUS_SECONDS if self._is_silent else None
+        await asyncio.wait([self._asking], timeout=patience)
         return self._freshness
 
-    async def _ask_status(self) -> Freshness:
+    async def _ask_status(self) -> None:
         stub: Any = api_pb2_grpc.NodeStub(self._open())
+        is_first = self._freshness.status is None and not self._is_silent
+        seconds = _FIRST_STATUS_SECONDS if is_first else _STATUS_SECONDS
         try:
-            status = await self._call(stub.Status, api_pb2.StatusRequest(), _STATUS_SECONDS)
+            status = await self._call(stub.Status, api_pb2.StatusRequest(), seconds)
         except HuyingError:
             old = self._freshness
-            return Freshness(old.status, old.at, is_up=False, parent=old.parent)
+            self._freshness = Freshness(old.status, old.at, is_up=False, parent=old.parent)
+            self._is_silent = True
+            return
         parent = next((peer for peer in status.peers if peer.direction == "up"), None)
-        return Freshness(status, self._clock.now(), is_up=True, parent=parent)
+        self._freshness = Freshness(status, self._clock.now(), is_up=True, parent=parent)
+        self._is_silent = False
 
     async def watch(self, *types: int) -> AsyncIterator[api_pb2.RecordView]:
         """Every entry of these types that is applied from now on.
@@ -211,7 +236,7 @@ class NodeLink:
         self,
         method: Callable[..., Awaitable[T]],
         request: Any,
-        timeout_seconds: float = _CALL_SECONDS,
+        timeout_seconds: float,
     ) -> T:
         shown = self._metadata()
         try:
