@@ -131,6 +131,7 @@ def test_a_token_that_is_replaced_refuses_no_page(
 
     async def work() -> Any:
         link = NodeLink(config, served.network.clock, api_address=served.address(TOWN))
+        await link.state()  # what it asks by itself, it has asked
         before = link._metadata()
         renewal.renew_console_token(config.console_token_file)
         shown = [before, link._metadata()]

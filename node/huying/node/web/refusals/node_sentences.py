@@ -15,7 +15,10 @@ NODE: Final[tuple[tuple[str, str], ...]] = (
     ("the API refused the token", "节点没有认可控制台的令牌,请联系运维"),
     ("the API's token can't be read", "读不了节点的令牌文件,请联系运维"),
     ("the API answered {name}", "节点应答 {name},请联系运维"),
-    ("authorization: Bearer TOKEN is needed", "缺少访问令牌"),
+    (
+        "authorization: Bearer TOKEN is needed, one that opens this method",
+        "没有访问令牌,或令牌不准做这件事",
+    ),
     ("not done within {n} s", "{n} 秒内没有办完,请稍后再试"),
     ("no method {what}", "节点没有这个功能,请升级节点"),
     ("no operation {what}", "节点没有这个功能,请升级节点"),

@@ -82,6 +82,7 @@ PAGES: Final[tuple[tuple[str, str], ...]] = (
     ),
     ("the picture is no longer here: choose it again", "照片已不在这里,请重新选择"),
     ("other pictures are being read: send it again", "正在处理别的照片,请稍后再交一次"),
+    ("a picture was being removed: send it again", "这张照片没有存好,请再交一次"),
     ("{free} bytes are free; no file is taken now", "磁盘空间不足,现在不收文件,请联系运维"),
     ("a file can't be taken: {text}", "文件存不下来({text}),请联系运维"),
     ("{folder}: a picture can't be kept: {text}", "照片存不下来({text}),请联系运维"),
