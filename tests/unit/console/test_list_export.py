@@ -14,6 +14,7 @@ import pytest
 
 from huying.node import memory
 from huying.node.web.events import event_export_pages
+from huying.node.web.table_file import table_format
 from huying.wire.v1 import feed_pb2, records_pb2
 from tests.support.console_site import ConsoleUnderTest
 from tests.support.served_network import ServedNetwork
@@ -44,7 +45,7 @@ def test_the_rows_of_a_file_are_made_beside_the_loop(
 ) -> None:
     """Five thousand rows made on it would be two hundred milliseconds of silence for all."""
     where: dict[str, int] = {}
-    make, check = event_export_pages._cells, event_export_pages.table_format
+    make = event_export_pages._cells
 
     def cells(*given: Any) -> Any:
         where["cells"] = threading.get_ident()
@@ -52,10 +53,10 @@ def test_the_rows_of_a_file_are_made_beside_the_loop(
 
     def checked(ask: Any) -> str:
         where["loop"] = threading.get_ident()
-        return check(ask)
+        return table_format(ask)
 
     monkeypatch.setattr(event_export_pages, "_cells", cells)
-    monkeypatch.setattr(event_export_pages, "table_format", checked)
+    monkeypatch.setattr(f"{event_export_pages.__name__}.table_format", checked)
     site.sign_in("village_clerk")
     assert site.get(f"/events/export?format={form}").status_code == 200
     assert where["cells"] != where["loop"]
