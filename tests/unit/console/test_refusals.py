@@ -202,3 +202,13 @@ def test_a_page_tells_a_refusal_in_the_readers_language(
         console.sign_in("centre", login="english", language="en")
         refused = console.get("/calls?stage=nonsense")
         assert "stage: one of" in text_of(refused.text)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_no_page_tells_where_the_nodes_files_lie(language: str) -> None:
+    """The sign-in page is anybody's, and a full disk shows there first."""
+    told = telling.said(
+        HuyingError(Code.DISK_FULL, "/srv/huying/county/console/console.db: SQLITE_FULL"), language
+    )
+    assert "/srv" not in told.detail
+    assert "console.db" in told.detail

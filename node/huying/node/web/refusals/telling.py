@@ -40,6 +40,8 @@ _WORDLESS: Final = re.compile(r"[0-9A-Z_.:/#-]*")
 # 30 KiB, and would keep these patterns at work for minutes.
 _CHARACTERS_MAX: Final = 600
 _COLONS_MAX: Final = 8  # a field within a field, and so on
+# A page may be anybody's: where the node's files lie is for logs and the command line.
+_FOLDERS: Final = re.compile(r"^/(?:[^\s/:]+/)*(?=[^\s/:]+: )")
 _HAN: Final = re.compile("[\u4e00-\u9fff]")
 _TURN: Final = re.compile(
     r"(?:the |its )?(?P<who>[a-z]+|centre of \d+|department \S+|caller \d+): (?P<steps>.+)"
@@ -60,15 +62,16 @@ class Said:
 def said(error: HuyingError, language: str) -> Said:
     """The refusal in "zh" or "en"."""
     advice = error.advice
+    found = _FOLDERS.sub("", error.detail)
     if language == "en":
-        detail = _english(error.detail)
+        detail = _english(found)
         return Said(advice.en, "" if detail == advice.en else detail)
     # Files and tables bring their own Chinese; their detail says the same again.
-    if hasattr(error, "zh") or not error.detail:
+    if hasattr(error, "zh") or not found:
         return Said(advice.zh, "")
-    chinese = in_chinese(error.detail)
+    chinese = in_chinese(found)
     if chinese is None:
-        return Said(advice.zh, error.detail, is_foreign=True)
+        return Said(advice.zh, found, is_foreign=True)
     return Said(advice.zh, chinese)
 
 
