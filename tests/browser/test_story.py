@@ -152,6 +152,47 @@ def test_a_call_goes_all_the_way_through_the_browser(network, people, tmp_path):
     expect(director.locator("tbody")).to_contain_text(title[:8], timeout=LIVE_MS)
 
 
+def test_a_town_hands_an_event_to_its_village_and_then_settles_it(network, people):
+    """村报镇办: most of what a village reports never becomes a call."""
+    worker, clerk, words = people("worker"), people("clerk"), "村西机井盖板缺了一块"
+    worker.goto(f"{network.origin('worker')}/report")
+    worker.get_by_text("公共设施", exact=True).click()
+    if worker.locator("#f-grid").count():
+        worker.locator("#f-grid").select_option(index=1)
+    worker.fill("#f-text", words)
+    worker.click("#report-submit")
+    expect(worker.locator("main")).to_contain_text("已", timeout=LIVE_MS)
+    worker.goto(f"{network.origin('worker')}/tasks")
+
+    clerk.goto(f"{network.origin('clerk')}/events?town=nobody")
+    entry = clerk.locator("main tr", has_text=words).locator("td.title a")
+    expect(entry).to_be_visible(timeout=LIVE_MS)
+    with leaving(clerk):
+        entry.click()
+    _handle(clerk, "assign", "请先围起来,别让孩子靠近")
+    # Nobody touches the handset: what the town asks comes to the top of its page by itself.
+    first = worker.locator("#tasks .task-list").first
+    expect(first).to_contain_text("别让孩子靠近", timeout=LIVE_MS)
+    with leaving(worker):
+        first.get_by_role("link", name="详情").click()
+
+    _handle(clerk, "close", "已换上新盖板")
+    head = "#event-head .badge"
+    for page in (worker, clerk):  # the village's node wrote the end, and both pages heard of it
+        expect(page.locator(head)).to_have_text("已办结", timeout=LIVE_MS)
+    expect(worker.locator("main")).to_contain_text("镇办结:已换上新盖板", timeout=LIVE_MS)
+
+
+def _handle(clerk: Page, step: str, words: str) -> None:
+    """One of the town's steps on the event's page."""
+    form = clerk.locator(f"#handle-{step}")
+    form.locator("summary").click()
+    form.locator("textarea").fill(words)
+    with leaving(clerk):
+        form.locator("button[type=submit]").click()
+    expect(clerk.locator(".notice.bad")).to_have_count(0)
+
+
 def _report_and_call(network: DeskNetwork, people: Callable[[str], Page], folder: Path) -> str:
     """From the village's handset to the county; returns the call's title."""
     worker = people("worker")
