@@ -13,7 +13,7 @@ from huying.node.web import app, guard, render
 from huying.node.web.access.people import Person
 from huying.node.web.access.roles import ROLES_OF_LEVEL, Permission, Role, permissions
 from huying.node.web.access.scope import Scope, covers
-from tests.support.console_site import ConsoleUnderTest, text_of
+from tests.support.console_site import ConsoleUnderTest, forms_of, text_of
 from tests.support.served_network import ServedNetwork
 from tests.support.tiny_network import COUNTY, TOWN, VILLAGE, raise_call
 
@@ -307,6 +307,23 @@ def test_the_address_of_a_refused_form_leads_to_the_page_that_the_form_is_of(con
     assert console.get(refused).headers["Location"] == f"/calls/{call.hex()}"
     assert console.get("/measures/turns/x").status_code == 404, "no address of ours at all"
     assert console.get("/sign-out").status_code == 405, "nothing stands above it"
+
+
+def test_a_form_without_a_draft_is_given_back_where_its_session_ran_out(console):
+    """A worker typed in a whole resident and was called away: half an hour later all was gone."""
+    console.sign_in("centre", login="called-away")
+    fields = {"confirmed": "1", "reason": "请抓紧,<b>群众</b>在等", "request_id": "ab" * 16}
+    console.clock.seconds += 31 * 60
+    answer = console.post("/queue/urge", fields)
+    assert answer.status_code == 401
+    (form,) = [one for one in forms_of(answer.text) if one.action == "/queue/urge"]
+    assert form.fields == fields
+    assert "请抓紧,&lt;b&gt;群众" in answer.text
+    stranger = console.post("/queue/urge", fields, headers={"Cookie": "huying-370830000000=x"})
+    assert stranger.status_code == 401
+    more = dict.fromkeys(("one", "two"), "长" * 7000)
+    long = console.post("/queue/urge", {**fields, **more, "draft_key": "k"})
+    assert "再提交一次" in long.text, "it is too long for a draft"
 
 
 async def _raised(served):

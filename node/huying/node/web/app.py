@@ -362,11 +362,13 @@ async def _sign_in_first(ask: Ask, token: str) -> Response:
         key, back = form.text("draft_key", 200), form.text("draft_page", 500)
         if key:
             fields = {k: v for k, v in form.values().items() if k not in NOT_KEPT}
-            await ask.site.on_thread(
-                lambda: ask.site.drafts.save(who, key, fields, ask.site.clock.now())
-            )
-            kept = True
-    shown = {"kept": kept, "next": local_path(back)}
+            with contextlib.suppress(HuyingError):  # too long, or there is no room
+                await ask.site.on_thread(
+                    lambda: ask.site.drafts.save(who, key, fields, ask.site.clock.now())
+                )
+                kept = True
+    given_back = None if kept or not who else await kept_form(ask, is_known=True)
+    shown = {"is_draft": kept, "kept": given_back, "next": local_path(back)}
     return await ask.render("expired.html", shown, status=401)
 
 

@@ -1,8 +1,9 @@
 """A form that was refused as a whole, as its page gives it back: to read, to copy, to send again.
 
 Where a handler refuses a field it shows its form anew. Here is what no handler can show: the disk
-beside the console is full, or its database can't be written. What was typed then stands in the page
-that says so, and one press sends it again under the same request id, so nothing is done twice.
+beside the console is full, its database can't be written, a page met a defect, or a session ran out
+over a form that keeps no draft. What was typed then stands in the page that says so, and one press
+sends it again under the same request id, so nothing is done twice.
 """
 
 from __future__ import annotations
@@ -33,9 +34,13 @@ class KeptForm:
     has_files: bool  # which must be chosen again
 
 
-async def kept_form(ask: Ask) -> KeptForm | None:
-    """The form that was sent; None where there is none, or one that holds a secret."""
-    if ask.request.method != "POST" or ask.signed_in is None:
+async def kept_form(ask: Ask, *, is_known: bool = False) -> KeptForm | None:
+    """The form that was sent; None where there is none, or one that holds a secret.
+
+    Of nobody's form nothing is read; `is_known`: it is known whose it is, though their session ran
+    out.
+    """
+    if ask.request.method != "POST" or not (is_known or ask.signed_in is not None):
         return None
     try:
         form = await ask.form()
