@@ -20,9 +20,9 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import Connection, Row, Table, delete, select
+from sqlalchemy import Connection, Row, delete, select
 
 from huying.common.codes import level, parse_origin
 from huying.common.errors import Code, HuyingError
@@ -38,6 +38,7 @@ from huying.node.integrity.known_keys import KnownKeys, known_keys
 from huying.node.integrity.quarantine_check import mend_quarantine
 from huying.node.integrity.repair_report import RepairReport
 from huying.node.integrity.salvage import is_readable, salvage
+from huying.node.integrity.table_check import BY_FEED
 from huying.node.store.content import peek_head
 from huying.node.store.database import lock_database, sqlite_url
 from huying.node.store.projection_check import check_projections
@@ -48,24 +49,12 @@ from huying.node.store.schema import (
     ENTRIES,
     ERASED,
     FEEDS,
-    MISSING,
-    QUARANTINE,
-    QUARANTINE_SKIPS,
     REQUESTS,
-    SUBTREES,
     entry_place,
 )
 from huying.node.store.store import SqlStore
 
 __all__ = ["repair", "repair_store"]
-
-_BY_FEED: Final[tuple[Table, ...]] = (
-    SUBTREES,
-    CHECKPOINTS,
-    MISSING,
-    QUARANTINE,
-    QUARANTINE_SKIPS,
-)
 
 
 def repair(config: Config) -> RepairReport:
@@ -230,7 +219,7 @@ def _noted(connection: Connection) -> Iterator[tuple[int, str]]:
 
 def _drop_orphans(connection: Connection, feeds: set[int], report: RepairReport) -> None:
     dropped = 0
-    for table in _BY_FEED:
+    for table in BY_FEED:
         dropped += connection.execute(
             delete(table).where(table.c.feed_id.not_in(sorted(feeds)))
         ).rowcount

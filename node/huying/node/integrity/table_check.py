@@ -33,9 +33,10 @@ from huying.node.store.schema import (
 )
 from huying.node.store.store import SqlStore
 
-__all__ = ["check_schema", "check_tables"]
+__all__ = ["BY_FEED", "check_schema", "check_tables"]
 
-_BY_FEED: Final[tuple[Table, ...]] = (
+# The tables whose rows belong to a feed by its id, beside its entries.
+BY_FEED: Final[tuple[Table, ...]] = (
     SUBTREES,
     CHECKPOINTS,
     MISSING,
@@ -83,7 +84,7 @@ def check_tables(reader: Reader, code: str, report: FsckReport) -> None:
 
 def _check_orphans(reader: Reader, feeds: dict[int, FeedState], report: FsckReport) -> None:
     """Rows of feeds that are not in the list of feeds."""
-    for table in _BY_FEED:
+    for table in BY_FEED:
         for (feed_id,) in reader.select(select(table.c.feed_id).distinct()):
             if feed_id not in feeds:
                 report.note("database", f"{table.name} has rows of no feed")
