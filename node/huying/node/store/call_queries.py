@@ -118,7 +118,7 @@ class CallStepRow:
     home: str
     time_micros: int
     step: str  # raise, or the field of CallStep's oneof; empty for an internal note
-    state: int  # huying.node.store.schema.PROPOSAL_…
+    state: int  # huying.node.store.call_schema.PROPOSAL_…
     void_reason: int
     message: bytes  # calls_pb2.CallStep; for the raise, calls_pb2.Call
 
