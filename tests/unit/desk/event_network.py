@@ -105,7 +105,7 @@ class EventNetwork(TinyNetwork):
 
     def report(self, code: str = VILLAGE, record: bytes = b"", **fields: Any) -> bytes:
         """A version of an event of a village; its record id."""
-        values = {
+        values: dict[str, Any] = {
             "category": "道路", "grid": GRID.replace(VILLAGE, code), "status": REPORTED,
             "reported_micros": 5, "description_full": f"路灯不亮 {PHONE}",
             "description_public": "路灯不亮 〔手机号〕", "reporter_phone": PHONE,
@@ -131,7 +131,7 @@ class EventNetwork(TinyNetwork):
         """The same, within a running loop."""
         home = fields.pop("home", VILLAGE)
         last = self.word(record, at=at, home=home)
-        values = {
+        values: dict[str, Any] = {
             "home": home, "record": record, "status": status, "text": text, "actor": "镇-办-01",
             "request_id": next(self._requests).to_bytes(16, "big"),
             "seen_number": last.number if last is not None else 0,
@@ -166,7 +166,7 @@ class EventNetwork(TinyNetwork):
 
 def handling(record: bytes, **fields: Any) -> events_pb2.EventHandling:
     """A word that settles the first event of the village, as its town might write it."""
-    values = {
+    values: dict[str, Any] = {
         "event": record, "event_home": VILLAGE, "status": SETTLED, "text": "已修", "number": 1,
         "version_origin": identity(VILLAGE).origin,
     } | fields  # fmt: skip

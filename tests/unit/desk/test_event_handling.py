@@ -132,7 +132,7 @@ def test_a_word_that_cannot_stand_is_refused_and_nothing_is_written(
     network: EventNetwork, fields: dict[str, Any], code: Code, says: str
 ) -> None:
     """What was done, and what is to be done, must be said in words."""
-    values = {"record": network.report(), "status": TAKEN} | fields
+    values: dict[str, Any] = {"record": network.report(), "status": TAKEN} | fields
     size = network.size(TOWN)
     error = refusal(lambda: network.say(values.pop("record"), values.pop("status"), **values))
     assert error.code is code

@@ -19,9 +19,9 @@ from huying.node import event_keeper
 from huying.node.app import SERVICES
 from huying.node.event_ends import settled_by_town, settled_event
 from huying.node.services import event_component
-from huying.wire.v1 import records_pb2
+from huying.wire.v1 import api_pb2, records_pb2
 from tests.support.late_network import refusal
-from tests.support.tiny_network import COUNTY, TOWN, VILLAGE, put
+from tests.support.tiny_network import COUNTY, TOWN, VILLAGE, identity, put
 from tests.unit.desk.event_network import (
     ENDED,
     EVENT,
@@ -46,6 +46,8 @@ def test_a_restart_and_a_word_that_comes_again_settle_nothing_twice(network: Eve
     record = network.report()
     network.say(record, SETTLED, "已修")
     assert network.settle() == 1
+    written = network.stores[VILLAGE].request(event_keeper.acted_request(TOWN, record, 1))
+    assert written == (identity(VILLAGE).origin, network.size() - 1, record)
     size = network.size()
     network.settlers[VILLAGE] = network.settler(VILLAGE)
     assert network.settle() == 0
@@ -164,6 +166,22 @@ def test_one_event_that_cannot_be_written_does_not_hold_up_the_others(
     assert network.settle() == 1
     assert network.said == ["event_not_settled", "event_settled_by_town"]
     assert network.event(wrong).status == REPORTED
+
+
+def test_an_event_of_which_a_part_is_lost_at_home_is_left_to_a_person(
+    network: EventNetwork,
+) -> None:
+    """Written back by the program it would be lost for good, and look as if it never was."""
+    record = network.report()
+    network.say(record, SETTLED, "已修")
+    with network.stores[VILLAGE].reading() as connection:
+        (slots,) = connection.exec_driver_sql("SELECT slots FROM events").one()
+        lost = slots[:-1] + bytes((api_pb2.SLOT_STATE_WITHHELD,))
+        connection.exec_driver_sql("UPDATE events SET slots = ?", (lost,))
+    size = network.size()
+    assert network.settle() == 0
+    assert network.size() == size
+    assert network.said == ["event_not_settled"]
 
 
 def test_a_node_that_may_not_write_yet_settles_later(network: EventNetwork) -> None:

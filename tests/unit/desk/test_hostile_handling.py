@@ -98,7 +98,7 @@ def test_a_word_that_an_older_program_quarantined_counts_after_the_upgrade(tmp_p
 def test_a_word_that_names_no_version_of_the_event_settles_nothing(network: EventNetwork) -> None:
     """A place that is yet to come would undo every reopening that follows."""
     record, other = network.report(), network.report()
-    places = [
+    places: list[dict[str, Any]] = [
         {"version_index": 10_000},
         {"version_origin": identity(TOWN).origin},
         {"version_origin": "not an origin"},
