@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from huying.common.errors import Code, HuyingError
 from huying.node.web.access.oidc import FLOW_SECONDS, Flow, Provider, Subject
+from huying.node.web.access.proof import must_prove
 from huying.node.web.access.roles import Permission
 from huying.node.web.local import next_path
 from huying.node.web.page import Ask, Page
@@ -44,8 +45,15 @@ async def bind(ask: Ask) -> Response:
 
 
 async def unbind(ask: Ask) -> Response:
-    """The account is its password's alone again."""
+    """The account is its password's alone again, where it has one."""
+    refused = await must_prove(ask, ask.url("account"))
+    if refused is not None:
+        return refused
     person, now = ask.person, ask.now()
+    if not person.has_password:
+        raise HuyingError(
+            Code.WRONG_STAGE, "the account has no password: unbound, nobody could sign in to it"
+        )
     await ask.site.on_thread(lambda: ask.site.accounts.bind_subject(person.id, "", "", now))
     await ask.audit("oidc-unbind", person.login)
     return ask.redirect("sign-in", notice="saved")

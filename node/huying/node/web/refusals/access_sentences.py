@@ -51,6 +51,10 @@ ACCESS: Final[tuple[tuple[str, str], ...]] = (
         "这是最后一位账号管理员,请先指定另一位",
     ),
     ("the account has no second factor", "这个账号没有设置第二因素"),
+    (
+        "the account has no password: unbound, nobody could sign in to it",
+        "这个账号没有密码,解除绑定后就无法登录;请先请账号管理员重置密码",
+    ),
     ("the account has no password: sign in again", "这个账号没有密码,请重新登录"),
     ("keys: at most {n}; remove one", "安全密钥最多 {n} 把,请先移除一把"),
     (
