@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,25 @@ def test_the_server_s_own_words_hold_nobody_s_data(monkeypatch: pytest.MonkeyPat
     assert line["kind"] == "RuntimeError"
     assert "KANARI" not in str(line)
     assert logger.propagate is False
+
+
+def test_an_open_page_at_the_end_of_the_process_is_no_defect(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stop with a page open somewhere is every stop: an error each time is soon read past."""
+    said: list[dict[str, Any]] = []
+    monkeypatch.setattr(logs, "say", lambda _event, **more: said.append(more))
+    logger = logging.getLogger("uvicorn.error")
+    monkeypatch.setattr(logger, "handlers", [])
+    monkeypatch.setattr(logger, "propagate", True)
+    connections.take_over_log()
+    (words,) = re.findall(r'"(Cancel %s [^"]+)"', inspect.getsource(uvicorn.server))
+    logger.error(words, 2)
+    try:
+        raise asyncio.CancelledError
+    except asyncio.CancelledError:
+        logger.exception("Exception in ASGI application")
+    assert said == []
 
 
 URLENCODED = "application/x-www-form-urlencoded"

@@ -22,6 +22,7 @@ __all__ = ["PromptConnection", "take_over_log"]
 
 HEAD_SECONDS: Final = 30.0  # for a request's head, from the connection or the answer before it
 _LOGGER: Final = "uvicorn.error"
+_ENDING: Final = "Cancel %s running task"  # uvicorn's, where it gave the last answers their time
 
 
 class PromptConnection(H11Protocol):
@@ -64,6 +65,9 @@ class _ServersLog(logging.Handler):
         if record.levelno < logging.ERROR:
             return
         kind, _, trace = (None, None, None) if record.exc_info is None else record.exc_info
+        # Pages that keep themselves fresh are open when the process is told to end, and are cut.
+        if str(record.msg).startswith(_ENDING) or kind is asyncio.CancelledError:
+            return
         frames = traceback.extract_tb(trace)
         logs.say(
             "console_defect",
