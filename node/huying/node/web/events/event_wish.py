@@ -43,7 +43,7 @@ class EventWish:
     since_micros: int
     words: str
     page: bytes
-    word: int | None  # as `Reader.list_events` takes it; then of open events alone
+    word: int | None  # as `Reader.list_events` takes it; of open events, unless a status is named
     params: Mapping[str, str]  # as the address has them, without the page
 
     @property
@@ -74,7 +74,7 @@ def event_wish(ask: Ask) -> EventWish:
     return EventWish(
         area=area,
         grid=grid,
-        status=int(records_pb2.EVENT_STATUS_REPORTED) if town else _STATUSES.get(status, 0),
+        status=_STATUSES.get(status, int(records_pb2.EVENT_STATUS_REPORTED) if town else 0),
         word=_WORDS[town] if town else None,
         category=params["category"],
         since_micros=_since(params["days"], ask.now()),

@@ -53,6 +53,7 @@ class Tasks:
     events: Sequence[EventRow] = ()  # the other open ones that are the village's own to see to
     more_events: bool = False
     taken: Sequence[EventRow] = ()  # open ones that the town sees to, or has settled just now
+    more_taken: bool = False
     words: dict[bytes, EventHandlingRow] = field(default_factory=dict)  # the town's, by the event
     photos: dict[bytes, int] = field(default_factory=dict)
     calls: Sequence[CallTask] = ()
@@ -117,7 +118,7 @@ def _events(tasks: Tasks, reader: Reader, home: str, grid: str) -> None:
     }
     tasks.assigned, tasks.more_assigned = assigned.rows, bool(assigned.next_token)
     tasks.events = [row for row in others.rows if is_open[row.record]]
-    tasks.more_events = bool(others.next_token)
+    tasks.more_events, tasks.more_taken = bool(others.next_token), bool(taken.next_token)
     # What the town settled is the village's no more, though its node is about to write so.
     tasks.taken = [*taken.rows, *(row for row in others.rows if not is_open[row.record])]
     tasks.photos = reader.evidence_counts([row.record for row in rows])
