@@ -126,7 +126,9 @@ def test_who_is_bound_to_an_area_is_not_told_what_others_had(town: Town) -> None
     page = told(town, TOWN, order)
     assert kinds(page) == ["一个版本", "改派"]
     assert "不归你看" in page
-    assert "镇上的事" not in page.split("<ol", 1)[1]
+    turns = page.split("<ol", 1)[1]
+    assert "镇上的事" not in turns
+    assert "→" not in turns  # nor what it was before
     town.town.sign_in("clerk", login="elsewhere", area=OTHER_VILLAGE)
     told(town, TOWN, order, status=404)
 
