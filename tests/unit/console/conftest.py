@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from huying.node.web.store import ConsoleStore
 from tests.support.console_site import ConsoleUnderTest
 from tests.support.served_network import ServedNetwork
-from tests.support.tiny_network import COUNTY, TOWN
+from tests.support.tiny_network import COUNTY, TOWN, VILLAGE
 from tests.unit.console.call_console import HELPER, LEAD, SECOND, CallConsoles, call_consoles
+from tests.unit.console.ledger_desk import grids
 from tests.unit.console.queue_desk import DAY, QueueDesk, dispatch, queue_desk
 from tests.unit.console.queue_pages import HOSTILE, MONDAY
 from tests.unit.console.town_desk import Town, open_town
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ConsoleStore]:
+    """A console's own store, by itself."""
+    opened = ConsoleStore.open(tmp_path / "console")
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +130,18 @@ def technician(town_site: ConsoleUnderTest) -> ConsoleUnderTest:
     """The town's console, a technician signed in."""
     town_site.sign_in("technician")
     return town_site
+
+
+@pytest.fixture(scope="module")
+def network(served: ServedNetwork) -> ServedNetwork:
+    """The served network, whose village has grids for its ledger."""
+    grids(served)
+    return served
+
+
+@pytest.fixture
+def site(network: ServedNetwork) -> Iterator[ConsoleUnderTest]:
+    """The village's console, its clerk signed in."""
+    with ConsoleUnderTest(network, VILLAGE) as console:
+        console.sign_in("village_clerk")
+        yield console

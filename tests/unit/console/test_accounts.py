@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,13 +18,6 @@ from huying.node.web.store import FILE_NAME, ConsoleStore
 from tests.support.console_people import CHEAP, NOW, PASSWORD, cheap_accounts, enter
 
 COUNTY = "370830000000"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[ConsoleStore]:
-    opened = ConsoleStore.open(tmp_path / "console")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -24,13 +24,6 @@ DAY = 86_400.0
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[ConsoleStore]:
-    opened = ConsoleStore.open(tmp_path / "console")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def audit(store: ConsoleStore) -> Audit:
     return Audit(store)
 

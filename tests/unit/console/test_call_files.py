@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import io
-import itertools
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from PIL import Image
 
 from huying.common.errors import Code, HuyingError
-from huying.common.policies import shipped_policy
 from huying.node.web.calls import call_files, call_resend
 from huying.node.web.node_link import NodeLink
-from huying.wire.v1 import feed_pb2
 from tests.support.console_site import ConsoleUnderTest, forms_of, text_of
-from tests.support.tiny_network import COUNTY, put
+from tests.support.tiny_network import COUNTY
 from tests.unit.console.call_console import HELPER, LEAD, CallConsoles
+from tests.unit.console.call_deeds import reviewing
 
 
 @pytest.fixture
@@ -49,21 +46,6 @@ def handled(consoles: CallConsoles, title: str) -> str:
     consoles.step(consoles.as_centre(), call, "dispatch", department=LEAD)
     consoles.step(consoles.as_department(), call, "accept")
     return call
-
-
-_VERSIONS = itertools.count(1)
-
-
-@contextmanager
-def reviewing(consoles: CallConsoles) -> Iterator[None]:
-    """While it lasts, calls that are received have their answers reviewed."""
-    for required in (True, False):
-        policy = shipped_policy()
-        policy.review_required = required
-        policy.version = next(_VERSIONS)
-        consoles.served.network.append(COUNTY, put(feed_pb2.RECORD_TYPE_POLICY, policy))
-        if required:
-            yield
 
 
 def photo(colour: str) -> bytes:

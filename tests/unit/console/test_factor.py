@@ -6,8 +6,6 @@ import hashlib
 import hmac
 import struct
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pyotp
 import pytest
@@ -20,13 +18,6 @@ from huying.node.web.access.sessions import Sessions
 from huying.node.web.access.totp import STEP_SECONDS, SecondFactors, matching_step, qr_svg
 from huying.node.web.store import FILE_NAME, ConsoleStore
 from tests.support.console_people import CHEAP, NOW, cheap_accounts, enter
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[ConsoleStore]:
-    opened = ConsoleStore.open(tmp_path / "console")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -7,32 +7,12 @@ said on top and again below is read twice, and by a screen reader aloud.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
 
 from tests.support.console_site import ConsoleUnderTest, text_of
 from tests.support.served_network import ServedNetwork
-from tests.support.tiny_network import VILLAGE
-from tests.unit.console.ledger_desk import append, grids, household
+from tests.unit.console.ledger_desk import append, household
 from tests.unit.console.sheet_desk import csv_of, upload
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedNetwork]:
-    with pytest.MonkeyPatch.context() as patch:
-        served = ServedNetwork(tmp_path_factory.mktemp("forms"), patch)
-        grids(served)
-        yield served
-        served.close()
-
-
-@pytest.fixture
-def site(network: ServedNetwork) -> Iterator[ConsoleUnderTest]:
-    with ConsoleUnderTest(network, VILLAGE) as console:
-        console.sign_in("village_clerk")
-        yield console
 
 
 def check_faults(page: Any, faults: dict[str, str]) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,13 +15,6 @@ from tests.support.console_people import NOW, cheap_accounts, enter
 
 IDLE = 1800.0
 ABSOLUTE = 43200.0
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[ConsoleStore]:
-    opened = ConsoleStore.open(tmp_path / "console")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,22 +40,6 @@ from tests.unit.console.sheet_desk import (
     row,
     upload,
 )
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedNetwork]:
-    with pytest.MonkeyPatch.context() as patch:
-        served = ServedNetwork(tmp_path_factory.mktemp("sheets"), patch)
-        grids(served)
-        yield served
-        served.close()
-
-
-@pytest.fixture
-def site(network: ServedNetwork) -> Iterator[ConsoleUnderTest]:
-    with ConsoleUnderTest(network, VILLAGE) as console:
-        console.sign_in("village_clerk")
-        yield console
 
 
 def test_the_template_can_be_filled_in_and_its_sample_is_passed_over(

@@ -7,7 +7,6 @@ table that was sorted since; with the rows themselves it is an hour's work.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,8 +17,7 @@ from huying.common import limits
 from huying.node.web.ledger import sheet_jobs
 from tests.support.console_site import ConsoleUnderTest, text_of
 from tests.support.served_network import ServedNetwork
-from tests.support.tiny_network import VILLAGE
-from tests.unit.console.ledger_desk import FIRST, grids
+from tests.unit.console.ledger_desk import FIRST
 from tests.unit.console.sheet_desk import (
     HEADER,
     book_of,
@@ -32,22 +30,6 @@ from tests.unit.console.sheet_desk import (
 )
 
 BAD_ID = "110105194912310021"
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedNetwork]:
-    with pytest.MonkeyPatch.context() as patch:
-        served = ServedNetwork(tmp_path_factory.mktemp("faulty"), patch)
-        grids(served)
-        yield served
-        served.close()
-
-
-@pytest.fixture
-def site(network: ServedNetwork) -> Iterator[ConsoleUnderTest]:
-    with ConsoleUnderTest(network, VILLAGE) as console:
-        console.sign_in("village_clerk")
-        yield console
 
 
 def faulty_of(site: ConsoleUnderTest, page: Any) -> tuple[bytes, list[list[Any]]]:

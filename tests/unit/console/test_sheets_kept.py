@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from huying.common import limits
 from huying.node.web.ledger import sheet_jobs, sheet_pages
 from tests.support.console_site import ConsoleUnderTest, text_of
 from tests.support.served_network import ServedNetwork
-from tests.support.tiny_network import VILLAGE
 from tests.unit.console.ledger_desk import (
     FIRST,
     HEALTH,
@@ -23,34 +21,10 @@ from tests.unit.console.ledger_desk import (
     PHONE,
     SECOND,
     append,
-    grids,
     household,
     resident,
 )
-from tests.unit.console.sheet_desk import (
-    book_of,
-    confirm,
-    csv_of,
-    people,
-    row,
-    upload,
-)
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedNetwork]:
-    with pytest.MonkeyPatch.context() as patch:
-        served = ServedNetwork(tmp_path_factory.mktemp("kept"), patch)
-        grids(served)
-        yield served
-        served.close()
-
-
-@pytest.fixture
-def site(network: ServedNetwork) -> Iterator[ConsoleUnderTest]:
-    with ConsoleUnderTest(network, VILLAGE) as console:
-        console.sign_in("village_clerk")
-        yield console
+from tests.unit.console.sheet_desk import book_of, confirm, csv_of, people, row, upload
 
 
 def test_formulas_and_bombs_and_what_is_no_table_are_refused(

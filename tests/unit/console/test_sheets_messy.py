@@ -7,21 +7,14 @@ and told.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 import xlsxwriter
 
 from huying.node.web.ledger.ledger_columns import canonical_id
 from tests.support.console_site import ConsoleUnderTest, text_of
 from tests.support.served_network import ServedNetwork
-from tests.support.tiny_network import VILLAGE
-from tests.unit.console.ledger_desk import (
-    FIRST,
-    SECOND,
-    grids,
-)
+from tests.unit.console.ledger_desk import FIRST, SECOND
 from tests.unit.console.sheet_desk import (
     OTHER_ID,
     confirm,
@@ -32,22 +25,6 @@ from tests.unit.console.sheet_desk import (
     row,
     upload,
 )
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedNetwork]:
-    with pytest.MonkeyPatch.context() as patch:
-        served = ServedNetwork(tmp_path_factory.mktemp("messy"), patch)
-        grids(served)
-        yield served
-        served.close()
-
-
-@pytest.fixture
-def site(network: ServedNetwork) -> Iterator[ConsoleUnderTest]:
-    with ConsoleUnderTest(network, VILLAGE) as console:
-        console.sign_in("village_clerk")
-        yield console
 
 
 def test_gb18030_with_title_and_other_names_of_columns_is_read(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,13 +13,6 @@ from tests.support.console_people import NOW
 
 HERE = "10.1.2.3"
 DAY = 86_400.0
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[ConsoleStore]:
-    opened = ConsoleStore.open(tmp_path / "console")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
