@@ -274,7 +274,8 @@ def test_no_address_leads_beyond_an_area_or_a_department(town: Town) -> None:
                 assert answer.status_code == (404 if has else 403), (method, path, fields)
         console.sign_out()
     # Of another's import, of an entry and of a picture there is none here: see their own tests.
-    elsewhere = {"order-import-file", "order-import-errors", "sheet", "sheet-errors"}
+    elsewhere = {"order-import-file", "order-import-errors", "order-import-faulty"}
+    elsewhere |= {"sheet", "sheet-errors", "sheet-faulty"}
     assert missing - reached - elsewhere <= {"call-proof", "media", "draft-file"}, "nothing there"
 
 
