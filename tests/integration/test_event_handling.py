@@ -23,7 +23,7 @@ EVENT = (
     *("--field", "reported_micros=1", "--field", "description_full=路灯坏了"),
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 @pytest.fixture(scope="module")
