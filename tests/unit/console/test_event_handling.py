@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from huying.common.errors import Code, HuyingError
 from huying.node.event_keeper import Settler
+from huying.node.web.events import feed_walk, handling_versions
 from huying.wire.v1 import events_pb2, feed_pb2, records_pb2
 from tests.support.console_site import PASSWORD, forms_of, text_of
 from tests.support.tiny_network import COUNTY, GRID, TOWN, VILLAGE, put
@@ -210,8 +212,11 @@ def test_an_event_that_the_village_opens_again_is_the_town_s_to_look_at(town: To
     assert village_settles(town) == 1
 
 
-def test_the_history_tells_each_word_of_the_town(town: Town) -> None:
-    """Who promised what when is settled by the record, at every tier."""
+def test_the_history_tells_each_word_of_the_town(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who promised what when is settled by the record, at every tier, however long the feed."""
+    monkeypatch.setattr(feed_walk, "CHUNK", 1)
     event = town.event()
     town.town.sign_in("clerk", actor="镇-经办-03", name="王经办", login="wang")
     say(town, event, "assign", "请村里先看看")
@@ -232,6 +237,10 @@ def test_the_history_tells_each_word_of_the_town(town: Town) -> None:
         ]
         assert places == sorted(places)
         assert "没有找完" not in told
+    monkeypatch.setattr(handling_versions, "_SECONDS_MAX", 0.0)
+    told = town.county.get(f"/events/{VILLAGE}/{event.hex()}/history").text
+    assert "没有找完" in told
+    assert "请村里先看看" not in told
 
 
 def test_the_file_has_the_town_s_words_and_no_formula(town: Town) -> None:
@@ -403,15 +412,23 @@ def test_what_is_being_written_is_kept_and_goes_when_it_is_sent(town: Town) -> N
     assert 'id="handle-assign" open' not in page(town, TOWN, event).text
 
 
-def test_while_the_node_is_away_nothing_is_said_and_nothing_is_lost(tmp_path: Any) -> None:
+def test_while_the_node_is_away_nothing_is_said_and_nothing_is_lost(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A word that was not written is not shown as one."""
-    with open_town(tmp_path) as alone:
-        event = alone.event()
-        alone.town.sign_in("clerk")
-        opened = page(alone, TOWN, event)
-        alone.served.stop_servers()
-        answer = alone.town.fill(opened, "/handle/close", result="修好了")
-        assert answer.status_code == 503
-        assert 'role="alert"' in answer.text
-        assert "修好了" in answer.text
-        assert alone.served.readers[TOWN].event_handling(VILLAGE, event) is None
+    event = town.event()
+    town.town.sign_in("clerk")
+    opened = page(town, TOWN, event)
+
+    async def away(*_: Any) -> Any:
+        raise HuyingError(Code.UNREACHABLE, "the node does not answer")
+
+    monkeypatch.setattr(town.town.site.node, "desk", away)
+    answer = town.town.fill(opened, "/handle/close", result="修好了")
+    assert answer.status_code == 503
+    assert 'role="alert"' in answer.text
+    assert "修好了" in answer.text
+    assert town.served.readers[TOWN].event_handling(VILLAGE, event) is None
+    monkeypatch.undo()
+    assert town.town.fill(answer, "/handle/close").status_code == 303
+    assert word(town, event, TOWN).text == "修好了"
