@@ -94,6 +94,7 @@ def test_a_page_of_events_asks_for_its_words_at_once(network: EventNetwork) -> N
         (FAR, far): ASSIGNED,
     }
     assert found[FAR, far].home == SECOND_TOWN
+    assert network.stores[COUNTY].event_handlings([(VILLAGE, far), (FAR, first)]) == {}
     assert network.stores[COUNTY].event_handlings([]) == {}
 
 
