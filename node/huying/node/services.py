@@ -193,7 +193,7 @@ def event_component(node: Node) -> Component | None:
     """A village's part in what its town settles, or None at the tiers above."""
     if level(node.config.node.code) != Level.VILLAGE:
         return None
-    from huying.node.event_keeper import EventKeeper
+    from huying.node.events.event_keeper import EventKeeper
 
     return EventKeeper(node)
 

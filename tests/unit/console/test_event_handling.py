@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from huying.common.errors import Code, HuyingError
-from huying.node.event_keeper import Settler
-from huying.node.web.events import feed_walk, handling_versions
+from huying.node.events.event_keeper import Settler
+from huying.node.store import feed_walk
+from huying.node.web.events import handling_versions
 from huying.wire.v1 import events_pb2, feed_pb2, records_pb2
 from tests.support.console_site import PASSWORD, forms_of, text_of
 from tests.support.tiny_network import COUNTY, GRID, TOWN, VILLAGE, put

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from huying.node.web.events import event_versions, feed_walk
+from huying.node.store import feed_walk
+from huying.node.web.events import event_versions
 from huying.node.web.events.event_turns import turns_of
 from huying.wire.v1 import feed_pb2
 from tests.support.console_site import text_of

@@ -225,7 +225,7 @@ def test_a_search_that_is_cut_goes_on_and_finds_the_rest(
         link = re.search(r'<a href="([^"]+)" rel="next">继续往前查', page)
         path, pages = (html.unescape(link[1]) if link else ""), pages + 1
     assert found == events
-    assert pages > 3
+    assert pages >= 3  # one event of the three on each, at most
     assert "已查完" in page
 
 

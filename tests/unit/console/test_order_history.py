@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from huying.node.store import feed_walk
 from huying.node.web.calling import order_history
-from huying.node.web.events import feed_walk
 from huying.wire.v1 import hotline_pb2
 from tests.support.console_site import text_of
 from tests.support.tiny_network import COUNTY, TOWN, VILLAGE

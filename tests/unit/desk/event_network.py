@@ -11,7 +11,7 @@ import pytest
 from huying.common.effects import Append, Appended, AppendReceipt, DraftEntry, Operate, Operated
 from huying.node import logs
 from huying.node.desk import events as desk
-from huying.node.event_keeper import Settler
+from huying.node.events.event_keeper import Settler
 from huying.node.store.event_queries import EventHandlingRow
 from huying.wire.v1 import events_pb2, feed_pb2, records_pb2
 from tests.support.tiny_network import (

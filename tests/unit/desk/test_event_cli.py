@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from huying.common.errors import ADVICE, Code
-from huying.node.event_keeper import Settler
+from huying.node.events.event_keeper import Settler
 from tests.support.commands import Run
 from tests.support.served_network import ServedNetwork
 from tests.support.tiny_network import COUNTY, TOWN, VILLAGE

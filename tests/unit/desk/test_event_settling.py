@@ -15,9 +15,9 @@ import pytest
 from huying.common.effects import Append
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import TEXT_CHARACTERS_MAX
-from huying.node import event_keeper
 from huying.node.app import SERVICES
-from huying.node.event_ends import settled_by_town, settled_event
+from huying.node.events import event_keeper
+from huying.node.events.event_ends import settled_by_town, settled_event
 from huying.node.services import event_component
 from huying.wire.v1 import api_pb2, records_pb2
 from tests.support.late_network import refusal
@@ -158,7 +158,7 @@ def test_one_event_that_cannot_be_written_does_not_hold_up_the_others(
         network.say(record, SETTLED, "已修")
     wrong = min(first, second)
     monkeypatch.setattr(
-        "huying.node.event_keeper.settled_by_town",
+        "huying.node.events.event_keeper.settled_by_town",
         lambda event, done, now: (
             records_pb2.Event() if not network.said else settled_by_town(event, done, now)
         ),

@@ -2,7 +2,7 @@
 
 The event stays the village's. The town writes a word of its own beside it: taken over, assigned
 back to the village, or settled; the village's node makes the last one true in the event
-(`huying.node.event_keeper`).
+(`huying.node.events.event_keeper`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from huying.common.masking import mask
 from huying.common.records.registry import default_to
 from huying.node.admin import AdminNode
 from huying.node.api.call_raising import check_request
-from huying.node.event_versions import ended_since
+from huying.node.events.later_ends import ended_since
 from huying.node.store.event_queries import EventHandlingRow, EventRow
 from huying.node.store.reader import Reader
 from huying.wire.v1 import events_pb2, feed_pb2, records_pb2

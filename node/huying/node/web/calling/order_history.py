@@ -14,8 +14,8 @@ from typing import Final
 
 from huying.common.limits import HISTORY_SCAN_SECONDS_MAX
 from huying.node.store.reader import Reader
-from huying.node.web.events.record_turns import Told, Turn, changes_of
-from huying.node.web.events.record_versions import (
+from huying.node.web.history.record_turns import Told, Turn, changes_of
+from huying.node.web.history.record_versions import (
     Kept,
     Newest,
     Version,

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from huying.node.web.access.roles import Permission
 from huying.node.web.calling.order_history import order_history, order_turns
 from huying.node.web.calling.order_pages import load_order
-from huying.node.web.events.record_turns import with_people
+from huying.node.web.history.record_turns import with_people
 from huying.node.web.page import Ask, Page
 
 __all__ = ["PAGES"]

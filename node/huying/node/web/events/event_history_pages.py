@@ -18,7 +18,7 @@ from huying.node.web.events.event_parts import absent_parts
 from huying.node.web.events.event_turns import turns_of
 from huying.node.web.events.event_versions import versions_of
 from huying.node.web.events.handling_versions import TownWords, words_of
-from huying.node.web.events.record_turns import with_people
+from huying.node.web.history.record_turns import with_people
 from huying.node.web.page import Ask, Page
 
 __all__ = ["PAGES"]

@@ -14,7 +14,7 @@ from huying.node.web.calling.calling_reads import EventCall
 from huying.node.web.events.event_parts import FIELD_NAMES
 from huying.node.web.events.event_versions import EventVersion
 from huying.node.web.events.handling_versions import TownWord
-from huying.node.web.events.record_turns import Change, Told, Turn, changes_of
+from huying.node.web.history.record_turns import Change, Told, Turn, changes_of
 from huying.node.web.words import key_of
 from huying.wire.v1 import feed_pb2, records_pb2
 

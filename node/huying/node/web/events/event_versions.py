@@ -7,7 +7,7 @@ from typing import Final
 from huying.common.limits import HISTORY_SCAN_SECONDS_MAX
 from huying.node.store.event_queries import EventRow
 from huying.node.store.reader import Reader
-from huying.node.web.events.record_versions import Kept, Newest, Version, Versions, versions_back
+from huying.node.web.history.record_versions import Kept, Newest, Version, Versions, versions_back
 from huying.wire.v1 import feed_pb2, records_pb2
 
 __all__ = ["EventVersion", "versions_of"]

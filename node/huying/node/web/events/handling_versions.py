@@ -16,9 +16,9 @@ from huying.common.codes import parse_origin
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import HISTORY_SCAN_SECONDS_MAX
 from huying.node.store.event_queries import EventHandlingRow
+from huying.node.store.feed_walk import chunks_back, entries_about, is_signed
 from huying.node.store.reader import Reader
 from huying.node.store.record_queries import entry_row
-from huying.node.web.events.feed_walk import chunks_back, entries_about, is_signed
 from huying.wire.v1 import events_pb2, feed_pb2
 
 __all__ = ["TownWord", "TownWords", "words_of"]

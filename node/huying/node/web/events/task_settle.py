@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from huying.node.event_ends import settled_event
+from huying.node.events.event_ends import settled_event
 from huying.node.web.events.event_pages import check_settles, load_event
 from huying.node.web.events.report_photos import photo_drafts
 from huying.node.web.page import Ask

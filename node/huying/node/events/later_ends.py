@@ -12,16 +12,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from google.protobuf.message import DecodeError
-from sqlalchemy import func, select
 
 from huying.common.codes import parse_origin
 from huying.common.errors import Code, HuyingError
-from huying.common.state import FeedState, StoredEntry
-from huying.node.store.content import OPENINGS_RECORD_AT
+from huying.common.state import FeedState
 from huying.node.store.event_queries import EventHandlingRow, EventRow
+from huying.node.store.feed_walk import entries_about
 from huying.node.store.reader import Reader
 from huying.node.store.record_queries import entry_row
-from huying.node.store.schema import ENTRIES, entry_place
 from huying.wire.v1 import feed_pb2, records_pb2
 
 __all__ = ["ended_since"]
@@ -68,25 +66,7 @@ def _versions(
 def _in_chunk(
     reader: Reader, feed: FeedState, start: int, stop: int, row: EventRow
 ) -> Iterator[tuple[str, int, bool]]:
-    place, record = ENTRIES.c.place, row.record
-    query = (
-        select(place, ENTRIES.c.leaf, ENTRIES.c.openings)
-        .where(
-            place >= entry_place(feed.feed_id, start),
-            place < entry_place(feed.feed_id, stop),
-            func.substr(ENTRIES.c.openings, OPENINGS_RECORD_AT + 1, len(record)) == record,
-        )
-        .order_by(place)
-    )
-    rows = reader.select(query)
-    refused: set[int] = set()
-    if rows:
-        refused = {index for index, *_ in reader.quarantined(feed.feed_id, start, stop)}
-    for found in rows:
-        index = found.place - entry_place(feed.feed_id, 0)
-        entry = StoredEntry(found.leaf, None, found.openings)
-        if found.leaf is None or index in refused:
-            continue
+    for index, entry in reversed(entries_about(reader, feed, start, stop, row.record)):
         read = entry_row(feed.origin, row.home, index, entry)
         if read is None or read.type != feed_pb2.RECORD_TYPE_EVENT:
             continue

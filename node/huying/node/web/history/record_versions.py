@@ -21,11 +21,11 @@ from huying.common.errors import Code, HuyingError
 from huying.common.feed.leaf import leaf_slots, unpack_openings
 from huying.common.state import FeedState, StoredEntry
 from huying.node.store.content import peek_head, slot_states
+from huying.node.store.feed_walk import between, chunks_back, entries_about, is_signed
 from huying.node.store.reader import Reader
 from huying.node.store.record_queries import entry_row
 from huying.node.store.replay import erased_of
 from huying.node.store.schema import ENTRIES
-from huying.node.web.events.feed_walk import between, chunks_back, entries_about, is_signed
 from huying.wire.v1 import feed_pb2
 
 __all__ = ["Kept", "Newest", "Version", "Versions", "versions_back"]

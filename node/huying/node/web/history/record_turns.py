@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from huying.node.api.call_views import slot_views
 from huying.node.web.access.audit import AuditRow
 from huying.node.web.calling.calling_reads import EventCall
-from huying.node.web.events.record_versions import Version
+from huying.node.web.history.record_versions import Version
 from huying.node.web.page import Ask
 from huying.wire.v1 import api_pb2
 

@@ -1,8 +1,8 @@
 """The village's own part in what its town settles: it writes the event's end, while it serves.
 
 A town's words arrive as entries. One that settles an event is acted on once: the request id follows
-from the word, and `huying.node.event_versions` tells from the village's own feed whether the event
-ended since the version that the town had read. So neither a restart, nor a word that comes again,
+from the word, and `later_ends` tells from the village's own feed whether the event ended since the
+version that the town had read. So neither a restart, nor a word that comes again,
 undoes what the village wrote later.
 """
 
@@ -19,8 +19,8 @@ from huying.common.membership.trust import check_may_write
 from huying.common.records.record_keys import keyed
 from huying.node import logs
 from huying.node.background import end_task
-from huying.node.event_ends import settled_by_town
-from huying.node.event_versions import ended_since
+from huying.node.events.event_ends import settled_by_town
+from huying.node.events.later_ends import ended_since
 from huying.node.store.content import peek_head
 from huying.node.store.event_queries import EventHandlingRow
 from huying.node.store.reader import Reader
