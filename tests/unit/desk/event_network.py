@@ -11,6 +11,7 @@ import pytest
 from huying.common.effects import Append, Appended, AppendReceipt, DraftEntry, Operate, Operated
 from huying.node import logs
 from huying.node.desk import events as desk
+from huying.node.events import event_keeper
 from huying.node.events.event_keeper import Settler
 from huying.node.store.event_queries import EventHandlingRow
 from huying.wire.v1 import events_pb2, feed_pb2, records_pb2
@@ -50,7 +51,7 @@ class _Runtime:
         return tuple(answer.receipts)
 
     async def operate(self, operation: Any) -> Any:
-        while self.between:
+        while self.between and not isinstance(operation, event_keeper.MayWrite):
             self.between.pop()()
         return self._network.step(self._code, Operate(object(), operation)).result
 

@@ -16,7 +16,7 @@ from huying.common.effects import Append
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import TEXT_CHARACTERS_MAX
 from huying.node.app import SERVICES
-from huying.node.events import event_keeper
+from huying.node.events import event_keeper, later_ends
 from huying.node.events.event_ends import settled_by_town, settled_event
 from huying.node.services import event_component
 from huying.wire.v1 import api_pb2, records_pb2
@@ -25,11 +25,13 @@ from tests.support.tiny_network import COUNTY, TOWN, VILLAGE, identity, put
 from tests.unit.desk.event_network import (
     ENDED,
     EVENT,
+    HANDLING,
     OTHER,
     PHONE,
     REPORTED,
     SETTLED,
     EventNetwork,
+    handling,
     version,
 )
 
@@ -46,7 +48,10 @@ def test_a_restart_and_a_word_that_comes_again_settle_nothing_twice(network: Eve
     record = network.report()
     network.say(record, SETTLED, "已修")
     assert network.settle() == 1
-    written = network.stores[VILLAGE].request(event_keeper.acted_request(TOWN, record, 1))
+    word = network.row(record)
+    assert word is not None
+    request_id = event_keeper.acted_request(word.origin, word.index, record)
+    written = network.stores[VILLAGE].request(request_id)
     assert written == (identity(VILLAGE).origin, network.size() - 1, record)
     size = network.size()
     network.settlers[VILLAGE] = network.settler(VILLAGE)
@@ -196,6 +201,54 @@ def test_a_node_that_may_not_write_yet_settles_later(network: EventNetwork) -> N
     assert refusal(network.settle).code is Code.BUSY
     assert network.settle() == 1
     assert network.event(record).status == ENDED
+
+
+def test_a_word_that_comes_before_the_event_is_back_is_acted_on_then(
+    network: EventNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a village gets its own feed back from its town, the town's words come as well."""
+    record = network.report()
+    word = handling(record, version_index=network.size())  # a version that is not back yet
+    network.append(TOWN, put(HANDLING, word, record, (f"={VILLAGE}",)))
+
+    def recovering(_engine: Any) -> None:
+        raise HuyingError(Code.RECOVERING, VILLAGE)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(event_keeper, "check_may_write", recovering)
+        assert refusal(network.settle).code is Code.RECOVERING
+    network.report(record=record)
+    assert network.settle() == 1
+    assert network.event(record).status == ENDED
+
+
+def test_a_town_that_counts_from_one_again_is_heard(network: EventNetwork) -> None:
+    """Its feed was lost and begun anew, so it knows nothing of its earlier words."""
+    record = network.report()
+    for index in (0, 2):
+        word = handling(record, number=1, version_index=index)
+        network.append(TOWN, put(HANDLING, word, record, (f"={VILLAGE}",)))
+        assert network.settle() == 1
+        network.report(record=record)
+
+
+def test_an_event_whose_past_cannot_be_read_does_not_hold_up_the_others(
+    network: EventNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One damaged entry, and no end of any event would be written again."""
+    first, second = network.report(), network.report()
+    for record in (first, second):
+        network.say(record, SETTLED, "已修")
+    wrong, since = min(first, second), later_ends.LaterEnds.since
+
+    def damaged(self: Any, reader: Any, row: Any, word: Any) -> bool | None:
+        if row.record == wrong:
+            raise HuyingError(Code.CORRUPT, "a stored event does not parse")
+        return since(self, reader, row, word)
+
+    monkeypatch.setattr(later_ends.LaterEnds, "since", damaged)
+    assert network.settle() == 1
+    assert network.said == ["event_not_settled", "event_settled_by_town"]
 
 
 def test_the_component_acts_when_a_word_arrives_and_survives_a_refusal(

@@ -13,6 +13,7 @@ import pytest
 from alembic import command
 
 from huying.common.errors import Code
+from huying.node.events import later_ends
 from huying.node.integrity.fsck import check
 from huying.node.store.database import sqlite_url
 from huying.node.store.projection_rebuild import rebuild
@@ -25,6 +26,7 @@ from tests.support.tiny_network import COUNTY, TOWN, VILLAGE, identity, put
 from tests.unit.calls.test_call_life_tables import migrate_to
 from tests.unit.desk.event_network import (
     ASSIGNED,
+    ENDED,
     EVERYBODY,
     FAR,
     HANDLING,
@@ -109,6 +111,36 @@ def test_a_word_that_names_no_version_of_the_event_settles_nothing(network: Even
         network.append(TOWN, draft)
         assert network.settle() == 0
     assert network.event(record).status == network.event(other).status == REPORTED
+
+
+def test_words_without_end_have_the_feed_read_once(
+    network: EventNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A village's small machine must not read its whole feed for each line that a town sends."""
+    read: list[int] = []
+    found = later_ends.entries_about
+
+    def counted(reader: Any, feed: Any, start: int, stop: int, record: bytes) -> Any:
+        read.append(stop - start)
+        return found(reader, feed, start, stop, record)
+
+    monkeypatch.setattr(later_ends, "entries_about", counted)
+    record = network.report()
+    first, oldest = network.report(record=record), network.size() - 1
+    for _ in range(20):
+        network.report()
+    network.report(record=record, status=ENDED)
+    network.report(record=record)
+    for _ in range(20):
+        network.report()
+    network.report(record=first)  # not the end of it yet, and far from the last end
+    for number in range(1, 6):
+        for index in (10_000, oldest, oldest + 1, 0):
+            word = handling(record, number=number, version_index=index)
+            network.append(TOWN, put(HANDLING, word, record, (f"={VILLAGE}",)))
+            assert network.settle() == 0
+    assert sorted(read)[-2] == 1, "just one of twenty words had more than its own place read"
+    assert max(read) > 20
 
 
 def test_the_id_of_a_siblings_event_serves_nobody(network: EventNetwork) -> None:

@@ -20,7 +20,7 @@ from huying.common.records.record_keys import keyed
 from huying.node import logs
 from huying.node.background import end_task
 from huying.node.events.event_ends import settled_by_town
-from huying.node.events.later_ends import ended_since
+from huying.node.events.later_ends import LaterEnds
 from huying.node.store.content import peek_head
 from huying.node.store.event_queries import EventHandlingRow
 from huying.node.store.reader import Reader
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from huying.common.engine import Engine
     from huying.node.services import Node
 
-__all__ = ["EventKeeper", "Settler", "acted_request"]
+__all__ = ["EventKeeper", "MayWrite", "Settler", "acted_request"]
 
 GATHER_SECONDS: Final = 0.2  # entries come many at a time
 RETRY_SECONDS: Final = 1.0  # a start waits about as long for the parent's word
 TRIES_MAX: Final = 5  # of one event, while others write it
 # What concerns one event alone, and does not keep the others waiting.
-_OF_ONE: Final = frozenset({Code.INVALID_ARGUMENT, Code.ENTRY_TOO_LARGE})
+_OF_ONE: Final = frozenset({Code.INVALID_ARGUMENT, Code.ENTRY_TOO_LARGE, Code.CORRUPT})
 
 
 class Operates(Protocol):
@@ -47,9 +47,21 @@ class Operates(Protocol):
         ...
 
 
-def acted_request(town: str, record: bytes, number: int) -> bytes:
-    """The request id of the version that a town's word brings about."""
-    return keyed("event-handling", town, record, number)
+def acted_request(origin: str, index: int, record: bytes) -> bytes:
+    """The request id of the version that the word at a place of a town's feed brings about.
+
+    Not by the word's number: a town whose feed begins a new epoch may count from 1 again.
+    """
+    return keyed("event-handling", origin, index, record)
+
+
+@dataclass(frozen=True, slots=True)
+class MayWrite:
+    """Raises while the node may not write its own feed, which then is not all here yet."""
+
+    def run(self, engine: Engine) -> None:
+        """Raises HuyingError as `check_may_write`."""
+        check_may_write(engine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,29 +94,33 @@ class Settler:
         self.own = own
         self.reader = reader
         self.runtime = runtime
-        self._judged: set[tuple[str, bytes, int]] = set()  # words that are done with
+        self._ends = LaterEnds()
+        self._judged: set[tuple[str, int]] = set()  # places of words that are done with
 
     async def round(self, now: float) -> int:
         """Write the ends that are due; how many. `now` is unix seconds.
 
         Raises as the engine refuses to write.
         """
+        words = await asyncio.to_thread(self.reader.settled_for, self.own)
+        self._judged &= {(word.origin, word.index) for word in words}
+        due = [word for word in words if (word.origin, word.index) not in self._judged]
+        if due:
+            # Of an event, or a version, that recovery has yet to bring back nothing is judged.
+            await self.runtime.operate(MayWrite())
         count = 0
-        for word in await asyncio.to_thread(self.reader.settled_for, self.own):
-            name = word.home, word.handling.event, word.handling.number
-            if name in self._judged:
-                continue
+        for word in due:
             count += await self._settle(word, now)
-            self._judged.add(name)
+            self._judged.add((word.origin, word.index))
         return count
 
     async def _settle(self, word: EventHandlingRow, now: float) -> bool:
         record = word.handling.event
         for _ in range(TRIES_MAX):
-            end = await asyncio.to_thread(self._end, word, now)
-            if end is None:
-                return False
             try:
+                end = await asyncio.to_thread(self._end, word, now)
+                if end is None:
+                    return False
                 receipt = await self.runtime.operate(end)
             except HuyingError as error:
                 if error.code not in _OF_ONE:
@@ -122,7 +138,7 @@ class Settler:
         handling = word.handling
         with self.reader.snapshot() as view:
             row = view.get_event(self.own, handling.event)
-            if row is None or ended_since(view, row, word) is not False:
+            if row is None or self._ends.since(view, row, word) is not False:
                 return None
             if api_pb2.SLOT_STATE_WITHHELD in row.slots[1::2]:
                 # Written back, what is missing here would turn into what was never there.
@@ -134,7 +150,7 @@ class Settler:
             type=feed_pb2.RECORD_TYPE_EVENT,
             message=settled_by_town(row.event, handling.text, now),
             record=handling.event,
-            request_id=acted_request(word.home, handling.event, handling.number),
+            request_id=acted_request(word.origin, word.index, handling.event),
         )
         return _WriteEnd(draft, feed[0], feed[1])
 
