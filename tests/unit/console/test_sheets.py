@@ -191,7 +191,7 @@ def test_an_import_that_is_cut_goes_on_and_writes_each_row_once(
     assert "已写入 5 / 16" in text_of(page.text)
     assert "/static/node/sheet.js" in page.text
     broken = site.fill(page, "/write")
-    assert broken.status_code == 400
+    assert broken.status_code == 503
     assert "已写入 5 / 16" in text_of(broken.text)
     assert "sheet.js" not in broken.text  # it does not go on by itself into the same wall
     page = site.get(page.url.path)
@@ -219,7 +219,7 @@ def test_the_same_file_planned_twice_is_written_once(
     with monkeypatch.context() as patch:
         patch.setattr(sheet_pages, "append", away)
         for page in pages:
-            assert confirm(site, page).status_code == 400
+            assert confirm(site, page).status_code == 503
     for page in pages:
         confirm(site, site.get(page.url.path))
     names = [one.name for _, _, one in holdings(network).residents]

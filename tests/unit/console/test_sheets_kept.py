@@ -154,7 +154,7 @@ def test_a_clerk_is_told_how_many_sheets_may_wait_and_clears_them(
     for number in range(3):
         assert upload(site, f"{number}.csv", csv_of(row("96", f"等{number}"))).status_code == 200
     full = upload(site, "再来.csv", csv_of(row("97", "传不上")))
-    assert full.status_code == 400
+    assert full.status_code == 503
     text = text_of(full.text)
     assert f"最多 {most} 份" in text
     assert "还能再传 0 份" in text

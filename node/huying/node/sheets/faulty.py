@@ -64,8 +64,12 @@ def write_faulty(path: Path, faulty: FaultyRows, errors: Iterable[RowError]) -> 
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
     new.touch(mode=0o600)
-    _write(new, faulty, places, [(number, cells, said.get(number, [])) for number, cells in rows])
-    new.replace(path)
+    try:
+        _write(new, faulty, places, [(no, cells, said.get(no, [])) for no, cells in rows])
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
     return len(rows)
 
 
@@ -76,6 +80,7 @@ def _write(
     rows: Iterable[tuple[int, tuple[str, ...], list[RowError]]],
 ) -> None:
     import xlsxwriter
+    from xlsxwriter.exceptions import FileCreateError
 
     options = {
         "constant_memory": True,
@@ -83,28 +88,34 @@ def _write(
         "strings_to_urls": False,
         "tmpdir": str(path.parent),
     }
-    with xlsxwriter.Workbook(str(path), options) as book:
-        page = book.add_worksheet(_sheet_name(faulty.sheet))
-        bold = book.add_format({"bold": True, "num_format": "@"})
-        text = book.add_format({"num_format": "@"})
-        wrong = book.add_format({"num_format": "@", "bg_color": "#FFE699"})
-        what = book.add_format({"num_format": "@", "text_wrap": True, "font_color": "#9C1C1C"})
-        page.freeze_panes(1, 0)
-        page.set_column(0, 0, _WHAT_WIDTH, what)
-        page.set_column(1, 1, _NUMBER_WIDTH, text)
-        if places:
-            page.set_column(2, 1 + len(places), _WIDTH, text)
-        names = [faulty.columns[place] if place < len(faulty.columns) else "" for place in places]
-        for column, name in enumerate([*ADDED_COLUMNS, *names]):
-            page.write_string(0, column, neutral(name), bold)
-        for line, (number, cells, errors) in enumerate(rows, start=1):
-            page.write_string(line, 0, neutral("\n".join(map(_in_chinese, errors))), what)
-            page.write_number(line, 1, number)
-            named = {one.column for one in errors}
-            for column, place in enumerate(places):
-                cell = cells[place] if place < len(cells) else ""
-                is_wrong = bool({names[column], column_letter(place)} & named - {""})
-                page.write_string(line, 2 + column, neutral(cell), wrong if is_wrong else text)
+    try:
+        with xlsxwriter.Workbook(str(path), options) as book:
+            page = book.add_worksheet(_sheet_name(faulty.sheet))
+            bold = book.add_format({"bold": True, "num_format": "@"})
+            text = book.add_format({"num_format": "@"})
+            wrong = book.add_format({"num_format": "@", "bg_color": "#FFE699"})
+            what = book.add_format({"num_format": "@", "text_wrap": True, "font_color": "#9C1C1C"})
+            page.freeze_panes(1, 0)
+            page.set_column(0, 0, _WHAT_WIDTH, what)
+            page.set_column(1, 1, _NUMBER_WIDTH, text)
+            if places:
+                page.set_column(2, 1 + len(places), _WIDTH, text)
+            names = [
+                faulty.columns[place] if place < len(faulty.columns) else "" for place in places
+            ]
+            for column, name in enumerate([*ADDED_COLUMNS, *names]):
+                page.write_string(0, column, neutral(name), bold)
+            for line, (number, cells, errors) in enumerate(rows, start=1):
+                page.write_string(line, 0, neutral("\n".join(map(_in_chinese, errors))), what)
+                page.write_number(line, 1, number)
+                named = {one.column for one in errors}
+                for column, place in enumerate(places):
+                    cell = cells[place] if place < len(cells) else ""
+                    is_wrong = bool({names[column], column_letter(place)} & named - {""})
+                    page.write_string(line, 2 + column, neutral(cell), wrong if is_wrong else text)
+    except FileCreateError as error:  # the disk's own error, in the library's words
+        cause = error.args[0] if error.args else None
+        raise (cause if isinstance(cause, OSError) else OSError(str(error))) from error
 
 
 def _in_chinese(error: RowError) -> str:

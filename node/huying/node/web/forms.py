@@ -6,6 +6,7 @@ A field's value is text of one line or several; control characters are refused, 
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import Any, Final
 
@@ -109,7 +110,11 @@ class Form:
 
 
 async def read_form(request: Request) -> Form:
-    """The form of a request. Raises HuyingError(INVALID_ARGUMENT) where it can't be read."""
+    """The form of a request.
+
+    Raises HuyingError: INVALID_ARGUMENT where it can't be read, DISK_FULL where a file of it can't
+    be put down.
+    """
     if _OTHER_CHARSET.search(request.headers.get("content-type", "")):
         raise HuyingError(Code.INVALID_ARGUMENT, "the form: UTF-8, and no other charset")
     try:
@@ -118,4 +123,8 @@ async def read_form(request: Request) -> Form:
         )
     except HTTPException as error:
         raise HuyingError(Code.INVALID_ARGUMENT, f"the form: {error.detail}") from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise HuyingError(Code.DISK_FULL, "no room for the files of this form") from error
     return Form(data)

@@ -78,7 +78,7 @@ class Job:
 
 
 class Jobs:
-    """The imports of one console. Methods block: call them on a thread."""
+    """The imports of one console. Methods block: call them on a thread. OSError from the disk."""
 
     def __init__(self, folder: Path) -> None:
         """`folder`: the console's own."""
@@ -201,11 +201,15 @@ class Jobs:
     def _write(self, path: Path, data: bytes) -> None:
         new = path.with_suffix(".new")
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(path)
+        except OSError:
+            new.unlink(missing_ok=True)  # half of it is of no use, and takes room on a full disk
+            raise
         sync_folder(path.parent)
 
 

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final
 
 from starlette.responses import Response
 
-from huying.common.errors import HuyingError
+from huying.common.errors import STORE_FAULTS, HuyingError
 from huying.common.limits import (
     LEDGER_IMPORT_BYTES_MAX,
     LEDGER_IMPORT_ENTRIES_MAX,
@@ -24,7 +24,9 @@ from huying.common.limits import (
     ROW_ERRORS_MAX,
 )
 from huying.node.sheets import Import, OnError, SheetError
+from huying.node.store.database import translated
 from huying.node.web.access.roles import Permission
+from huying.node.web.app import error_status
 from huying.node.web.field_faults import FieldFault, field_faults
 from huying.node.web.ledger.ledger_book import open_book
 from huying.node.web.ledger.ledger_columns import COLUMNS
@@ -93,7 +95,7 @@ async def sheets_page(
             "faults": faults,
             "row_errors": list(error.errors) if isinstance(error, SheetError) else [],
         },
-        status=400 if error else 200,
+        status=error_status(error.code) if error else 200,
     )
 
 
@@ -116,17 +118,20 @@ async def upload(ask: Ask) -> Response:
             raise SheetError(
                 "只能导入 .xlsx、.xls、.et、.ods、.csv 文件 · only .xlsx, .xls, .et, .ods and .csv"
             )
-        job = await ask.site.on_thread(lambda: jobs.begin(ask.person.id, name, ending, ask.now()))
-        source, path = files[0].file, jobs.table(job)
-        job.sha256 = await ask.site.on_thread(lambda: _keep(source, path))
-        await _planned(ask, jobs, job, OnError.SKIP)
+        with translated():
+            job = begun = await ask.site.on_thread(
+                lambda: jobs.begin(ask.person.id, name, ending, ask.now())
+            )
+            source, path = files[0].file, jobs.table(begun)
+            begun.sha256 = await ask.site.on_thread(lambda: _keep(source, path))
+            await _planned(ask, jobs, begun, OnError.SKIP)
+            await ask.site.on_thread(lambda: jobs.save(begun))
     except HuyingError as error:
-        if job is not None:
+        if job is not None:  # what it took of the disk is given back
             dropped = job
             await ask.site.on_thread(lambda: jobs.drop(dropped))
         return await sheets_page(ask, error)
-    checked = job
-    await ask.site.on_thread(lambda: jobs.save(checked))
+    job = begun
     await ask.audit("ledger-upload", job.id, detail=f"rows {job.rows} refused {job.rejected}")
     return ask.redirect("sheet", job=job.id)
 
@@ -204,7 +209,7 @@ async def _sheet_page(ask: Ask, job: Job, error: HuyingError | None = None) -> R
             "stages": {"checked": CHECKED, "writing": WRITING, "done": DONE},
             "error": error,
         },
-        status=400 if error else 200,
+        status=error_status(error.code) if error else 200,
     )
 
 
@@ -216,19 +221,22 @@ async def write(ask: Ask) -> Response:
     form = await ask.form()
     try:
         form.id()
-        if job.stage == CHECKED:
-            on_error = OnError.SKIP if form.text("on_error", 8) == "skip" else OnError.STOP
-            job.is_update = form.text("existing", 8) == "update"
-            # Anew, since somebody may have written meanwhile.
-            plan, work = await _planned(ask, jobs, job, on_error)
-            work.finish()
-            await ask.site.on_thread(lambda: jobs.keep_plan(job, plan.drafts))
-            job.stage = WRITING
-            await ask.site.on_thread(lambda: jobs.save(job))
-            await ask.audit("ledger-import", job.id, detail=f"entries {job.total}")
-        if job.stage == WRITING:
-            await _write_some(ask, jobs, job)
+        with translated():
+            if job.stage == CHECKED:
+                on_error = OnError.SKIP if form.text("on_error", 8) == "skip" else OnError.STOP
+                job.is_update = form.text("existing", 8) == "update"
+                # Anew, since somebody may have written meanwhile.
+                plan, work = await _planned(ask, jobs, job, on_error)
+                work.finish()
+                await ask.site.on_thread(lambda: jobs.keep_plan(job, plan.drafts))
+                job.stage = WRITING
+                await ask.site.on_thread(lambda: jobs.save(job))
+                await ask.audit("ledger-import", job.id, detail=f"entries {job.total}")
+            if job.stage == WRITING:
+                await _write_some(ask, jobs, job)
     except HuyingError as error:
+        if error.code in STORE_FAULTS:  # it stands where the disk says, and goes on from there
+            job = await my_job(ask)
         return await _sheet_page(ask, job, error)
     return ask.redirect("sheet", job=job.id)
 
