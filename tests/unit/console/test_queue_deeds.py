@@ -42,6 +42,11 @@ def fields_of(page: Any, **more: Any) -> dict[str, Any]:
     return {"request_id": request.group(1), "confirmed": "1", "call": calls, **more}
 
 
+def urged_rows(site: ConsoleUnderTest, call: str) -> list[str]:
+    """What the trail says of urging that call."""
+    return [row.outcome for row in site.site.audit.page(action="urge", object_=call)]
+
+
 # --- urging -----------------------------------------------------------------------------------
 
 
@@ -65,7 +70,7 @@ def test_several_calls_are_urged_by_one_form_once(desk: QueueDesk) -> None:
     again = site.post("/queue/urge", fields_of(confirm(site, calls[0]), reason="再催"))
     assert again.status_code == 200
     assert desk.urges(calls[0]) == 2
-    assert site.site.audit.page(action="urge")
+    assert [urged_rows(site, call) for call in calls] == [["done"] * 2, ["done"], ["done"]]
 
 
 def test_what_is_refused_is_listed_beside_what_was_urged(desk: QueueDesk) -> None:
@@ -79,6 +84,7 @@ def test_what_is_refused_is_listed_beside_what_was_urged(desk: QueueDesk) -> Non
     assert "1 件没有催办" in text
     assert "<script>alert" not in told.text
     assert (desk.urges(good), desk.urges(ended)) == (1, 0)
+    assert (urged_rows(site, good), urged_rows(site, ended)) == (["done"], ["refused"])
 
 
 def test_an_urge_without_a_reason_asks_for_it_and_keeps_the_ticks(desk: QueueDesk) -> None:

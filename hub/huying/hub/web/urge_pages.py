@@ -27,6 +27,7 @@ __all__ = ["urge"]
 
 _HEX: Final = re.compile(r"[0-9a-f]{32}")
 _REASON_CHARACTERS_MAX: Final = 500
+_ACTION: Final = "urge"  # in the audit trail
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,6 @@ async def urge(ask: Ask) -> Response:
     results = [
         _Urged(item, await _urge_one(ask, item.view.call, reason, request_id)) for item in items
     ]
-    done = sum(1 for one in results if one.error is None)
-    await ask.audit("urge", f"{done} of {len(results)} calls")
     return await ask.render(
         "urged.html",
         {
@@ -99,11 +98,17 @@ async def _chosen(ask: Ask, form: Form) -> list[ListedCall]:
 
 
 async def _urge_one(ask: Ask, call: bytes, reason: str, request_id: bytes) -> HuyingError | None:
+    """Urge one call; its row in the trail names it, as where it is urged on its own page."""
     step = calls_pb2.CallStep(call=call, actor=ask.person.actor, urge=calls_pb2.Urge(reason=reason))
     own_id = hashlib.sha256(b"urge" + request_id + call).digest()[:RECORD_ID_BYTES]
     request = api_pb2.TakeCallStepRequest(step=step, request_id=own_id)
     try:
+        known = await ask.node.read(lambda reader: reader.request(own_id))
         await ask.node.ask("TakeCallStep", request)
     except HuyingError as error:
+        await ask.audit(_ACTION, call.hex(), outcome="refused", detail=error.code.name)
         return error
+    # A second press finds the first one's urge, and is nothing that anybody did.
+    if known is None:
+        await ask.audit(_ACTION, call.hex())
     return None
