@@ -95,6 +95,9 @@ def test_what_the_town_settles_is_settled_in_the_village_and_each_page_says_how_
     assert say(town, event, "close", "灯泡换好了").status_code == 303
     on_its_way = text_of(page(town, TOWN, event).text)
     assert "镇已办结,待村里的节点收到" in on_its_way
+    history = text_of(town.town.get(f"/events/{VILLAGE}/{event.hex()}/history").text)
+    assert "镇已办结,待村里的节点收到" in history
+    assert "已上报" not in history, "the badge is that of the event's own page"
     assert village_settles(town) == 1
     done = page(town, TOWN, event)
     assert "待村里的节点收到" not in done.text

@@ -18,6 +18,7 @@ from huying.node.web.events.event_parts import absent_parts
 from huying.node.web.events.event_turns import turns_of
 from huying.node.web.events.event_versions import versions_of
 from huying.node.web.events.handling_versions import TownWords, words_of
+from huying.node.web.events.handling_words import standing_of
 from huying.node.web.history.record_turns import with_people
 from huying.node.web.page import Ask, Page
 
@@ -53,6 +54,7 @@ async def show_history(ask: Ask) -> Response:
     return await ask.render(
         "event_history.html",
         loaded=loaded,
+        standing=standing_of(loaded.row, loaded.word),
         turns=await with_people(ask, turns, record, _DEEDS),
         versions_count=len(found.found),
         withheld=[part for part in absent_parts(loaded.row) if part.state == "withheld"],
