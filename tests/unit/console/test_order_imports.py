@@ -19,6 +19,7 @@ from huying.common.orders import order_record
 from huying.hub.web.order_jobs import Job, JobFolder, JobState
 from huying.hub.web.order_runs import runs_of
 from huying.hub.web.server import is_idle
+from huying.node.web.upkeep import tidy_imports
 from tests.support.console_site import forms_of, text_of
 from tests.support.tiny_network import COUNTY, TOWN, VILLAGE
 from tests.unit.console.order_desk import know_keys
@@ -284,6 +285,21 @@ def test_the_pages_do_not_end_for_want_of_visitors_while_a_table_is_imported(tow
     assert is_idle(0, site)
 
 
+def test_contacts_go_though_nobody_looks_at_the_form_again(town: Town) -> None:
+    """Whoever brought the file went home: the hourly upkeep removes it."""
+    site = town.county.site
+    jobs = runs_of(site).jobs
+    made = site.clock.now() - ORDER_IMPORT_SECONDS - 1
+    jobs.begin(Job("d" * 32, "p", "a", "m", made), io.BytesIO(PHONE.encode()), ".csv")
+
+    async def work() -> None:
+        await tidy_imports(site)
+
+    assert town.county._client.portal is not None
+    town.county._client.portal.call(work)
+    assert jobs.find("d" * 32, "p") is None
+
+
 def test_files_wait_an_hour_and_just_a_few_of_them(tmp_path: Path) -> None:
     """What holds contacts does not lie about, and nobody fills the disk with it."""
     folder = JobFolder(tmp_path / "imports")
@@ -296,6 +312,18 @@ def test_files_wait_an_hour_and_just_a_few_of_them(tmp_path: Path) -> None:
     later = dataclasses.replace(full, created=100.0 + ORDER_IMPORT_SECONDS + 1)
     folder.begin(later, io.BytesIO(b"x"), ".csv")
     assert [one.id for one in folder.of("p")] == [later.id, f"{0:032x}"]
+
+
+def test_an_upload_that_begins_is_not_taken_for_an_old_one(tmp_path: Path) -> None:
+    """Another person opens the form in the moment before the first line of it is on the disk."""
+    folder = JobFolder(tmp_path)
+    place = tmp_path / ("a" * 32)
+    place.mkdir()
+    made = place.stat().st_mtime
+    folder.forget_old(made + 1)
+    assert place.exists()
+    folder.forget_old(made + ORDER_IMPORT_SECONDS + 1)
+    assert not place.exists()
 
 
 def test_what_lies_in_the_imports_folder_is_asked_by_whole_ids_alone(town: Town) -> None:

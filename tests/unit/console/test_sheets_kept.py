@@ -12,6 +12,7 @@ from python_calamine import CalamineWorkbook
 
 from huying.common import limits
 from huying.node.web.ledger import sheet_jobs, sheet_pages
+from huying.node.web.upkeep import tidy_imports
 from tests.support.console_site import ConsoleUnderTest, text_of
 from tests.support.served_network import ServedNetwork
 from tests.unit.console.ledger_desk import (
@@ -182,4 +183,25 @@ def test_files_are_their_owners_alone_and_gone_after_a_day(
     site.sign_in("village_clerk")
     site.get("/ledger/sheets")
     assert site.get(page.url.path).status_code == 404
+    assert [one.name for one in folder.iterdir()] == ["salt"]
+
+
+def test_id_numbers_go_though_nobody_looks_at_the_page_again(
+    network: ServedNetwork, site: ConsoleUnderTest
+) -> None:
+    """Whoever brought the sheet is on leave: the hourly upkeep removes it."""
+    site.sign_in("village_clerk")
+    upload(site, "留存.csv", csv_of(row("97", "留存"), row("97", "")))
+    folder = Path(site.store.folder) / "imports"
+    assert [one.name for one in folder.iterdir()] != ["salt"]
+
+    async def work() -> None:
+        await tidy_imports(site.site)
+
+    assert site._client.portal is not None
+    network.network.clock.seconds += limits.LEDGER_IMPORT_KEPT_SECONDS - 3600
+    site._client.portal.call(work)
+    assert [one.name for one in folder.iterdir()] != ["salt"]
+    network.network.clock.seconds += 3601
+    site._client.portal.call(work)
     assert [one.name for one in folder.iterdir()] == ["salt"]

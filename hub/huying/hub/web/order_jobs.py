@@ -188,7 +188,9 @@ class JobFolder:
                 job = self._load(place.name)
                 if place.name in self.busy:
                     continue
-                if job is None or job.created < now - ORDER_IMPORT_SECONDS:
+                # One without its state may be another upload that begins just now.
+                made = place.stat().st_mtime if job is None else job.created
+                if made < now - ORDER_IMPORT_SECONDS:
                     self.drop(place.name)
 
 

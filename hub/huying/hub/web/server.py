@@ -22,6 +22,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from huying.common.errors import EXIT_OK
+from huying.common.codes import Level
 from huying.common.ports import Clock
 from huying.hub.web.connections import PromptConnection, take_over_log
 from huying.hub.web.listener import CONNECTIONS_MAX, SharedListener
@@ -52,7 +53,7 @@ def make_site(
     config: Config, store: ConsoleStore, *, clock: Clock, api_address: str | None = None
 ) -> Site:
     """The site of a node, with every page there is. Raises HuyingError(CONFIG)."""
-    return Site(
+    site = Site(
         config,
         pages=PAGES,
         clock=clock,
@@ -60,6 +61,9 @@ def make_site(
         console=store,
         template_folders=(TEMPLATES,),
     )
+    if site.node.level is not Level.VILLAGE:  # whose imports are its ledger's, for a day
+        site.forgetting.append(runs_of(site).jobs.forget_old)
+    return site
 
 
 def make_app(site: Site) -> ASGIApp:

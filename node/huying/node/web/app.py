@@ -154,6 +154,8 @@ class Site:
         self.challenges = Challenges()
         self.pace = Pace()
         self.turns = Turns()
+        # What a tier's own pages forget in time; each blocks, and is given unix seconds.
+        self.forgetting: list[Callable[[float], None]] = []
         self.provider = open_provider(
             config.oidc, config.path(config.oidc.client_secret_file), self.origin, clock.now
         )

@@ -1,4 +1,4 @@
-"""What the console forgets: sessions that are over, old drafts and audit rows, erased pictures."""
+"""What the console forgets: old sessions, drafts, audit rows and imports, erased pictures."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from huying.common.codes import Level
 from huying.common.errors import HuyingError
 from huying.node import logs
 from huying.node.store.reader import Reader
@@ -13,12 +14,13 @@ from huying.node.web.access.audit import Audit
 from huying.node.web.access.sessions import Sessions
 from huying.node.web.calling.calling_reads import named_by_drafts
 from huying.node.web.drafts import Drafts
+from huying.node.web.ledger.sheet_jobs import Jobs
 from huying.node.web.store import ConsoleStore
 
 if TYPE_CHECKING:
     from huying.node.web.app import Site
 
-__all__ = ["keep_tidy", "tidy", "tidy_pictures"]
+__all__ = ["keep_tidy", "tidy", "tidy_imports", "tidy_pictures"]
 
 _EVERY_SECONDS: Final = 3600.0
 
@@ -51,6 +53,18 @@ async def tidy_pictures(site: Site) -> int:
     return await site.node.read(work)
 
 
+async def tidy_imports(site: Site) -> None:
+    """Remove what was brought in to be imported and is too old, though nobody looks at it again.
+
+    Raises HuyingError as the folders.
+    """
+    now = site.clock.now()
+    if site.node.level is Level.VILLAGE:
+        await site.on_thread(partial(Jobs(site.console.folder).forget_old, now))
+    for forget in site.forgetting:
+        await site.on_thread(partial(forget, now))
+
+
 async def keep_tidy(site: Site) -> None:
     """Tidy now, and every hour while the console runs. Ends when it is cancelled."""
     while True:
@@ -58,6 +72,7 @@ async def keep_tidy(site: Site) -> None:
             now = site.clock.now()
             await site.on_thread(partial(tidy, site.console, site.sessions, now))
             await site.on_thread(site.audit.tell)
+            await tidy_imports(site)
             await tidy_pictures(site)
         except HuyingError as error:
             # A database that is away, or busy, is tidied an hour later.
