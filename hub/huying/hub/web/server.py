@@ -21,8 +21,8 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from huying.common.errors import EXIT_OK
 from huying.common.codes import Level
+from huying.common.errors import EXIT_OK
 from huying.common.ports import Clock
 from huying.hub.web.connections import PromptConnection, take_over_log
 from huying.hub.web.listener import CONNECTIONS_MAX, SharedListener
