@@ -15,7 +15,7 @@ from huying.common.late.requests import EraseRecord
 from huying.node.media.jpeg_segments import is_just_a_picture
 from huying.node.web.upkeep import tidy_pictures
 from huying.wire.v1 import feed_pb2, records_pb2
-from tests.support.console_site import ConsoleUnderTest, forms_of
+from tests.support.console_site import ConsoleUnderTest, forms_of, text_of
 from tests.support.tiny_network import COUNTY, TOWN, VILLAGE, put
 from tests.unit.console.town_desk import Town
 
@@ -214,6 +214,8 @@ def test_an_original_goes_with_a_new_call_through_its_draft(
         tidy(town.town)
     assert holds(town.town, data)
     town.town.sign_in("principal")
+    told = text_of(town.town.get(f"/call-drafts/{draft}").text)
+    assert "镇里留有原件,含拍摄时间、地点" in told, "whoever approves it knows what was kept"
     decision = {"request_id": draft[::-1], "decision": "approve"}
     assert town.town.post(f"/call-drafts/{draft}/decide", decision).status_code == 303
     row = preview_of(town, bytes.fromhex(draft), TOWN)

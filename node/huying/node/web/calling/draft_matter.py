@@ -44,6 +44,7 @@ class DraftFile:
     attachment: calls_pb2.Attachment
     url: str  # empty where its bytes are not here
     is_picture: bool
+    has_original: bool  # the file itself is kept here on purpose, with what the camera wrote
 
 
 async def load_draft(ask: Ask) -> DraftRow:
@@ -81,17 +82,29 @@ async def event_of(ask: Ask, draft: calls_pb2.CallDraft) -> LoadedEvent | None:
 async def files_of(ask: Ask, row: DraftRow, event: LoadedEvent | None) -> list[DraftFile]:
     """What the draft names, each with the way to it: the event's picture, or the draft's own."""
     here = {one.sha256: one for one in (event.evidence if event else ()) if one.data is not None}
+    kept = await _originals_of(ask, row)
     found = []
     for one in row.message.attachments:
         digest = one.sha256
         if digest in here:
             url = ask.url("media", sha256=digest.hex())
-            found.append(DraftFile(one, url, here[digest].media_type == JPEG))
+            found.append(DraftFile(one, url, here[digest].media_type == JPEG, digest in kept))
             continue
         path = await ask.site.on_thread(partial(ask.site.uploads.preview, digest))
         url = ask.url("draft-file", draft=row.record.hex(), sha256=digest.hex()) if path else ""
-        found.append(DraftFile(one, url, path is not None and path.suffix != ".pdf"))
+        found.append(
+            DraftFile(one, url, path is not None and path.suffix != ".pdf", digest in kept)
+        )
     return found
+
+
+async def _originals_of(ask: Ask, row: DraftRow) -> frozenset[bytes]:
+    """The digests of those of its files that were kept as they were handed in, for this draft."""
+    keys = [(one.sha256, row.record) for one in row.message.attachments]
+    if not keys:
+        return frozenset()
+    found = await ask.site.on_thread(lambda: ask.site.uploads.originals.among(keys))
+    return frozenset(digest for digest, _ in found)
 
 
 async def waiting_beside(ask: Ask, row: DraftRow) -> Sequence[DraftRow]:
