@@ -102,6 +102,9 @@ def test_what_the_town_settles_is_settled_in_the_village_and_each_page_says_how_
     done = page(town, TOWN, event)
     assert "待村里的节点收到" not in done.text
     assert "已办结" in text_of(done.text)
+    assert steps_of(done) == ["close"]
+    assert "村里的节点收到后,事件就办结" not in done.text, "it is settled; just words are put right"
+    assert "更正的话记在镇里" in text_of(done.text)
     for code, role in ((VILLAGE, "worker"), (COUNTY, "centre")):
         town.consoles[code].sign_in(role)
         told = text_of(page(town, code, event).text)

@@ -131,6 +131,16 @@ class Handling:
         """What the form and its button are called, Chinese and English."""
         return ("更正办理结果", "Put the result right") if self.corrects else (step.zh, step.en)
 
+    def hint(self, step: HandlingStep) -> tuple[str, str]:
+        """What the step does, Chinese and English."""
+        if self.standing is Standing.SETTLED:
+            return (
+                "事件已办结,里面的文字不再改;更正的话记在镇里,村里和县里都看得到。",
+                "The settled event stays as it is; the words are put right in the town's record,"
+                " which the village and the county read.",
+            )
+        return step.hint_zh, step.hint_en
+
     def text(self, step: HandlingStep) -> str:
         """What stands in the form of a step."""
         kept = self.kept.get(step.field, "")
