@@ -179,7 +179,10 @@ def test_every_page_of_the_runbook_is_there_without_a_network(
     assert len(names) > 25
     for name in names:
         assert f'href="/help/runbook/{name}"' in index
-        assert technician.get(f"/help/runbook/{name}").status_code == 200
+        told = technician.get(f"/help/runbook/{name}")
+        assert told.status_code == 200
+        # A reader of the page by ear is told what a table is about before its cells.
+        assert told.text.count("<table") == told.text.count("<caption"), name
     assert set(RUNBOOK.values()) <= set(names)
     assert set(RUNBOOK) <= set(STATE_KINDS)
     page = technician.get("/help/runbook/HuyingQuarantineNotEmpty").text
