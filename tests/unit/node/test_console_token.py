@@ -16,16 +16,17 @@ import grpc
 import pytest
 
 from huying.common.errors import Code
+from huying.common.records.registry import REGISTRY
 from huying.hub.cli import app
 from huying.hub.desk import HUB_TOPICS
 from huying.node import keys, renewal
 from huying.node.api.auth import TokenInterceptor, bearer
-from huying.node.api.console_token import CONSOLE_METHODS, keep_drawing
+from huying.node.api.console_token import CONSOLE_METHODS, CONSOLE_RECORDS, keep_drawing
 from huying.node.api.faults import from_rpc_error
 from huying.node.cli.main import execute
 from huying.node.desk import NODE_TOPICS
 from huying.node.web.node_link import NodeLink
-from huying.wire.v1 import admin_pb2, admin_pb2_grpc, api_pb2, api_pb2_grpc
+from huying.wire.v1 import admin_pb2, admin_pb2_grpc, api_pb2, api_pb2_grpc, feed_pb2
 from tests.support.places import ROOT
 from tests.support.served_network import ServedNetwork
 from tests.support.tiny_network import TOWN
@@ -80,6 +81,31 @@ def test_what_pages_do_is_open(served: ServedNetwork) -> None:
     with pytest.raises(grpc.RpcError) as caught:  # it was heard, and named nothing
         ask(served, served.token(TOWN), admin_pb2_grpc.AdminStub, "Revoke", request_)
     assert from_rpc_error(caught.value).code is not Code.UNAUTHENTICATED
+
+
+def test_a_page_appends_what_pages_write_and_nothing_else(served: ServedNetwork) -> None:
+    """A call or a town's word that goes by no method of its own passes over every stage."""
+
+    def append(token: str, *types: int) -> Any:
+        drafts = [
+            api_pb2.Draft(kind=feed_pb2.KIND_PUT, type=one)  # type: ignore[arg-type]  # open enums
+            for one in types
+        ]
+        request = api_pb2.AppendRequest(drafts=drafts)
+        with pytest.raises(grpc.RpcError) as caught:
+            ask(served, token, api_pb2_grpc.NodeStub, "Append", request)
+        return from_rpc_error(caught.value)
+
+    own, whole = console_token_of(served), served.token(TOWN)
+    for type_ in set(REGISTRY) - CONSOLE_RECORDS:
+        error = append(own, feed_pb2.RECORD_TYPE_EVENT, type_)
+        assert error.code is Code.TYPE_NOT_ALLOWED
+        assert error.detail == "type: draft 1 is no record that a page writes"
+    for token, type_ in (
+        (own, feed_pb2.RECORD_TYPE_EVENT),
+        (whole, feed_pb2.RECORD_TYPE_GRID_WORKER),
+    ):
+        assert append(token, type_).code is Code.INVALID_ARGUMENT, "it was heard, and was empty"
 
 
 def test_the_list_is_what_the_pages_ask_for_and_no_more() -> None:

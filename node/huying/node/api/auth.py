@@ -16,7 +16,7 @@ from typing import Any, Final
 import grpc
 
 from huying.common.errors import Code, HuyingError
-from huying.node.api.console_token import CONSOLE_METHODS
+from huying.node.api.console_token import CONSOLE_METHODS, narrowed
 from huying.node.api.faults import abort
 from huying.node.keys import load_token
 
@@ -62,11 +62,10 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
             for key, value in handler_call_details.invocation_metadata or ():
                 if key == "authorization":
                     shown = value.encode() if isinstance(value, str) else value
-            opens = self._whole.is_shown(shown) or (
-                method in CONSOLE_METHODS and self._console.is_shown(shown)
-            )
-            if not opens:
-                return self._refusal
+            if not self._whole.is_shown(shown):
+                if method not in CONSOLE_METHODS or not self._console.is_shown(shown):
+                    return self._refusal
+                return narrowed(method, await continuation(handler_call_details))
         return await continuation(handler_call_details)
 
 
