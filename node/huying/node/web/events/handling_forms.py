@@ -136,8 +136,7 @@ class Handling:
         if self.standing is Standing.SETTLED:
             return (
                 "事件已办结,里面的文字不再改;更正的话记在镇里,村里和县里都看得到。",
-                "The settled event stays as it is; the words are put right in the town's record,"
-                " which the village and the county read.",
+                "The settled event stays; the town's record is put right, read by all three tiers.",
             )
         return step.hint_zh, step.hint_en
 
