@@ -13,11 +13,12 @@ import pytest
 from alembic import command
 
 from huying.common.errors import Code
-from huying.node.events import later_ends
 from huying.node.integrity.fsck import check
+from huying.node.store import feed_walk
 from huying.node.store.database import sqlite_url
 from huying.node.store.projection_rebuild import rebuild
 from huying.node.store.store import SqlStore
+from huying.node.web.events.handling_versions import words_of
 from huying.wire.v1 import events_pb2
 from tests.support.handmade import HandmadeFeed, Host
 from tests.support.late_network import refusal
@@ -93,6 +94,9 @@ def test_a_word_that_an_older_program_quarantined_counts_after_the_upgrade(tmp_p
     row = store.event_handling(VILLAGE, RECORD)
     assert row is not None
     assert row.handling == handling(RECORD)
+    words = words_of(store, row)
+    assert [one.handling for one in words.found] == [row.handling], "its history tells it as well"
+    assert words.is_whole
     assert check(store).problems == []
     store.close()
 
@@ -118,13 +122,13 @@ def test_words_without_end_have_the_feed_read_once(
 ) -> None:
     """A village's small machine must not read its whole feed for each line that a town sends."""
     read: list[int] = []
-    found = later_ends.entries_about
+    found = feed_walk.entries_about
 
     def counted(reader: Any, feed: Any, start: int, stop: int, record: bytes) -> Any:
         read.append(stop - start)
         return found(reader, feed, start, stop, record)
 
-    monkeypatch.setattr(later_ends, "entries_about", counted)
+    monkeypatch.setattr("huying.node.events.later_ends.entries_about", counted)
     record = network.report()
     first, oldest = network.report(record=record), network.size() - 1
     for _ in range(20):

@@ -11,9 +11,12 @@ from typing import Any, Final
 from sqlalchemy import func, select
 
 from huying.common.codes import parse_origin
+from huying.common.errors import Code
+from huying.common.feed.leaf import commitment_prefix
 from huying.common.state import FeedState, StoredEntry
 from huying.node.store.content import OPENINGS_RECORD_AT
 from huying.node.store.reader import Reader
+from huying.node.store.replay import replayed_entry
 from huying.node.store.schema import ENTRIES, entry_place
 
 __all__ = ["CHUNK", "between", "chunks_back", "entries_about", "is_signed"]
@@ -42,7 +45,8 @@ def entries_about(
 ) -> list[tuple[int, StoredEntry]]:
     """(index, entry) of these entries that are of a record of that id, newest first.
 
-    Of whatever type. What is quarantined speaks for nothing. Blocks.
+    Of whatever type. What is quarantined speaks for nothing, but for what just an older program did
+    not know: it counts since the upgrade (`projection_rebuild.refill`). Blocks.
     """
     query = (
         select(ENTRIES.c.place, ENTRIES.c.leaf, ENTRIES.c.openings)
@@ -55,13 +59,25 @@ def entries_about(
     rows = reader.select(query)
     if not rows:
         return []
-    refused = {index for index, *_ in reader.quarantined(feed.feed_id, start, stop)}
+    faults: dict[int, set[int]] = {}
+    for index, code, *_ in reader.quarantined(feed.feed_id, start, stop):
+        faults.setdefault(index, set()).add(code)
     first = entry_place(feed.feed_id, 0)
-    return [
+    found = [
         (row.place - first, StoredEntry(row.leaf, None, row.openings))
         for row in rows
-        if row.leaf is not None and row.place - first not in refused
+        if row.leaf is not None
     ]
+    return [(at, entry) for at, entry in found if _counts(feed, at, entry, faults.get(at))]
+
+
+def _counts(feed: FeedState, index: int, entry: StoredEntry, faults: set[int] | None) -> bool:
+    if faults is None:
+        return True
+    if faults != {Code.UNKNOWN_TYPE}:
+        return False
+    prefix = commitment_prefix(feed.origin)
+    return replayed_entry(feed, prefix, index, entry, b"") is not None  # judged as it came
 
 
 def is_signed(feed: FeedState, index: int) -> bool:
