@@ -24,7 +24,7 @@ _FROM: Final = (
     *("node/huying/node/web", "hub/huying/hub/web", "node/huying/node/store"),
     *("node/huying/node/api", "node/huying/node/media", "common/huying/common/calls"),
     *(f"node/huying/node/desk/{name}.py" for name in ("__init__", "events", "hotline")),
-    *("node/huying/node/desk/provisions.py", "node/huying/node/event_ends.py"),
+    *("node/huying/node/desk/provisions.py", "node/huying/node/events/event_ends.py"),
     *(f"hub/huying/hub/desk/{name}.py" for name in ("duty", "hotline", "measures", "order_plan")),
     *(f"node/huying/node/admin/{name}.py" for name in ("__init__", "figures")),
     *("hub/huying/hub/sequencer.py", "hub/huying/hub/hotline_mapping.py"),

@@ -11,7 +11,6 @@ import pytest
 import xlsxwriter
 from xlsxwriter.exceptions import FileCreateError
 
-from huying.node.web.ledger import sheet_jobs
 from tests.support.console_site import ConsoleUnderTest, text_of
 from tests.support.served_network import ServedNetwork
 from tests.unit.console.sheet_desk import confirm, csv_of, people, row, upload
@@ -35,7 +34,7 @@ def test_an_upload_that_finds_no_room_says_so_and_leaves_nothing(
 ) -> None:
     """A half upload would stay for a day, on the disk that is full."""
     before = kept(site)
-    monkeypatch.setattr(sheet_jobs.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     answer = upload(site, "台账.csv", _GOOD)
     assert answer.status_code == 507
     assert "磁盘已满" in text_of(answer.text)
@@ -67,7 +66,7 @@ def test_an_import_that_finds_no_room_stands_where_it_stood_and_goes_on(
 ) -> None:
     """The file was checked; nobody should have to bring it again, nor choose again."""
     page = upload(site, "台账.csv", _GOOD)
-    monkeypatch.setattr(sheet_jobs.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     refused = confirm(site, page, on_error="stop")
     assert refused.status_code == 507
     told = text_of(refused.text)

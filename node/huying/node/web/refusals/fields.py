@@ -76,6 +76,7 @@ _EVENTS: Final[Mapping[str, str]] = {
     "coordinates": "位置",
     "photo": "照片",
     "done": "办理情况",
+    "why": "没办好的事",
     "plan": "打算怎么办",
     "result": "办理情况",
     "task": "要村里做什么",

@@ -19,6 +19,7 @@ NODE: Final[tuple[tuple[str, str], ...]] = (
         "authorization: Bearer TOKEN is needed, one that opens this method",
         "没有访问令牌,或令牌不准做这件事",
     ),
+    ("type: draft {n} is no record that a page writes", "网页不写这一类记录,请联系运维"),
     ("not done within {n} s", "{n} 秒内没有办完,请稍后再试"),
     ("no method {what}", "节点没有这个功能,请升级节点"),
     ("no operation {what}", "节点没有这个功能,请升级节点"),

@@ -69,6 +69,8 @@ PAGES: Final[tuple[tuple[str, str], ...]] = (
     # Events.
     ("a part of the event is missing here; repair the store", "事件缺了一部分,请联系运维修复"),
     ("the event is that of {code}; it settles it", "这个事件归 {code},由它办结"),
+    ("the event is that of {code}; it opens it again", "这个事件归 {code},由它重新打开"),
+    ("no room for the files of this form", "放不下这份表单里的文件,请联系运维清理磁盘"),
     ("category: one line without a phone or ID number", "类别须写在一行内,不带电话和证件号"),
     ("coordinates: LATITUDE,LONGITUDE ±METRES m", "位置格式不对,请重新定位或留空"),
     ("grid: there is no such grid here, or it is not yours", "没有这个网格,或不归你管"),
