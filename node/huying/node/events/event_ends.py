@@ -1,4 +1,7 @@
-"""办结 · The version of an event that ends it: settled, with what was done added to its text."""
+"""办结 · The version of an event that ends it: settled, with what was done added to its text.
+
+And the one that opens it again, with the reason.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from huying.common.limits import TEXT_CHARACTERS_MAX
 from huying.common.masking import mask
 from huying.wire.v1 import records_pb2
 
-__all__ = ["settled_by_town", "settled_event"]
+__all__ = ["reopened_event", "settled_by_town", "settled_event"]
 
 _MICROS: Final = 1_000_000
 _CUT: Final = "…"
@@ -46,6 +49,26 @@ def settled_by_town(event: records_pb2.Event, done: str, now: float) -> records_
     if len(line) <= room:
         after.description_full = _added(event.description_full, line)
         after.description_public = _added(event.description_public, line)
+    return after
+
+
+def reopened_event(event: records_pb2.Event, why: str) -> records_pb2.Event:
+    """The next version of an event that was settled: open again, and why.
+
+    Raises HuyingError(INVALID_ARGUMENT) where the text is too long.
+    """
+    after = records_pb2.Event()
+    after.CopyFrom(event)
+    after.status = records_pb2.EVENT_STATUS_REPORTED
+    after.settled_micros = 0
+    after.description_full = _added(event.description_full, f"重新打开:{why}")
+    after.description_public = _added(event.description_public, f"重新打开:{mask(why).text}")
+    if _longest(after) > TEXT_CHARACTERS_MAX:
+        raise HuyingError(
+            Code.INVALID_ARGUMENT,
+            f"连同原来的文字超过 {TEXT_CHARACTERS_MAX} 字,请写短些"
+            f" · with what was reported at most {TEXT_CHARACTERS_MAX} characters; say less",
+        )
     return after
 
 

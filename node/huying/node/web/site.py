@@ -34,6 +34,7 @@ from huying.node.web.events import (
     event_history_pages,
     event_pages,
     handling_pages,
+    reopen_pages,
     report_pages,
     task_pages,
 )
@@ -80,6 +81,7 @@ NODE_PAGES: Final[tuple[Page, ...]] = (
     *event_pages.PAGES,
     *event_history_pages.PAGES,
     *handling_pages.PAGES,
+    *reopen_pages.PAGES,
     *order_export_pages.PAGES,
     *order_history_pages.PAGES,
     *order_pages.PAGES,

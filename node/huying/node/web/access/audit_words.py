@@ -68,6 +68,7 @@ ACTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "orders-faulty": ("下载热线工单表里有误的行", "took an order table's refused rows back"),
     "orders-export": ("导出热线工单", "exported hotline orders"),
     "event-settled": ("办结事件", "settled an event"),
+    "event-reopened": ("重新打开事件", "opened an event again"),
     "event-take": ("接办村里的事件", "took on a village's event"),
     "event-close": ("镇里办结村里的事件", "settled a village's event"),
     "event-assign": ("把事件交办村里", "handed an event back to its village"),

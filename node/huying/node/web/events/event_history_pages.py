@@ -27,6 +27,7 @@ __all__ = ["PAGES"]
 _DEEDS: Final[Mapping[str, frozenset[str]]] = {
     "report-event": frozenset({"reported"}),
     "event-settled": frozenset({"settled", "changed"}),
+    "event-reopened": frozenset({"reopened"}),
 }
 
 

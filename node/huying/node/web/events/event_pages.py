@@ -165,7 +165,7 @@ async def event_page(
     refused: HandlingStep | None = None,
     typed: Mapping[str, str] | None = None,
 ) -> Response:
-    """The event's page; with `refused` the town's step that was, and what was `typed` into it."""
+    """The event's page; with `refused` the town's step that was, and what was `typed`."""
     loaded = await load_event(ask, ask.path("home"), record_id(ask.path("event")))
     await note_event(ask, loaded)
     handling = await handling_of(ask, loaded.row, loaded.word, typed)
@@ -177,12 +177,14 @@ async def event_page(
         absent=absent_parts(row),
         handling=handling,
         refused=refused,
+        why=(typed or {}).get("why", ""),
     )
 
 
 def _offers(ask: Ask, loaded: LoadedEvent) -> dict[str, Any]:
     """What the person may do with the event."""
     row, is_open = loaded.row, loaded.event.status == records_pb2.EVENT_STATUS_REPORTED
+    is_settled = loaded.event.status == records_pb2.EVENT_STATUS_SETTLED
     is_ours = row.home == ask.node.code
     withheld = [
         name for part in absent_parts(row) if part.state == "withheld" for name in part.fields
@@ -191,6 +193,7 @@ def _offers(ask: Ask, loaded: LoadedEvent) -> dict[str, Any]:
     return {
         "in_words": "task-settle" in ask.site.pages and ask.node.level is Level.VILLAGE,
         "may_settle": is_ours and is_open and ask.may(Permission.EVENTS_REPORT),
+        "may_reopen": is_ours and is_settled and ask.may(Permission.EVENTS_REPORT),
         "may_call": ask.node.level is Level.TOWN
         and ask.may(Permission.CALLS_CALLER)
         and "call-new" in ask.site.pages,
