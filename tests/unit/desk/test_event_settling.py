@@ -15,9 +15,10 @@ import pytest
 from huying.common.effects import Append
 from huying.common.errors import Code, HuyingError
 from huying.common.limits import TEXT_CHARACTERS_MAX
+from huying.node import background
 from huying.node.app import SERVICES
 from huying.node.events import event_keeper, later_ends
-from huying.node.events.event_ends import settled_by_town, settled_event
+from huying.node.events.event_ends import reopened_event, settled_by_town, settled_event
 from huying.node.services import event_component
 from huying.wire.v1 import api_pb2, records_pb2
 from tests.support.late_network import refusal
@@ -257,6 +258,7 @@ def test_the_component_acts_when_a_word_arrives_and_survives_a_refusal(
     """It is woken by what comes in, looks once at its start, and goes on after a fault."""
     monkeypatch.setattr(event_keeper, "GATHER_SECONDS", 0.0)
     monkeypatch.setattr(event_keeper, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(background, "AGAIN_SECONDS", 0.0)
     first, second, third = network.report(), network.report(), network.report()
     network.say(first, SETTLED, "已修")
 
@@ -285,7 +287,7 @@ def test_the_component_acts_when_a_word_arrives_and_survives_a_refusal(
 
     asyncio.run(serve())
     assert network.said.count("event_settled_by_town") == 3
-    assert network.said.count("events_wait") == 2
+    assert network.said.count("events_wait") == network.said.count("part_failed") == 1
 
 
 def test_just_a_village_runs_the_component() -> None:
@@ -318,6 +320,26 @@ def test_words_that_do_not_fit_in_are_cut_and_the_event_is_settled(taken: int, a
     assert after.description_full == said + added
     assert len(after.description_full) <= TEXT_CHARACTERS_MAX
     assert after.description_public == (said[1:] + added).strip()
+
+
+@pytest.mark.parametrize("taken", [3000, 3990, 3993, 3994, 4000])
+def test_a_town_that_fills_the_text_leaves_nobody_unable_to_open_the_event_again(
+    taken: int,
+) -> None:
+    """The village has the last word on its own event, whether or not a reason still fits in."""
+    event = records_pb2.Event(description_full="报" * taken, description_public="报" * taken)
+    after = reopened_event(settled_by_town(event, "已修" * 1000, 5.0), "没修")
+    assert (after.status, after.settled_micros) == (REPORTED, 0)
+    assert len(after.description_full) <= TEXT_CHARACTERS_MAX
+
+
+def test_a_reason_that_may_be_shorter_is_asked_for_again() -> None:
+    """What a person says is not cut behind their back."""
+    event = records_pb2.Event(description_full="报" * 3990)
+    assert reopened_event(event, "没修").description_full.endswith("\n重新打开:没修")
+    with pytest.raises(HuyingError) as caught:
+        reopened_event(event, "没修好没修好")
+    assert caught.value.code is Code.INVALID_ARGUMENT
 
 
 def test_a_person_of_the_village_is_asked_to_say_less() -> None:

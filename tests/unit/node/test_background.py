@@ -13,11 +13,13 @@ from tests.support.places import ROOT
 
 NODE = ROOT / "node" / "huying" / "node"
 
-# Uplinks count their own retries; the others catch every fault of one round by themselves.
+# Uplinks count their own retries; a console's question how its node stands is asked anew a second
+# later; the others catch every fault of one round by themselves.
 BARE = {
     ("transport/uplink.py", "_keep"),
     ("census/census_answers.py", "_follow"),
     ("membership/introduction.py", "_append"),
+    ("web/node_link.py", "_ask_status"),
     ("provision_keeper.py", "_go_round"),
 }
 

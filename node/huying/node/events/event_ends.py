@@ -16,6 +16,7 @@ __all__ = ["reopened_event", "settled_by_town", "settled_event"]
 
 _MICROS: Final = 1_000_000
 _CUT: Final = "…"
+_REOPENED: Final = "重新打开:"
 
 
 def settled_event(event: records_pb2.Event, done: str, now: float) -> records_pb2.Event:
@@ -55,14 +56,17 @@ def settled_by_town(event: records_pb2.Event, done: str, now: float) -> records_
 def reopened_event(event: records_pb2.Event, why: str) -> records_pb2.Event:
     """The next version of an event that was settled: open again, and why.
 
-    Raises HuyingError(INVALID_ARGUMENT) where the text is too long.
+    Where the text is full, so that no reason fits in, it is opened all the same: a town's words
+    may have filled it. Raises HuyingError(INVALID_ARGUMENT) where a shorter reason would fit in.
     """
     after = records_pb2.Event()
     after.CopyFrom(event)
     after.status = records_pb2.EVENT_STATUS_REPORTED
     after.settled_micros = 0
-    after.description_full = _added(event.description_full, f"重新打开:{why}")
-    after.description_public = _added(event.description_public, f"重新打开:{mask(why).text}")
+    if _longest(event) + len(f"\n{_REOPENED}") >= TEXT_CHARACTERS_MAX:
+        return after
+    after.description_full = _added(event.description_full, _REOPENED + why)
+    after.description_public = _added(event.description_public, _REOPENED + mask(why).text)
     if _longest(after) > TEXT_CHARACTERS_MAX:
         raise HuyingError(
             Code.INVALID_ARGUMENT,

@@ -18,7 +18,7 @@ from huying.common.errors import Code, HuyingError
 from huying.common.membership.trust import check_may_write
 from huying.common.records.record_keys import keyed
 from huying.node import logs
-from huying.node.background import end_task
+from huying.node.background import end_task, keep_up
 from huying.node.events.event_ends import settled_by_town
 from huying.node.events.later_ends import LaterEnds
 from huying.node.store.content import peek_head
@@ -175,7 +175,7 @@ class EventKeeper:
 
     async def start(self) -> None:
         """See `services.Component`."""
-        self._task = asyncio.create_task(self._go_round())
+        self._task = asyncio.create_task(keep_up("events", self._go_round))
 
     async def stop(self) -> None:
         """See `services.Component`."""
@@ -195,11 +195,7 @@ class EventKeeper:
                 continue
             except HuyingError as error:
                 # A node that recovers, or has just started, does it in one of the next rounds.
-                code, detail = error.code.name, error.detail
-            except Exception as error:  # noqa: BLE001  # a defect must not end all of it
-                # Its words stay out of the log, since they may quote a record.
-                code, detail = "UNKNOWN", type(error).__name__
-            if code != said:  # once, however long it lasts
-                logs.say("events_wait", code=code, detail=detail)
-            said = code
+                if error.code.name != said:  # once, however long it lasts
+                    logs.say("events_wait", code=error.code.name, detail=error.detail)
+                said = error.code.name
             await asyncio.sleep(RETRY_SECONDS)
