@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from huying.wire.v1 import records_pb2
+from huying.wire.v1 import feed_pb2, records_pb2
 from tests.support.console_site import ConsoleUnderTest, forms_of, text_of
-from tests.support.tiny_network import TOWN, VILLAGE
+from tests.support.tiny_network import TOWN, VILLAGE, put
 from tests.unit.console.event_pages import stored
 from tests.unit.console.town_desk import PHONE, Town
 
@@ -64,6 +64,26 @@ def test_a_refused_reopening_writes_nothing_and_keeps_the_reason(town: Town) -> 
     assert town.feed_size(VILLAGE) == size
     assert not [form for form in forms_of(late.text) if form.action.endswith("/reopen")]
     assert "我也要打开" in late.text
+
+
+def test_an_event_that_was_changed_or_is_open_is_not_opened_again(town: Town) -> None:
+    """Each by itself: what somebody wrote meanwhile would be undone, or nothing be done at all."""
+    event = settled(town)
+    page = shown(town.village, event)
+    changed = stored(town, event)
+    changed.category = "路灯"
+    town.append(VILLAGE, put(feed_pb2.RECORD_TYPE_EVENT, changed, record=event))
+    late = town.village.fill(page, "/reopen", why=WHY)
+    assert late.status_code == 409
+    assert WHY in late.text, "what was typed stands in the form"
+    opened = town.event()
+    (settle,) = [
+        form
+        for form in forms_of(shown(town.village, opened).text)
+        if form.action.endswith("/settle")
+    ]
+    path = settle.action.replace("/settle", "/reopen")
+    assert town.village.post(path, {**settle.fields, "why": WHY}).status_code == 409
 
 
 def test_nobody_but_the_village_opens_it_again(town: Town) -> None:

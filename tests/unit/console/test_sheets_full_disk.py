@@ -11,6 +11,7 @@ import pytest
 import xlsxwriter
 from xlsxwriter.exceptions import FileCreateError
 
+from huying.node.web.ledger import sheet_jobs
 from tests.support.console_site import ConsoleUnderTest, text_of
 from tests.support.served_network import ServedNetwork
 from tests.unit.console.sheet_desk import confirm, csv_of, people, row, upload
@@ -77,6 +78,18 @@ def test_an_import_that_finds_no_room_stands_where_it_stood_and_goes_on(
     monkeypatch.undo()
     assert "导入完成" in text_of(confirm(site, refused, on_error="stop").text)
     assert "满盘甲" in people(network)
+
+
+def test_a_page_shows_what_the_disk_has_and_not_what_was_meant(
+    site: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not noted is asked again: an import that seems begun would go on by half."""
+    page = upload(site, "台账.csv", csv_of(row("903", "满盘丙")))
+    monkeypatch.setattr(sheet_jobs.Jobs, "save", full)
+    refused = confirm(site, page, on_error="stop")
+    assert refused.status_code == 507
+    assert "确认导入" in text_of(refused.text)
+    assert "继续写入" not in text_of(refused.text)
 
 
 def test_a_form_whose_file_can_not_be_put_down_says_so(
